@@ -1,0 +1,10 @@
+"""Neural style transfer as tracked, sweepable experiments."""
+
+import os
+
+__version__ = "0.1.0"
+
+# Intel's matrix multiplication otherwise picks its code by memory alignment and load, and the same
+# run gives two pictures (seen where features shrink to one pixel). Read when the library is first
+# used, so it must be set before torch is. Costs nothing that could be measured.
+os.environ.setdefault("MKL_CBWR", "AUTO")

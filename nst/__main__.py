@@ -1,0 +1,5 @@
+"""``python -m nst`` is ``nst``."""
+
+from nst.main import main
+
+main()

@@ -1,0 +1,142 @@
+"""From prepared runs to run folders: weights, backbone, Trainer, trackers."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import get_class, instantiate
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from nst import weights
+from nst.calibrate import activation_means
+from nst.errors import ConfigError
+from nst.folder import COMPLETED, RunFolder, place, read_status
+from nst.module import StyleTransfer
+from nst.progress import ProgressBar
+from nst.run import Run, named, resolve_precision, signature
+from nst.schema import Config
+from nst.tracking import Recorder, Tracker
+from nst.vgg import VGG
+
+log = logging.getLogger(__name__)
+
+# Importing Lightning made it talkative; its tips and device lines would hide the run's own.
+for _name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`")  # Lightning's own
+
+_load_weights = lru_cache(maxsize=1)(weights.load)  # a sweep in one process loads them once
+
+
+def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
+    """Optimises runs that can share a pass, as one batch; finished ones are returned at once.
+
+    Args:
+        runs: alike in picture shape, schedule, optimiser, backbone, precision and trainer.
+        group: what they belong to, for trackers.
+
+    Returns:
+        The run folders, in order.
+    """
+    config = runs[0].config
+    make_optimizer = _optimizer(config)
+    trainer: Any = _build(_dictconfig(config).trainer, "trainer", logger=False)
+    device = trainer.strategy.root_device
+    precision = resolve_precision(config.precision, device)
+    backbone = config.backbone
+    loaded = _load_weights(
+        backbone.name, backbone.source, backbone.path, backbone.sha256, backbone.order
+    )
+    runs = [_identified(run, signature(run, loaded, precision), group) for run in runs]
+    waiting = [run for run in runs if not _finished(run)]
+    if waiting:
+        facts = {
+            "device": _device_name(device),
+            "precision": precision,
+            "weights_sha256": loaded.sha256,
+            "backbone": backbone.name,
+        }
+        recorders = [_recorder(run, facts) for run in waiting]
+        taps = set().union(*(run.taps for run in waiting))
+        means = None
+        if config.normalize.activations:
+            means = activation_means(loaded, backbone.name, backbone.pooling)
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        network = VGG(loaded, backbone.name, taps, backbone.pooling, backbone.padding, means, dtype)
+        module = StyleTransfer(network, waiting, make_optimizer)
+        trainer.loggers = [logger for recorder in recorders for logger in recorder.loggers]
+        tracker = Tracker(recorders, config.snapshot_every)
+        name = waiting[0].config.run.name or ""
+        if len(waiting) > 1:
+            name = f"{len(waiting)} runs"
+        trainer.callbacks += [tracker, ProgressBar(name, config.steps)]
+        trainer.fit(module)
+    return [_folder(run) for run in runs]
+
+
+def _identified(run: Run, signature: str, group: str | None) -> Run:
+    config = run.config
+    label = run.label()
+    folder = place(Path(config.outputs) / "runs", f"{label}-{signature}", config.force)
+    tags = [config.task, f"init={config.init.name}", config.backbone.name, config.schedule.name]
+    return named(
+        run, signature=signature, folder=str(folder), name=folder.name, group=group, tags=tags
+    )
+
+
+def _folder(run: Run) -> Path:
+    assert run.config.run.folder is not None
+    return Path(run.config.run.folder)
+
+
+def _finished(run: Run) -> bool:
+    finished = read_status(_folder(run)) == COMPLETED
+    if finished:
+        log.info("already finished: %s (force=true runs it again)", _folder(run))
+    return finished
+
+
+def _recorder(run: Run, facts: dict[str, str]) -> Recorder:
+    config = _dictconfig(run.config)
+    folder = RunFolder(_folder(run))
+    folder.start(
+        OmegaConf.to_yaml(config, resolve=True), {"signature": run.config.run.signature, **facts}
+    )
+    loggers: list[Logger] = [
+        _build(node, f"logger.{key}") for key, node in (config.logger or {}).items()
+    ]
+    return Recorder(run, folder, loggers)
+
+
+def _dictconfig(config: Config) -> DictConfig:
+    return OmegaConf.create(config.asdict())
+
+
+def _optimizer(config: Config) -> partial[torch.optim.Optimizer]:
+    """The optimiser of the config, tried once on a small image: wrong settings show up here."""
+    arguments = {key: value for key, value in config.optimizer.items() if key != "_target_"}
+    try:
+        make = partial(get_class(config.optimizer["_target_"]), **arguments)
+        make([torch.nn.Parameter(torch.zeros(1, 3, 2, 2))])
+    except (ValueError, TypeError, ImportError, KeyError) as error:
+        raise ConfigError("optimizer", arguments, " ".join(str(error).split())) from error
+    return make
+
+
+def _build(node: DictConfig, key: str, **arguments: object) -> Any:
+    try:
+        return instantiate(node, **arguments)
+    except Exception as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise ConfigError(key, node.get("_target_"), reason) from error
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

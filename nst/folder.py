@@ -1,0 +1,121 @@
+"""The run folder: all that is left of a run. Every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from nst import __version__, images
+
+COMPLETED = "completed"
+_PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "pillow")
+
+
+class RunFolder:
+    """``config.yaml``, ``run.json``, ``metrics.csv``, ``inputs/``, ``snapshots/``, ``final.png``.
+
+    Args:
+        path: the folder; made if it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._facts: dict[str, Any] = {}
+
+    def start(self, config_yaml: str, facts: Mapping[str, Any]) -> None:
+        """Makes the folder, without what an unfinished attempt left there."""
+        for name in ("snapshots", "inputs"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+            (self.path / name).mkdir(parents=True)
+        for name in ("metrics.csv", "final.png"):
+            (self.path / name).unlink(missing_ok=True)
+        self._write_text("config.yaml", config_yaml)
+        self._facts = {**facts, "git_commit": git_commit(), "packages": package_versions()}
+        self.update(status="running")
+
+    def update(self, **facts: Any) -> None:
+        """Changes what ``run.json`` says."""
+        self._facts = {**self._facts, **facts}
+        self._write_text("run.json", json.dumps(self._facts, indent=2) + "\n")
+
+    def metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Writes ``metrics.csv``, all rows so far."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self._write_text("metrics.csv", text.getvalue())
+
+    def snapshot(self, step: int, image: Image.Image) -> Path:
+        """Keeps the image after ``step`` updates."""
+        return self._picture(f"snapshots/{step:05d}.png", image)
+
+    def final(self, image: Image.Image) -> Path:
+        """Keeps the result."""
+        return self._picture("final.png", image)
+
+    def input(self, name: str, image: Image.Image) -> Path:
+        """Keeps what went in, as the run saw it."""
+        return self._picture(f"inputs/{name}.png", image)
+
+    def _picture(self, name: str, image: Image.Image) -> Path:
+        images.save_png(image, self.path / name)
+        return self.path / name
+
+    def _write_text(self, name: str, text: str) -> None:
+        images.write_whole(
+            self.path / name, lambda temporary: temporary.write_text(text, encoding="utf-8")
+        )
+
+
+def read_status(path: Path) -> str | None:
+    """``status`` of a run folder; None if there is no readable ``run.json``."""
+    try:
+        return json.loads((path / "run.json").read_text(encoding="utf-8")).get("status")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def place(runs: Path, name: str, force: bool) -> Path:
+    """The folder for a run called ``name``: its own, or with ``force`` a new one beside it."""
+    path = runs / name
+    again = 2
+    while force and read_status(path) is not None:
+        path = runs / f"{name}-{again}"
+        again += 1
+    return path
+
+
+@cache
+def git_commit() -> str | None:
+    """Commit of the checkout that ``nst`` runs from, with ``+changes`` if it was edited."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+changes" if _git(root, "status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", os.fspath(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    return {"nst": __version__, **{name: metadata.version(name) for name in _PACKAGES}}

@@ -1,0 +1,47 @@
+"""The terms of the objective. Each returns one value per image, shape (N,), in float32."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def gram(features: Tensor) -> Tensor:
+    """Gram matrices of ``features`` (N, C, H, W): (N, C, C), divided by C·H·W.
+
+    Gatys et al. 2016, equation 3, with the normalisation of Johnson et al. 2016, equation 3.
+    """
+    flat = _precise(features).flatten(2)
+    channels, positions = flat.shape[1:]
+    return flat @ flat.mT / (channels * positions)
+
+
+def style_loss(gram_matrix: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of Gram matrices (N, C, C) of one layer: (N,).
+
+    Gatys et al. 2016, equation 4, whose factor 1 / (4 C² (H W)²) lies in ``gram`` and the mean.
+    """
+    return (gram_matrix - target).square().mean(dim=(1, 2))
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of features (N, C, H, W) of one layer: (N,).
+
+    Gatys et al. 2016, equation 1, as a mean instead of half a sum.
+    """
+    return (_precise(features) - _precise(target)).square().mean(dim=(1, 2, 3))
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring pixels of ``image`` (N, 3, H, W): (N,).
+
+    Mahendran & Vedaldi 2015, section 3 (beta = 2), as a mean per direction instead of a sum.
+    """
+    down = (image[:, :, 1:] - image[:, :, :-1]).square().mean(dim=(1, 2, 3))
+    right = (image[..., 1:] - image[..., :-1]).square().mean(dim=(1, 2, 3))
+    return down + right
+
+
+def _precise(features: Tensor) -> Tensor:
+    """At least float32: squares and sums of bfloat16 would lose the loss's digits."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))

@@ -1,0 +1,97 @@
+"""The optimisation: a LightningModule whose one parameter is a batch of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nst.inits import initial_image
+from nst.objective import Objective
+from nst.run import Run
+from nst.schedule import Scale, Steps
+from nst.vgg import VGG
+
+
+class StyleTransfer(L.LightningModule):
+    """Optimises N independent images in one forward and backward pass.
+
+    The runs must share picture shape, schedule, optimiser and backbone settings; pictures, layers,
+    weights, inits and seeds are each run's own. A batch is a step: step k evaluates the image after
+    k updates and then updates it once more.
+
+    Args:
+        backbone: feature extractor with taps for the layers of all runs.
+        runs: N of them.
+        make_optimizer: from the image parameter to ``nst.optim.LBFGS`` or ``nst.optim.Adam``.
+
+    Attributes:
+        image: the parameter (N, 3, H, W), RGB in [0, 1]; its shape changes with the scale.
+        scale: the ``Scale`` in force.
+    """
+
+    objective: Objective
+
+    def __init__(
+        self,
+        backbone: VGG,
+        runs: Sequence[Run],
+        make_optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.runs = list(runs)
+        self.make_optimizer = make_optimizer
+        self.scales = self.runs[0].scales
+        self.scale = self.scales[0]
+        self.image = nn.Parameter(torch.stack([self._initial(run) for run in self.runs]))
+
+    def _initial(self, run: Run) -> Tensor:
+        config = run.config
+        shape = run.shape(self.scale)
+        return initial_image(config.init, config.seed, *shape, run.content, run.style, run.init)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One optimiser for the whole batch."""
+        return self.make_optimizer([self.image])
+
+    def train_dataloader(self) -> Steps:
+        """The steps of all scales."""
+        return Steps(self.scales[-1].stop)
+
+    def on_train_start(self) -> None:
+        """Computes the targets on the device that Lightning chose."""
+        self.objective = Objective(self.backbone, self.runs, self.scale, self.device)
+
+    def training_step(self, step: int, batch_idx: int) -> dict[str, Any]:
+        """Evaluates all images; ``losses`` are (N,) each and go to the callbacks."""
+        losses = self.objective(self.image)
+        return {"loss": losses["total"].sum(), "losses": losses}
+
+    def on_train_batch_end(self, outputs: Any, step: int, batch_idx: int) -> None:
+        """Enters the next scale once the steps of this one are done."""
+        if step + 1 == self.scale.stop and self.scale is not self.scales[-1]:
+            self._enter(self.scales[self.scales.index(self.scale) + 1])
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, Tensor]:
+        """Losses of the images as they are now, (N,) each."""
+        return self.objective(self.image)
+
+    def _enter(self, scale: Scale) -> None:
+        self.scale = scale
+        shape = self.runs[0].shape(scale)
+
+        def resample(tensor: Tensor) -> Tensor:
+            return F.interpolate(tensor, shape, mode="bicubic", align_corners=False)
+
+        # .data: the parameter stays the same object, so Lightning and the optimiser keep hold of it
+        self.image.grad = None
+        self.image.data = resample(self.image.data).clamp(0, 1)
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        optimizer.rescale(resample)
+        self.objective = Objective(self.backbone, self.runs, scale, self.device)

@@ -1,0 +1,134 @@
+"""The objective of N images, each with its own targets and weights, at one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nst import images, losses
+from nst.run import Run
+from nst.schedule import Scale
+from nst.vgg import VGG
+
+
+class Objective:
+    """weights.content · content + weights.style · style + weights.tv · tv, for each image.
+
+    Args:
+        backbone: feature extractor with taps for the layers of all runs.
+        runs: what each image of the batch is optimised for, N of them.
+        scale: the size of the image now; style pictures shrink by the same factor.
+        device: where to compute.
+    """
+
+    def __init__(
+        self, backbone: VGG, runs: Sequence[Run], scale: Scale, device: torch.device
+    ) -> None:
+        self.backbone = backbone
+        self.device = device
+        self.weights = {
+            term: self._vector([getattr(run.config.weights, term) for run in runs])
+            for term in ("content", "style", "tv")
+        }
+        self.content_weights = self._layer_weights(runs, "content")
+        self.style_weights = self._layer_weights(runs, "style")
+        self.content_targets = self._content_targets(runs, scale)
+        self.style_targets = self._style_targets(runs, scale)
+
+    def __call__(self, image: Tensor) -> dict[str, Tensor]:
+        """Losses of ``image`` (N, 3, H, W), RGB in [0, 1].
+
+        Returns:
+            (N,) each: ``total``, the unweighted terms ``content``, ``style`` and ``tv`` that it is
+            the weighted sum of, and what they are made of, ``content/LAYER`` and ``style/LAYER``.
+        """
+        features = self.backbone(image)
+        content = {
+            layer: losses.content_loss(features[layer], target)
+            for layer, target in self.content_targets.items()
+        }
+        style = {
+            layer: losses.style_loss(losses.gram(features[layer]), target)
+            for layer, target in self.style_targets.items()
+        }
+        terms = {
+            "content": self._weighted(content, self.content_weights, image),
+            "style": self._weighted(style, self.style_weights, image),
+            "tv": losses.total_variation(image),
+        }
+        total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum(0)
+        return {
+            "total": total,
+            **terms,
+            **{f"content/{layer}": value for layer, value in content.items()},
+            **{f"style/{layer}": value for layer, value in style.items()},
+        }
+
+    def _weighted(
+        self, values: dict[str, Tensor], weights: dict[str, Tensor], image: Tensor
+    ) -> Tensor:
+        zero = image.new_zeros(len(image))
+        return sum((weights[layer] * value for layer, value in values.items()), start=zero)
+
+    def _layer_weights(self, runs: Sequence[Run], term: str) -> dict[str, Tensor]:
+        """(N,) per layer that any of the runs uses; 0 where a run does not."""
+        rows = [layer_weights(run, term, self.backbone) for run in runs]
+        used = sorted({layer for row in rows for layer in row})
+        return {layer: self._vector([row.get(layer, 0.0) for row in rows]) for layer in used}
+
+    @torch.no_grad()
+    def _content_targets(self, runs: Sequence[Run], scale: Scale) -> dict[str, Tensor]:
+        if not self.content_weights:
+            return {}
+        height, width = runs[0].shape(scale)
+        blank = torch.zeros(3, height, width)  # for runs without a content loss: weight 0
+        pictures = [
+            blank if run.content is None else images.to_tensor(run.content, height, width)
+            for run in runs
+        ]
+        features = self.backbone(torch.stack(pictures).to(self.device))
+        return {layer: features[layer].clone() for layer in self.content_weights}
+
+    @torch.no_grad()
+    def _style_targets(self, runs: Sequence[Run], scale: Scale) -> dict[str, Tensor]:
+        """Gram matrices (N, C, C) per layer; style pictures keep their own shapes."""
+        rows: dict[str, list[Tensor]] = {layer: [] for layer in self.style_weights}
+        if not rows:
+            return {}
+        for run in runs:
+            if run.style is None:
+                for layer, row in rows.items():
+                    channels = self.backbone.channels(layer)
+                    row.append(torch.zeros(channels, channels, device=self.device))
+                continue
+            size = run.config.style.size or run.config.image.size
+            shape = images.fit(run.style.image.size, round(size * scale.fraction))
+            features = self.backbone(images.to_tensor(run.style, *shape)[None].to(self.device))
+            for layer, row in rows.items():
+                row.append(losses.gram(features[layer])[0])
+        return {layer: torch.stack(row) for layer, row in rows.items()}
+
+    def _vector(self, values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=self.device)
+
+
+def layer_weights(run: Run, term: str, backbone: VGG) -> dict[str, float]:
+    """Weight of each layer in a run's content or style loss, the mean's divisor included.
+
+    ``equal``: 1. ``gatys``: 1000 / C², as in the code that Gatys et al. (2016) published.
+    """
+    config = run.config
+    if not (config.uses_content if term == "content" else config.uses_style):
+        return {}
+    layers = getattr(config.layers, term)
+    rule = getattr(config.layer_weights, term)
+    if rule == "equal":
+        values = [1.0] * len(layers)
+    elif rule == "gatys":
+        values = [1e3 / backbone.channels(layer) ** 2 for layer in layers]
+    else:
+        values = [float(value) for value in rule]
+    divisor = len(layers) if config.normalize.layers == "mean" else 1
+    return {layer: value / divisor for layer, value in zip(layers, values, strict=True)}

@@ -1,0 +1,224 @@
+"""Optimisers of a batch of images: each image has its own curvature, step and history.
+
+Both keep the image inside [0, 1] by projecting after the step; one ``step`` is one evaluation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+PROJECTIONS = ("honest", "textbook", "none")
+
+
+class LBFGS(torch.optim.Optimizer):
+    """Limited-memory BFGS for N independent images in one parameter (N, 3, H, W).
+
+    With ``projection="none"`` and ``filter_power=0`` it takes the steps of
+    ``torch.optim.LBFGS(max_iter=1)`` (no line search), for every image on its own; unlike there, no
+    tolerance ends it early, and a curvature pair is kept by a test that does not depend on the
+    scale of the loss. The two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) is solved as
+    two triangular systems (Byrd, Nocedal & Schnabel 1994, section 2), so that a step is a few large
+    operations whatever the history.
+
+    Args:
+        params: exactly one tensor (N, 3, H, W).
+        lr: step length along the quasi-Newton direction; 1 is the method's own.
+        history_size: curvature pairs kept.
+        projection: what keeps the image in [0, 1]. ``honest``: clamp after the step and build the
+            pair from the displacement that happened. ``textbook``: clamp, but build the pair from
+            the step as if it had not been clamped, as the widely taught loop does that clamps
+            inside its closure. ``none``: do not clamp.
+        filter_power: p of the first guess of the inverse Hessian, a filter 1/f^p over image
+            frequencies f instead of a scalar; 0: the scalar.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1.0,
+        history_size: int = 50,
+        projection: str = "honest",
+        filter_power: float = 0.75,
+    ) -> None:
+        _check_positive("lr", lr)
+        if not (isinstance(history_size, int) and history_size >= 1):
+            raise ValueError(f"history_size={history_size}: must be a whole number from 1")
+        if projection not in PROJECTIONS:
+            raise ValueError(f"projection={projection}: allowed: {', '.join(PROJECTIONS)}")
+        if not (isinstance(filter_power, int | float) and 0 <= filter_power <= 2):
+            raise ValueError(f"filter_power={filter_power}: must be a number from 0 to 2")
+        super().__init__(params, {"lr": lr})
+        self.history_size = history_size
+        self.projection = projection
+        self.filter_power = float(filter_power)
+        (group,) = self.param_groups
+        (self._image,) = group["params"]
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
+        """Evaluates the objective once, then moves every image once.
+
+        Args:
+            closure: clears the gradient, evaluates, calls ``backward`` and returns the loss.
+        """
+        with torch.enable_grad():
+            loss = closure()
+        image = self._image
+        assert image.grad is not None
+        gradient = image.grad.flatten(1)
+        state = self.state[image]
+        if not state:
+            self._start(state, gradient)
+            direction = -self._filtered(gradient)
+            # nothing is known of the curvature yet: all pixels together move by at most 1
+            step = self._lr * direction * (1 / direction.abs().sum(1, keepdim=True)).clamp(max=1)
+        else:
+            self._remember(state, gradient)
+            direction = self._direction(state, gradient)
+            step = self._lr * direction
+        step = step.view_as(image)
+        before = image.clone()
+        image.add_(step)
+        if self.projection != "none":
+            image.clamp_(0, 1)
+        moved = image - before if self.projection == "honest" else step
+        state["moved"] = moved.flatten(1)
+        state["gradient"] = gradient.clone()
+        return loss
+
+    def rescale(self, resample: Callable[[Tensor], Tensor]) -> None:
+        """Forgets all pairs: the curvature at another scale does not carry over."""
+        self.state.clear()
+
+    @property
+    def _lr(self) -> float:
+        return self.param_groups[0]["lr"]
+
+    def _start(self, state: dict[str, Tensor], gradient: Tensor) -> None:
+        count, size = gradient.shape
+        pairs = self.history_size
+        state["s"] = gradient.new_zeros(count, pairs, size)
+        state["y"] = gradient.new_zeros(count, pairs, size)
+        state["sy"] = gradient.new_zeros(count, pairs, pairs)  # s_i · y_j by slot
+        state["kept"] = torch.zeros(count, dtype=torch.long, device=gradient.device)
+        state["gamma"] = gradient.new_ones(count, 1)
+
+    def _remember(self, state: dict[str, Tensor], gradient: Tensor) -> None:
+        """Puts the last displacement and change of gradient into each image's next slot."""
+        s, y = state["moved"], gradient - state["gradient"]
+        curvature = _dot(s, y)
+        # Positive by more than rounding, relative to the pair's own lengths: losses of any scale.
+        keep = curvature > 1e-7 * s.norm(dim=1) * y.norm(dim=1)
+        row = torch.arange(len(s), device=s.device)
+        slot = state["kept"] % self.history_size
+        for name, new in (("s", s), ("y", y)):
+            old = state[name][row, slot]
+            state[name][row, slot] = torch.where(keep[:, None], new, old)
+        column = (state["s"] @ y[..., None]).squeeze(2)
+        state["sy"][row, :, slot] = torch.where(keep[:, None], column, state["sy"][row, :, slot])
+        # The first guess agrees with the last pair along y: gamma = s·y / y·Py.
+        gamma = curvature / _dot(y, self._filtered(y))
+        state["gamma"] = torch.where(keep[:, None], gamma[:, None], state["gamma"])
+        state["kept"] += keep
+
+    def _direction(self, state: dict[str, Tensor], gradient: Tensor) -> Tensor:
+        """-H g: both loops of the recursion, for all pairs at once.
+
+        With pairs in order of age, R the upper triangle of s_i · y_j and D its diagonal:
+        R a = S g;  r = gamma P (g - Yᵀ a);  Rᵀ b = D a - Y r;  H g = r + Sᵀ b.
+        """
+        s, y, kept = state["s"], state["y"], state["kept"]
+        pairs = self.history_size
+        age_order = (kept[:, None] + torch.arange(pairs, device=s.device)) % pairs  # oldest first
+        rows = age_order[:, :, None].expand(-1, -1, pairs)
+        columns = age_order[:, None, :].expand(-1, pairs, -1)
+        upper = state["sy"].gather(1, rows).gather(2, columns).triu()
+        diagonal = upper.diagonal(dim1=1, dim2=2)
+        # Slots not yet filled hold zeros; a 1 on their diagonal leaves them without effect.
+        upper = upper + torch.diag_embed((diagonal == 0).to(upper.dtype))
+
+        g = gradient[..., None]
+        a = torch.linalg.solve_triangular(
+            upper, (s @ g).gather(1, age_order[..., None]), upper=True
+        )
+        by_slot = torch.zeros_like(a).scatter(1, age_order[..., None], a)
+        r = state["gamma"] * self._filtered(gradient - (y.mT @ by_slot).squeeze(2))
+        right = diagonal[..., None] * a - (y @ r[..., None]).gather(1, age_order[..., None])
+        b = torch.linalg.solve_triangular(upper.mT, right, upper=False)
+        by_slot = torch.zeros_like(b).scatter(1, age_order[..., None], b)
+        return -(r + (s.mT @ by_slot).squeeze(2))
+
+    def _filtered(self, flat: Tensor) -> Tensor:
+        """P v: ``flat`` (N, 3·H·W) with every image frequency f scaled by 1/f^p."""
+        if self.filter_power == 0:
+            return flat
+        height, width = self._image.shape[-2:]
+        spectrum = torch.fft.rfft2(flat.view_as(self._image))
+        spectrum = spectrum * _frequency_filter(height, width, self.filter_power, flat.device)
+        return torch.fft.irfft2(spectrum, s=(height, width)).flatten(1)
+
+
+class Adam(torch.optim.Adam):
+    """Adam (Kingma & Ba 2015) with the image projected to [0, 1] after each step.
+
+    Args:
+        params: exactly one tensor (N, 3, H, W); Adam treats every pixel on its own.
+        lr: step length in units of the [0, 1] range.
+        beta1: decay of the mean gradient.
+        beta2: decay of the mean squared gradient.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 0.02,
+        beta1: float = 0.9,
+        beta2: float = 0.99,
+    ) -> None:
+        _check_positive("lr", lr)
+        super().__init__(params, lr=lr, betas=(beta1, beta2), foreach=False)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
+        """Evaluates the objective once, then moves and projects."""
+        loss = super().step(closure)
+        for group in self.param_groups:
+            for image in group["params"]:
+                image.clamp_(0, 1)
+        return loss
+
+    def rescale(self, resample: Callable[[Tensor], Tensor]) -> None:
+        """Carries both moments to the image's new size, so that no warm-up is needed."""
+        for state in self.state.values():
+            state["exp_avg"] = resample(state["exp_avg"])
+            # bicubic resampling overshoots; a mean square must not become negative
+            state["exp_avg_sq"] = F.relu(resample(state["exp_avg_sq"]))
+
+
+_filters: dict[tuple[int, int, float, torch.device], Tensor] = {}
+
+
+def _frequency_filter(height: int, width: int, power: float, device: torch.device) -> Tensor:
+    """1/f^p over the half-plane of ``rfft2``, f in cycles per picture side, at least 1."""
+    key = (height, width, power, device)
+    if key not in _filters:
+        _filters.clear()  # one scale at a time is in use
+        vertical = torch.fft.fftfreq(height, device=device)[:, None]
+        horizontal = torch.fft.rfftfreq(width, device=device)
+        frequency = (vertical.square() + horizontal.square()).sqrt() * math.sqrt(height * width)
+        _filters[key] = frequency.clamp(min=1).pow(-power)
+    return _filters[key]
+
+
+def _dot(left: Tensor, right: Tensor) -> Tensor:
+    return (left * right).sum(1)
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}={value}: must be a number above 0")

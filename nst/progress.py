@@ -1,0 +1,99 @@
+"""Progress of a run: a bar in a terminal, plain lines in CI and in files."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import lightning as L
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nst.module import StyleTransfer
+
+REFRESH_SECONDS = 0.25
+LINES = 10
+"""Plain lines per run."""
+
+
+class ProgressBar(L.Callback):
+    """Shows run, scale, step, losses and the time left, on stderr.
+
+    Args:
+        name: of the run.
+        total: steps.
+    """
+
+    def __init__(self, name: str, total: int) -> None:
+        self.name = name
+        self.total = total
+        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self.plain = not self.console.is_terminal or bool(os.environ.get("CI"))
+        self._began = self._shown = 0.0
+        self._bar: Progress | None = None
+        self._task: Any = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Opens the bar."""
+        self._began = time.perf_counter()
+        if self.plain:
+            self.console.print(f"{self.name}: {self.total} steps", markup=False)
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.fields[size]} px"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[losses]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        assert isinstance(pl_module, StyleTransfer)
+        size = pl_module.scale.size
+        self._task = self._bar.add_task(self.name, total=self.total, losses="", size=size)
+        self._bar.start()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        step: Any,
+        batch_idx: int,
+    ) -> None:
+        """Reads the losses only when they are shown: reading them stalls a GPU."""
+        done, now = step + 1, time.perf_counter()
+        assert isinstance(pl_module, StyleTransfer)
+        if self.plain:
+            if done * LINES // self.total > step * LINES // self.total:
+                left = (now - self._began) / done * (self.total - done)
+                text = f"{self.name}: {pl_module.scale.size} px, step {done}/{self.total}"
+                text += f", {_text(outputs)}, {left:.0f} s left"
+                self.console.print(text, markup=False)
+        elif self._bar is not None and (now - self._shown > REFRESH_SECONDS or done == self.total):
+            self._shown = now
+            self._bar.update(
+                self._task, completed=done, losses=_text(outputs), size=pl_module.scale.size
+            )
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Closes the bar."""
+        self._close()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Closes the bar, so that the message after it starts on a line of its own."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _text(outputs: Any) -> str:
+    losses = outputs["losses"]
+    parts = [f"{name} {losses[name].mean().item():.3g}" for name in ("total", "content", "style")]
+    return "loss " + ", ".join(parts)

@@ -1,0 +1,66 @@
+"""Coarse-to-fine schedules: which size the image has during which steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nst.schema import Config
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the image and the steps that it gets.
+
+    Attributes:
+        fraction: of the final size.
+        size: shorter side, px.
+        start: first step at this size.
+        stop: first step after it.
+    """
+
+    fraction: float
+    size: int
+    start: int
+    stop: int
+
+
+def scales(config: Config) -> list[Scale]:
+    """The schedule in pixels and steps: shares rounded so that they add up to ``steps``.
+
+    Every scale gets a step, so ``steps`` must be at least the number of scales (the schema checks).
+    """
+    sizes, shares = config.schedule.sizes, config.schedule.steps
+    result, start, done = [], 0, 0.0
+    for index, (fraction, share) in enumerate(zip(sizes, shares, strict=True)):
+        done += share
+        later = len(sizes) - index - 1
+        stop = round(config.steps * done / sum(shares))
+        stop = config.steps if later == 0 else min(max(stop, start + 1), config.steps - later)
+        result.append(Scale(fraction, round(config.image.size * fraction), start, stop))
+        start = stop
+    return result
+
+
+class Steps:
+    """Counts steps, in the place of a data loader; remembers where it was."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._next = 0
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __iter__(self) -> Iterator[int]:
+        while self._next < self.total:
+            self._next += 1
+            yield self._next - 1
+
+    def state_dict(self) -> dict[str, int]:
+        """For a checkpoint: the first step not yet handed out."""
+        return {"next": self._next}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Goes on from a checkpoint."""
+        self._next = state["next"]

@@ -1,0 +1,111 @@
+"""One picture of several runs: a row per run; columns: steps, final, inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from PIL import Image, ImageDraw, ImageFont
+
+CELL = 180  # height of a picture, px
+GAP = 10
+HEADER = 30
+STEPS = 5
+"""Snapshots per row, spread evenly."""
+
+_PAPER, _INK = "white", "#222222"
+
+
+def side_by_side(folders: Sequence[Path]) -> Image.Image:
+    """Draws finished runs from their folders alone.
+
+    Args:
+        folders: run folders, one row each, labelled by the config keys in which they differ.
+
+    Raises:
+        ValueError: if there are no folders.
+    """
+    if not folders:
+        raise ValueError("no runs to set side by side")
+    rows = [_pictures(folder) for folder in folders]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    # numbers in order first, then final and the inputs
+    columns.sort(key=lambda name: (0, int(name.split()[1])) if name[:4] == "step" else (1, 0))
+    labels = [_label(folder, folders) for folder in folders]
+    font = ImageFont.load_default(15)
+    margin = max(round(font.getlength(line)) for label in labels for line in label) + 2 * GAP
+    cells = [[_cell(row.get(name)) for name in columns] for row in rows]
+    widths = [max(cell.width for cell in column if cell) for column in zip(*cells, strict=True)]
+    size = (margin + sum(widths) + GAP * len(widths), HEADER + (CELL + GAP) * len(rows))
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    x = margin
+    for name, width in zip(columns, widths, strict=True):
+        draw.text((x + width / 2, HEADER / 2), name, _INK, font, anchor="mm")
+        x += width + GAP
+    y = HEADER
+    for label, row in zip(labels, cells, strict=True):
+        text = "\n".join(label)
+        draw.multiline_text((GAP, y + CELL / 2), text, _INK, font, anchor="lm", spacing=6)
+        x = margin
+        for cell, width in zip(row, widths, strict=True):
+            if cell:
+                sheet.paste(cell, (x + (width - cell.width) // 2, y))
+            x += width + GAP
+        y += CELL + GAP
+    return sheet
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    snapshots = sorted((folder / "snapshots").glob("*.png"))[:-1]  # the last is the final image
+    last = len(snapshots) - 1
+    chosen = sorted({round(index * last / (STEPS - 1)) for index in range(STEPS)}) if last else [0]
+    pictures = {f"step {int(snapshots[i].stem)}": snapshots[i] for i in chosen if snapshots}
+    pictures["final"] = folder / "final.png"
+    for name in ("content", "style"):
+        path = folder / "inputs" / f"{name}.png"
+        if path.exists():
+            pictures[name] = path
+    return pictures
+
+
+def _cell(path: Path | None) -> Image.Image | None:
+    if path is None:
+        return None
+    with Image.open(path) as file:
+        image = file.convert("RGB")
+    width = max(1, round(image.width * CELL / image.height))
+    return image.resize((width, CELL), Image.Resampling.LANCZOS)
+
+
+def _label(folder: Path, folders: Sequence[Path]) -> list[str]:
+    """``key=value`` for the keys whose values differ between the runs."""
+    flat = [
+        _flat(OmegaConf.to_container(OmegaConf.load(other / "config.yaml"))) for other in folders
+    ]
+    own = flat[list(folders).index(folder)]
+    keys = [key for key in own if len({str(other.get(key)) for other in flat}) > 1]
+    # an init or a picture is told by its name; its other fields follow from it
+    named = [key.rpartition(".")[0] for key in keys if key.endswith((".name", ".path"))]
+    lines = []
+    for key in keys:
+        group, _, last = key.rpartition(".")
+        if last in ("name", "path"):
+            lines.append(f"{group}={Path(str(own[key])).name.removeprefix('builtin:')}")
+        elif group not in named:
+            lines.append(f"{key}={own[key]}")
+    return lines or [folder.name]
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys of a config, without what differs from run to run by itself."""
+    if not isinstance(node, dict):
+        return {prefix: node}
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if not prefix and key in ("run", "logger", "trainer", "outputs", "force"):
+            continue
+        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat

@@ -1,0 +1,245 @@
+"""Records every run while it is optimised: the run folder, and W&B or any other logger."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+import torch
+import wandb
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
+from torch import Tensor
+
+from nst import images
+from nst.errors import DivergedError
+from nst.folder import COMPLETED, RunFolder
+from nst.module import StyleTransfer
+from nst.run import Run
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 2.0
+"""Losses wait this long on the device at most; reading them each step would stall a GPU."""
+
+
+class WandbLogger(LightningWandbLogger):
+    """Lightning's logger with one W&B run per instance and W&B's own step set to ours.
+
+    Args:
+        mode: ``online``, ``offline`` or ``disabled``; None: WANDB_MODE, then what ``wandb offline``
+            set, then online if credentials are found, else offline.
+        settings: fields of ``wandb.Settings`` that differ from ours.
+        **kwargs: as Lightning's.
+    """
+
+    def __init__(
+        self, mode: str | None = None, settings: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        # mode=, not offline=: Lightning's flag sets WANDB_MODE for the whole process.
+        # create_new: a second run in the process would otherwise go on in the first.
+        mode = mode or _default_mode()
+        # The bar has the terminal; offline there is nothing to tell but where the files are.
+        ours: dict[str, Any] = {"silent": mode != "online", "console": "off"}
+        ours["finish_timeout"] = 60.0  # the default waits for ever
+        super().__init__(
+            mode=mode,
+            reinit="create_new",
+            settings=wandb.Settings(**(ours | dict(settings or {}))),
+            **kwargs,
+        )
+        self._wandb_init.pop("anonymous")  # wandb warns of it, whatever it is
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """Logs at W&B's step ``step``, so that media of all runs slide together."""
+        if step is not None:
+            metrics = {**metrics, "trainer/global_step": step}  # Lightning's x axis
+        self.experiment.log(metrics, step=step)
+
+    def finalize(self, status: str) -> None:
+        """Ends the W&B run as well, which Lightning leaves open."""
+        super().finalize(status)
+        if self._experiment is not None:
+            run = self._experiment
+            run.finish(exit_code=0 if status == "success" else 1)
+            if run.settings.mode == "online":
+                log.info("W&B: %s", run.url)
+            elif run.settings.mode == "offline":
+                log.info("W&B: offline; wandb sync %s", os.path.relpath(run.settings.sync_dir))
+
+
+def _default_mode() -> str:
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    if wandb.setup().settings.mode != "online":  # set by `wandb offline` or `wandb disabled`
+        return wandb.setup().settings.mode
+    return "online" if wandb.login(prompt=False) else "offline"
+
+
+@dataclass
+class Recorder:
+    """Where one run of the batch is recorded.
+
+    Attributes:
+        run: the run.
+        folder: its run folder.
+        loggers: its Lightning loggers.
+        rows: its metrics so far.
+        diverged_at: first step whose loss was not finite.
+    """
+
+    run: Run
+    folder: RunFolder
+    loggers: Sequence[Logger]
+    rows: list[dict[str, float]] = field(default_factory=list)
+    diverged_at: int | None = None
+
+    def names(self, losses: Sequence[str]) -> list[str]:
+        """Of the batch's losses, those that this run has."""
+        layers = {
+            *(f"content/{layer}" for layer in self.run.config.layers.content),
+            *(f"style/{layer}" for layer in self.run.config.layers.style),
+        }
+        return [name for name in losses if "/" not in name or name in layers]
+
+    def log(self, row: dict[str, float]) -> None:
+        """Keeps a row; the folder gets it at the next flush."""
+        self.rows.append(row)
+        metrics = {name: value for name, value in row.items() if name != "step"}
+        for logger in self.loggers:
+            logger.log_metrics(metrics, step=int(row["step"]))
+
+    def log_picture(self, key: str, path: Any, step: int) -> None:
+        """Hands a picture to every logger that takes pictures."""
+        for logger in self.loggers:
+            if hasattr(logger, "log_image"):
+                logger.log_image(key, [os.fspath(path)], step=step, caption=[f"step {step}"])
+
+
+class Tracker(L.Callback):
+    """Follows the batch: rows of losses, snapshots at fixed steps, the end of every run.
+
+    Step k is the image after k updates, in the rows, in the snapshots and in every logger, from 0
+    to the last. Seconds count from the first step, tracking included.
+    """
+
+    def __init__(self, recorders: Sequence[Recorder], snapshot_every: int) -> None:
+        self.recorders = list(recorders)
+        self.snapshot_every = snapshot_every
+        self._waiting: list[tuple[int, float, float, dict[str, Tensor]]] = []
+        self._snapshot: Tensor | None = None
+        self._began = self._flushed = 0.0
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Tells every logger the run's whole config."""
+        for recorder in self.recorders:
+            config = recorder.run.config
+            for logger in recorder.loggers:
+                logger.log_hyperparams(config.asdict())
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keeps the inputs, at the size of the result."""
+        for recorder in self.recorders:
+            run = recorder.run
+            size = run.config.image.size
+            for name, picture in (("content", run.content), ("style", run.style)):
+                if picture is not None:
+                    tensor = images.to_tensor(picture, *images.fit(picture.image.size, size))
+                    path = recorder.folder.input(name, images.to_image(tensor))
+                    recorder.log_picture(name, path, 0)
+        self._began = self._flushed = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, step: Any, batch_idx: int
+    ) -> None:
+        """Takes the snapshot of step k before update k + 1 changes the image."""
+        if step % self.snapshot_every == 0:
+            assert isinstance(pl_module, StyleTransfer)
+            self._snapshot = pl_module.image.detach().clone()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        step: Any,
+        batch_idx: int,
+    ) -> None:
+        """Keeps the losses on the device until there is a reason to read them."""
+        now = time.perf_counter()
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self._waiting.append((step, now - self._began, rate, outputs["losses"]))
+        if self._snapshot is not None or now - self._flushed > FLUSH_SECONDS:
+            self._flush()
+            if all(recorder.diverged_at is not None for recorder in self.recorders):
+                first = self.recorders[0]
+                raise DivergedError(f"the loss is not finite at step {first.diverged_at}")
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Evaluates the final images once more, so that the last row is the result's."""
+        assert isinstance(pl_module, StyleTransfer)
+        losses = pl_module.evaluate()
+        self._snapshot = pl_module.image.detach().clone()
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        seconds = time.perf_counter() - self._began
+        self._waiting.append((pl_module.scales[-1].stop, seconds, rate, losses))
+        finals = self._snapshot
+        self._flush()
+        for recorder, image in zip(self.recorders, finals, strict=True):
+            self._finish(recorder, image)
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Says in every unfinished run's folder why it ended."""
+        status = "failed"
+        if isinstance(exception, KeyboardInterrupt):
+            status = "interrupted"
+        elif isinstance(exception, DivergedError):
+            status = "diverged"
+        reason = " ".join(f"{type(exception).__name__}: {exception}".split())
+        for recorder in self.recorders:
+            recorder.folder.update(status=status, reason=reason, steps=len(recorder.rows))
+
+    def _finish(self, recorder: Recorder, image: Tensor) -> None:
+        step, last = int(recorder.rows[-1]["step"]), recorder.rows[-1]
+        if recorder.diverged_at is not None:
+            reason = f"the loss is not finite at step {recorder.diverged_at}"
+            recorder.folder.update(status="diverged", reason=reason, steps=step)
+            return
+        path = recorder.folder.final(images.to_image(image))
+        recorder.log_picture("final", path, step)
+        recorder.folder.update(
+            status=COMPLETED,
+            seconds=last["seconds"],
+            steps=step,
+            losses={name: value for name, value in last.items() if name.startswith("loss/")},
+        )
+
+    def _flush(self) -> None:
+        """Reads what is waiting, with one transfer, and hands it on."""
+        names = list(self._waiting[0][3])
+        # A pyramid's losses differ in nothing but their values, so that they stack.
+        table = torch.stack([torch.stack(list(losses.values())) for *_, losses in self._waiting])
+        values = table.float().cpu().tolist()  # [row][loss][image]
+        for index, recorder in enumerate(self.recorders):
+            own = recorder.names(names)
+            for (step, seconds, rate, _), row in zip(self._waiting, values, strict=True):
+                losses = {f"loss/{name}": row[names.index(name)][index] for name in own}
+                if recorder.diverged_at is None and not math.isfinite(losses["loss/total"]):
+                    recorder.diverged_at = step
+                recorder.log({"step": step, "seconds": round(seconds, 4), **losses, "lr": rate})
+            if self._snapshot is not None:
+                step = self._waiting[-1][0]
+                path = recorder.folder.snapshot(step, images.to_image(self._snapshot[index]))
+                recorder.log_picture("snapshot", path, step)
+            recorder.folder.metrics(recorder.rows)
+        self._waiting.clear()
+        self._snapshot = None
+        self._flushed = time.perf_counter()

@@ -1,0 +1,90 @@
+"""Composing and running configs in tests, as the command line does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from torch import Tensor
+
+from nst import schema, weights
+from nst.calibrate import activation_means
+from nst.execute import _optimizer
+from nst.main import _conf, to_config
+from nst.module import StyleTransfer
+from nst.objective import Objective
+from nst.run import Run, prepare
+from nst.schema import Config
+from nst.vgg import VGG
+
+schema.register()
+
+
+def config(*overrides: str) -> Config:
+    """The checked config that these overrides compose to."""
+    with initialize_config_dir(_conf(), version_base="1.3"):
+        return to_config(compose("config", overrides=list(overrides)))
+
+
+def prepared(*overrides: str) -> Run:
+    return prepare(config(*overrides))
+
+
+def embedded() -> weights.Weights:
+    return weights.load("vgg19", "embedded", None, None, "rgb")
+
+
+def module(runs: list[Run], dtype: torch.dtype = torch.float32) -> StyleTransfer:
+    """The module of these runs with its optimiser, ready for ``optimise``, without a Trainer."""
+    first = runs[0].config
+    loaded = embedded()
+    means = None
+    if first.normalize.activations:
+        means = activation_means(loaded, "vgg19", first.backbone.pooling)
+    taps = set().union(*(run.taps for run in runs))
+    backbone = first.backbone
+    network = VGG(loaded, "vgg19", taps, backbone.pooling, backbone.padding, means, dtype)
+    made = StyleTransfer(network, runs, _optimizer(first))
+    if dtype == torch.float64:  # trajectories amplify rounding; only double precision is portable
+        made.image.data = made.image.data.double()
+    optimizer = made.configure_optimizers()
+    made.optimizers = lambda use_pl_optimizer=True: optimizer  # type: ignore[method-assign,assignment]
+    made.objective = Objective(network, runs, made.scale, torch.device("cpu"))
+    return made
+
+
+def optimise(made: StyleTransfer) -> dict[str, Tensor]:
+    """A bare loop over all steps: every loss as (steps + 1, N)."""
+    rows: list[dict[str, Tensor]] = []
+    optimizer: Any = made.optimizers(use_pl_optimizer=False)
+
+    def closure() -> Tensor:
+        made.image.grad = None
+        output = made.training_step(step, step)
+        output["loss"].backward()
+        rows.append({name: value.detach() for name, value in output["losses"].items()})
+        return output["loss"]
+
+    for step in range(made.scales[-1].stop):
+        optimizer.step(closure)
+        made.on_train_batch_end(None, step, step)
+    rows.append(made.evaluate())
+    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def nst(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a process of its own, as a user would."""
+    clean = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+    return subprocess.run(
+        [sys.executable, "-m", "nst", *arguments],
+        cwd=cwd,
+        env={**clean, "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,0 +1,56 @@
+"""N runs in one batch are the same N runs alone."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.helpers import module, optimise, prepared
+
+COMMON = ["image.size=64", "steps=12"]
+RUNS = [
+    ["init=noise", "seed=3", "weights.style=1e4"],
+    ["style=stained_glass", "layers.style=[conv1_1,conv2_1]", "layers.content=[conv3_1]"],
+    ["init=style", "style=grass", "weights.tv=20"],
+]
+
+
+def _check(*overrides: str) -> None:
+    """In double precision, where trajectories can be compared step by step."""
+    runs = [prepared(*COMMON, *own, *overrides) for own in RUNS]
+    batch = module(runs, torch.float64)
+    together = optimise(batch)
+    for index, run in enumerate(runs):
+        single = module([run], torch.float64)
+        for name, value in optimise(single).items():
+            torch.testing.assert_close(together[name][:, index], value[:, 0], rtol=1e-6, atol=1e-12)
+        torch.testing.assert_close(batch.image[index], single.image[0], rtol=0, atol=1e-6)
+    assert (batch.image[0] - batch.image[1]).abs().mean() > 0.01  # they are different runs
+
+
+def test_lbfgs() -> None:
+    _check()
+
+
+def test_adam_pyramid() -> None:
+    _check("optimizer=adam", "schedule=pyramid")
+
+
+def test_tasks_may_differ() -> None:
+    transfer = prepared(*COMMON, "style.path=builtin:chelsea", "init=noise")
+    texture = prepared(
+        *COMMON, "task=texture_synthesis", "style.path=builtin:chelsea", "init=noise"
+    )
+    made = module([transfer, texture], torch.float64)
+    losses = optimise(made)
+    assert losses["content"][-1, 0] > 0
+    assert losses["content"][:, 1].abs().max() == 0
+    alone = optimise(module([texture], torch.float64))
+    torch.testing.assert_close(losses["total"][:, 1], alone["total"][:, 0], rtol=1e-6, atol=0)
+
+
+def test_in_float32_the_objective_is_equal_to_rounding() -> None:
+    runs = [prepared(*COMMON, *own) for own in RUNS]
+    together = module(runs).evaluate()
+    for index, run in enumerate(runs):
+        for name, value in module([run]).evaluate().items():
+            torch.testing.assert_close(together[name][index], value[0], rtol=1e-4, atol=1e-7)
