@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from nst import images
-from nst.vgg import VGG, conv_names
+from nst.layers import conv_names
+from nst.vgg import VGG
 from nst.weights import Weights, load
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "china", "flower")

@@ -106,13 +106,13 @@ def _finished(run: Run) -> bool:
 def _recorder(run: Run, facts: dict[str, str]) -> Recorder:
     config = _dictconfig(run.config)
     folder = RunFolder(_folder(run))
-    folder.start(
-        OmegaConf.to_yaml(config, resolve=True), {"signature": run.config.run.signature, **facts}
-    )
+    OmegaConf.resolve(config)
+    folder.start(OmegaConf.to_yaml(config), {"signature": run.config.run.signature, **facts})
     loggers: list[Logger] = [
         _build(node, f"logger.{key}") for key, node in (config.logger or {}).items()
     ]
-    return Recorder(run, folder, loggers)
+    resolved: Any = OmegaConf.to_container(config)
+    return Recorder(run, folder, resolved, loggers)
 
 
 def _dictconfig(config: Config) -> DictConfig:

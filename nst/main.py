@@ -6,7 +6,7 @@ import difflib
 import logging
 import os
 import sys
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import hydra
@@ -35,12 +35,30 @@ def to_config(cfg: DictConfig) -> Config:
     Raises:
         ConfigError: in one line, for the first thing that is wrong.
     """
+    _refuse_added_keys(cfg)
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
     # A logger's config refers to what is found out later, such as the run's folder.
     config.logger = OmegaConf.to_container(cfg, resolve=False)["logger"]  # type: ignore[index,call-overload]
     schema.check(config)
     return config
+
+
+def _refuse_added_keys(cfg: DictConfig, prefix: str = "") -> None:
+    """``+key=value`` gets past Hydra even where the schema has no such key."""
+    schema_type = OmegaConf.get_type(cfg)
+    for key, node in cfg.items_ex(resolve=False):
+        name = f"{prefix}{key!s}"
+        if is_dataclass(schema_type):
+            allowed = [item.name for item in fields(schema_type)]
+            if key not in allowed:
+                raise ConfigError(name, _shown(node), f"no such key; allowed: {listed(allowed)}")
+            if isinstance(node, DictConfig):
+                _refuse_added_keys(node, f"{name}.")
+
+
+def _shown(node: object) -> object:
+    return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
 
 
 def job(cfg: DictConfig) -> str:

@@ -70,6 +70,8 @@ class StyleTransfer(L.LightningModule):
     def training_step(self, step: int, batch_idx: int) -> dict[str, Any]:
         """Evaluates all images; ``losses`` are (N,) each and go to the callbacks."""
         losses = self.objective(self.image)
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        optimizer.losses = losses["total"].detach()  # step control is each image's own
         return {"loss": losses["total"].sum(), "losses": losses}
 
     def on_train_batch_end(self, outputs: Any, step: int, batch_idx: int) -> None:
@@ -77,21 +79,31 @@ class StyleTransfer(L.LightningModule):
         if step + 1 == self.scale.stop and self.scale is not self.scales[-1]:
             self._enter(self.scales[self.scales.index(self.scale) + 1])
 
+    def finish(self) -> dict[str, Tensor]:
+        """Ends the steps at a scale: no image stays on a last step that went wrong.
+
+        Returns:
+            Losses of the images, (N,) each.
+        """
+        losses = self.evaluate()
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        return self.evaluate() if optimizer.settle(losses["total"]) else losses
+
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
         """Losses of the images as they are now, (N,) each."""
         return self.objective(self.image)
 
     def _enter(self, scale: Scale) -> None:
+        self.finish()
         self.scale = scale
         shape = self.runs[0].shape(scale)
 
         def resample(tensor: Tensor) -> Tensor:
             return F.interpolate(tensor, shape, mode="bicubic", align_corners=False)
 
-        # .data: the parameter stays the same object, so Lightning and the optimiser keep hold of it
-        self.image.grad = None
-        self.image.data = resample(self.image.data).clamp(0, 1)
+        # A new parameter: autograd remembers the shape that the old one had.
+        self.image = nn.Parameter(resample(self.image.detach()).clamp(0, 1))
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
-        optimizer.rescale(resample)
+        optimizer.rescale(self.image, resample)
         self.objective = Objective(self.backbone, self.runs, scale, self.device)

@@ -25,6 +25,9 @@ class LBFGS(torch.optim.Optimizer):
     two triangular systems (Byrd, Nocedal & Schnabel 1994, section 2), so that a step is a few large
     operations whatever the history.
 
+    A full step sometimes leads far up a wall, and dozens of steps are needed to come back. With
+    ``max_rise`` such a step is undone and a quarter of it tried, at the price of one evaluation.
+
     Args:
         params: exactly one tensor (N, 3, H, W).
         lr: step length along the quasi-Newton direction; 1 is the method's own.
@@ -35,6 +38,10 @@ class LBFGS(torch.optim.Optimizer):
             inside its closure. ``none``: do not clamp.
         filter_power: p of the first guess of the inverse Hessian, a filter 1/f^p over image
             frequencies f instead of a scalar; 0: the scalar.
+        max_rise: an image whose loss a step multiplies by more than this goes back. None: never.
+
+    Attributes:
+        losses: (N,) of the last evaluation, set by the closure; without them nothing is undone.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class LBFGS(torch.optim.Optimizer):
         history_size: int = 50,
         projection: str = "honest",
         filter_power: float = 0.75,
+        max_rise: float | None = 1.1,
     ) -> None:
         _check_positive("lr", lr)
         if not (isinstance(history_size, int) and history_size >= 1):
@@ -52,12 +60,14 @@ class LBFGS(torch.optim.Optimizer):
             raise ValueError(f"projection={projection}: allowed: {', '.join(PROJECTIONS)}")
         if not (isinstance(filter_power, int | float) and 0 <= filter_power <= 2):
             raise ValueError(f"filter_power={filter_power}: must be a number from 0 to 2")
+        if max_rise is not None and not (isinstance(max_rise, int | float) and max_rise >= 1):
+            raise ValueError(f"max_rise={max_rise}: must be a number from 1, or null")
         super().__init__(params, {"lr": lr})
         self.history_size = history_size
         self.projection = projection
         self.filter_power = float(filter_power)
-        (group,) = self.param_groups
-        (self._image,) = group["params"]
+        self.max_rise = max_rise
+        self.losses: Tensor | None = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
@@ -78,22 +88,62 @@ class LBFGS(torch.optim.Optimizer):
             # nothing is known of the curvature yet: all pixels together move by at most 1
             step = self._lr * direction * (1 / direction.abs().sum(1, keepdim=True)).clamp(max=1)
         else:
+            gradient = self._take_back(state, gradient)
             self._remember(state, gradient)
             direction = self._direction(state, gradient)
-            step = self._lr * direction
+            step = self._lr * state["shrink"] * direction
         step = step.view_as(image)
         before = image.clone()
         image.add_(step)
         if self.projection != "none":
             image.clamp_(0, 1)
         moved = image - before if self.projection == "honest" else step
-        state["moved"] = moved.flatten(1)
+        state["before"], state["moved"] = before, moved.flatten(1)
         state["gradient"] = gradient.clone()
         return loss
 
-    def rescale(self, resample: Callable[[Tensor], Tensor]) -> None:
-        """Forgets all pairs: the curvature at another scale does not carry over."""
+    def _take_back(self, state: dict[str, Tensor], gradient: Tensor) -> Tensor:
+        """Undoes the last step of the images whose loss it raised too much.
+
+        Returns:
+            The gradients to go on from: where an image went back, that of the place before.
+        """
+        losses = self.losses
+        if self.max_rise is None or losses is None:
+            return gradient
+        fine = losses <= self.max_rise * state["losses"]  # false for NaN as well
+        state["shrink"] = torch.where(fine[:, None], 1.0, state["shrink"] / 4)
+        state["losses"] = torch.where(fine, losses, state["losses"])
+        self._image.copy_(torch.where(fine[:, None, None, None], self._image, state["before"]))
+        return torch.where(fine[:, None], gradient, state["gradient"])
+
+    @torch.no_grad()
+    def settle(self, losses: Tensor) -> bool:
+        """Undoes last steps that turn out bad when nothing is to follow them.
+
+        Args:
+            losses: (N,) after the last step.
+
+        Returns:
+            Whether any image went back.
+        """
+        state = self.state[self._image]
+        before = self._image.clone()
+        self.losses = losses
+        self._take_back(state, state["gradient"])
+        return not torch.equal(before, self._image)
+
+    def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
+        """Goes on with the parameter ``image``, the old one at another size.
+
+        Forgets all pairs: the curvature at another scale does not carry over.
+        """
         self.state.clear()
+        self.param_groups[0]["params"] = [image]
+
+    @property
+    def _image(self) -> Tensor:
+        return self.param_groups[0]["params"][0]
 
     @property
     def _lr(self) -> float:
@@ -107,6 +157,9 @@ class LBFGS(torch.optim.Optimizer):
         state["sy"] = gradient.new_zeros(count, pairs, pairs)  # s_i · y_j by slot
         state["kept"] = torch.zeros(count, dtype=torch.long, device=gradient.device)
         state["gamma"] = gradient.new_ones(count, 1)
+        state["shrink"] = gradient.new_ones(count, 1)
+        if self.losses is not None:
+            state["losses"] = self.losses
 
     def _remember(self, state: dict[str, Tensor], gradient: Tensor) -> None:
         """Puts the last displacement and change of gradient into each image's next slot."""
@@ -192,9 +245,21 @@ class Adam(torch.optim.Adam):
                 image.clamp_(0, 1)
         return loss
 
-    def rescale(self, resample: Callable[[Tensor], Tensor]) -> None:
-        """Carries both moments to the image's new size, so that no warm-up is needed."""
-        for state in self.state.values():
+    def settle(self, losses: Tensor) -> bool:
+        """Adam's steps are short: none is undone."""
+        return False
+
+    def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
+        """Goes on with the parameter ``image``, the old one at another size.
+
+        Carries both moments along, so that no warm-up is needed.
+        """
+        (group,) = self.param_groups
+        (old,) = group["params"]
+        group["params"] = [image]
+        state = self.state.pop(old, None)
+        if state:
+            self.state[image] = state
             state["exp_avg"] = resample(state["exp_avg"])
             # bicubic resampling overshoots; a mean square must not become negative
             state["exp_avg_sq"] = F.relu(resample(state["exp_avg_sq"]))

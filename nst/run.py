@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from nst import images, schedule, vgg
+from nst import images, layers, schedule
 from nst.errors import ConfigError
 from nst.images import Picture
 from nst.schedule import Scale
@@ -90,8 +90,8 @@ def _check_sizes(run: Run) -> None:
     ):
         if picture is None:
             continue
-        deepest = max(getattr(config.layers, term), key=vgg.stride)
-        least = vgg.stride(deepest)
+        deepest = max(getattr(config.layers, term), key=layers.stride)
+        least = layers.stride(deepest)
         needs = f"too small for {deepest}, which needs at least {least} px"
         if min(picture.image.size) < least:
             width, height = picture.image.size

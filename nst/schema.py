@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from nst import vgg, weights
+from nst import layers
 from nst.errors import ConfigError, listed
 
 CONTENT_TASKS = ("style_transfer", "content_reconstruction")
@@ -205,9 +205,9 @@ def _finite(node: Any, prefix: str = "") -> None:
 
 
 def _check_backbone(backbone: BackboneConfig) -> None:
-    _one_of("backbone.name", backbone.name, tuple(weights.BLOCKS))
-    if backbone.source not in weights.SOURCES:
-        allowed = f"allowed: {listed(weights.SOURCES)}; {weights.OFFLINE}"
+    _one_of("backbone.name", backbone.name, tuple(layers.BLOCKS))
+    if backbone.source not in layers.SOURCES:
+        allowed = f"allowed: {listed(layers.SOURCES)}; {layers.OFFLINE}"
         raise ConfigError("backbone.source", backbone.source, allowed)
     _one_of("backbone.order", backbone.order, ("rgb", "bgr"))
     _one_of("backbone.pooling", backbone.pooling, ("max", "average"))
@@ -218,15 +218,15 @@ def _check_layers(config: Config) -> None:
     for name in ("content", "style"):
         key = f"layers.{name}"
         used = config.uses_content if name == "content" else config.uses_style
-        layers = getattr(config.layers, name)
-        if used and not layers:
-            raise ConfigError(key, layers, f"task={config.task} needs at least one layer")
+        names = getattr(config.layers, name)
+        if used and not names:
+            raise ConfigError(key, names, f"task={config.task} needs at least one layer")
         try:
-            canonical = [vgg.canonical(layer, config.backbone.name) for layer in layers]
+            canonical = [layers.canonical(layer, config.backbone.name) for layer in names]
         except ValueError as error:
-            raise ConfigError(key, layers, str(error)) from error
+            raise ConfigError(key, names, str(error)) from error
         if len(set(canonical)) < len(canonical):
-            raise ConfigError(key, layers, "names a layer twice")
+            raise ConfigError(key, names, "names a layer twice")
         setattr(config.layers, name, canonical)
     _one_of("normalize.layers", config.normalize.layers, ("mean", "sum"))
 
@@ -243,7 +243,7 @@ def _check_weights(config: Config) -> None:
         raise ConfigError("task", config.task, problem)
     for name in ("content", "style"):
         key, rule = f"layer_weights.{name}", getattr(config.layer_weights, name)
-        layers = getattr(config.layers, name)
+        names = getattr(config.layers, name)
         if rule in LAYER_RULES:
             continue
         numbers = isinstance(rule, list) and all(
@@ -252,8 +252,8 @@ def _check_weights(config: Config) -> None:
         if not numbers:
             allowed = f"allowed: {listed(LAYER_RULES)}, or a list of numbers, one per layer"
             raise ConfigError(key, rule, allowed)
-        if len(rule) != len(layers):
-            raise ConfigError(key, rule, f"needs {len(layers)} numbers, one for each of {layers}")
+        if len(rule) != len(names):
+            raise ConfigError(key, rule, f"needs {len(names)} numbers, one for each of {names}")
         if min(rule) < 0 or max(rule) == 0:
             raise ConfigError(key, rule, "must be 0 or more, and one of them above 0")
 

@@ -10,8 +10,6 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from nst import images
-
 RUNS = "runs.txt"
 PICTURE = "side_by_side.png"
 _sweep_dir: Path | None = None
@@ -58,6 +56,7 @@ def summarise() -> None:
     folders = finished(_sweep_dir)
     if not folders:
         return
+    from nst import images  # seconds to import: not before the sweep has begun
     from nst.side_by_side import side_by_side
 
     picture = _sweep_dir / PICTURE

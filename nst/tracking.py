@@ -89,6 +89,7 @@ class Recorder:
     Attributes:
         run: the run.
         folder: its run folder.
+        config: its config, every reference resolved.
         loggers: its Lightning loggers.
         rows: its metrics so far.
         diverged_at: first step whose loss was not finite.
@@ -96,6 +97,7 @@ class Recorder:
 
     run: Run
     folder: RunFolder
+    config: dict[str, Any]
     loggers: Sequence[Logger]
     rows: list[dict[str, float]] = field(default_factory=list)
     diverged_at: int | None = None
@@ -139,9 +141,8 @@ class Tracker(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Tells every logger the run's whole config."""
         for recorder in self.recorders:
-            config = recorder.run.config
             for logger in recorder.loggers:
-                logger.log_hyperparams(config.asdict())
+                logger.log_hyperparams(recorder.config)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keeps the inputs, at the size of the result."""
@@ -184,7 +185,7 @@ class Tracker(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Evaluates the final images once more, so that the last row is the result's."""
         assert isinstance(pl_module, StyleTransfer)
-        losses = pl_module.evaluate()
+        losses = pl_module.finish()
         self._snapshot = pl_module.image.detach().clone()
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         seconds = time.perf_counter() - self._began

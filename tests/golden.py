@@ -16,7 +16,12 @@ FILE = Path(__file__).with_name("golden.json")
 CASES = {
     "lbfgs-noise": ["init=noise"],
     "lbfgs-content-weighted": ["layer_weights.style=[1,1,1,1,4]", "weights.tv=10"],
-    "lbfgs-plain": ["init=noise", "optimizer.filter_power=0", "optimizer.projection=none"],
+    "lbfgs-plain": [
+        "init=noise",
+        "optimizer.filter_power=0",
+        "optimizer.projection=none",
+        "optimizer.max_rise=null",
+    ],
     "lbfgs-pyramid": ["init=noise", "schedule=pyramid"],
     "adam-pyramid": ["init=blend", "optimizer=adam", "schedule=pyramid"],
     "texture-average-replicate": [

@@ -73,7 +73,7 @@ def optimise(made: StyleTransfer) -> dict[str, Tensor]:
     for step in range(made.scales[-1].stop):
         optimizer.step(closure)
         made.on_train_batch_end(None, step, step)
-    rows.append(made.evaluate())
+    rows.append(made.finish())
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 

@@ -112,6 +112,41 @@ def test_scale_of_the_loss_does_not_matter(problem: tuple[Tensor, Function]) -> 
     torch.testing.assert_close(losses[-1] * 1e8, reference[-1], rtol=1e-2, atol=0)
 
 
+def test_a_step_that_raises_the_loss_is_undone_for_its_image_alone() -> None:
+    """A wall at 0.6 that the first pairs know nothing of: the second image jumps over it."""
+
+    def function(image: Tensor) -> Tensor:
+        flat = image.flatten(1)
+        wall = 1e4 * torch.relu(flat - 0.6).square().sum(1)
+        return (flat - 0.55).square().sum(1) + torch.tensor([0.0, 1.0]) * wall
+
+    def run(max_rise: float | None) -> Tensor:
+        image = torch.full((2, 3, 4, 4), 0.1).requires_grad_()
+        optimizer = LBFGS([image], lr=1.8, filter_power=0, max_rise=max_rise)
+        rows = []
+
+        def closure() -> Tensor:
+            image.grad = None
+            losses = function(image)
+            losses.sum().backward()
+            optimizer.losses = losses.detach()
+            rows.append(losses.detach())
+            return losses.sum()
+
+        for _ in range(8):
+            optimizer.step(closure)
+        optimizer.settle(function(image.detach()))
+        return torch.stack([*rows, function(image.detach())])
+
+    controlled, free = run(1.1), run(None)
+    assert (free[1:, 1] > 1.1 * free[:-1, 1]).any()  # there is a jump to undo
+    best = controlled[0, 1]
+    for loss in controlled[1:, 1]:
+        best = min(best, loss) if loss <= 1.1 * best else best
+    assert controlled[-1, 1] <= 1.1 * best
+    torch.testing.assert_close(controlled[:, 0], free[:, 0])  # the other image never knew
+
+
 def test_adam_is_torch_adam_then_projected(problem: tuple[Tensor, Function]) -> None:
     start, function = problem
     ours, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
@@ -132,13 +167,13 @@ def test_rescale() -> None:
 
     for optimizer in (LBFGS([image]), Adam([image])):
         image.data = torch.rand(1, 3, 8, 8)
-        _run(optimizer, image, lambda x: x.square().sum(dim=(1, 2, 3)), 3)
-        image.grad = None
-        image.data = up(image.data).clamp(0, 1)
-        optimizer.rescale(up)
-        losses = _run(optimizer, image, lambda x: x.square().sum(dim=(1, 2, 3)), 3)
-        assert losses[-1] < losses[0]
-    state = optimizer.state[image]
+        _run(optimizer, image, lambda x: x.square().sum(dim=(1, 2, 3)), 2)
+        larger = up(image.detach()).clamp(0, 1).requires_grad_()
+        optimizer.rescale(larger, up)
+        losses = _run(optimizer, larger, lambda x: x.square().sum(dim=(1, 2, 3)), 3)
+        assert losses[-1] <= losses[0]
+        assert list(optimizer.state) == [larger]
+    state = optimizer.state[larger]
     assert state["exp_avg_sq"].shape == (1, 3, 16, 16)
     assert state["exp_avg_sq"].min() >= 0
 
@@ -152,6 +187,7 @@ def test_rescale() -> None:
         {"history_size": 2.5},
         {"projection": "clip"},
         {"filter_power": -1},
+        {"max_rise": 0.5},
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:

@@ -64,6 +64,16 @@ def test_losses_equal_the_textbook_loop(
     )
 
 
+def test_step_control_and_filter_reach_a_lower_loss() -> None:
+    """Where the plain method runs up a wall: seen with this pair, from content."""
+
+    def final(*overrides: str) -> float:
+        run = prepared("image.size=64", "steps=30", *overrides)
+        return optimise(module([run], torch.float64))["total"][-1, 0].item()
+
+    assert final() < 0.9 * final("optimizer.filter_power=0", "optimizer.max_rise=null")
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_golden(case: str) -> None:
     recorded = json.loads(Path(FILE).read_text())[case]

@@ -1,0 +1,200 @@
+"""Configs: every file composes, every wrong value is one line and exit status 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from nst.errors import ConfigError
+from nst.execute import _identified, execute
+from nst.main import _conf, one_line
+from nst.run import Run, prepare, signature
+from tests.helpers import config, embedded, nst, prepared
+
+CONF = Path(_conf())
+FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+OPTIONS = [path for path in FILES if len(path.parts) == 2]
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_every_config_file_opens_with_a_command_that_uses_it(path: Path) -> None:
+    first = (CONF / path).read_text().splitlines()[0]
+    assert first.startswith("#")
+    assert "nst " in first
+    if path in OPTIONS:
+        assert f"{path.parts[0]}={path.stem}" in first or path.parts[0] in ("trainer", "logger")
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=str)
+def test_every_option_composes(path: Path) -> None:
+    overrides = [f"{path.parts[0]}={path.stem}"]
+    if path.stem == "file":
+        overrides.append("init.path=builtin:coffee")
+    composed = config(*overrides)
+    for key, value in (yaml.safe_load((CONF / path).read_text()) or {}).items():
+        if path.parts[0] not in ("trainer", "logger", "backbone") and path.parts[0] != "layers":
+            node = getattr(composed, path.parts[0])
+            if value is not None:  # null: to be set by the user
+                assert (node[key] if isinstance(node, dict) else getattr(node, key)) == value
+
+
+WRONG = [
+    # (overrides, what the line must name)
+    (["stepz=5"], ["stepz", "steps"]),
+    (["image.sizes=5"], ["image.sizes", "size"]),
+    (["+unknown.key=5"], ["unknown"]),
+    (["steps=many"], ["steps", "many"]),
+    (["steps=0"], ["steps=0", "from 1"]),
+    (["steps=2", "schedule=pyramid"], ["steps=2", "(3)"]),
+    (["image.size=-3"], ["image.size=-3"]),
+    (["image.size=8", "style.size=64"], ["image.size=8", "conv5_1", "at least 16 px"]),
+    (["image.size=32", "schedule=pyramid"], ["schedule.sizes", "8 px", "conv5_1"]),
+    (["style.size=4"], ["style.size=4", "conv5_1"]),
+    (["snapshot_every=0"], ["snapshot_every=0"]),
+    (["seed=-1"], ["seed=-1"]),
+    (["task=style"], ["task=style", "style_transfer", "texture_synthesis"]),
+    (["precision=16"], ["precision=16", "auto, 32, bf16"]),
+    (["layers.style=[conv_17]"], ["layers.style=[conv_17]", "16", "conv1_1", "conv5_4"]),
+    (["layers.style=[]"], ["layers.style=[]", "at least one"]),
+    (["layers.content=[conv4_2,conv_10]"], ["layers.content", "twice"]),
+    (["layers=nothing"], ["layers=nothing", "gatys", "report"]),
+    (["weights.style=nan"], ["weights.style=nan", "finite"]),
+    (["weights.style=-1"], ["weights.style=-1", "0 or more"]),
+    (["weights.tv=inf"], ["weights.tv=inf"]),
+    (["weights.style=0", "weights.content=0"], ["weights.content", "weights.style"]),
+    (["layer_weights.style=[1,2]"], ["layer_weights.style=[1,2]", "5 numbers"]),
+    (["layer_weights.style=heavy"], ["layer_weights.style=heavy", "gatys"]),
+    (["layer_weights.style=[0,0,0,0,0]"], ["above 0"]),
+    (["normalize.layers=max"], ["normalize.layers=max", "mean, sum"]),
+    (["init=random"], ["init=random", "noise"]),
+    (["init=noise", "init.kind=pink"], ["init.kind=pink", "gaussian"]),
+    (["init=blend", "init.noise=2"], ["init.noise=2"]),
+    (["init=file"], ["init.path=null"]),
+    (["init=content", "task=texture_synthesis"], ["init=content", "noise, style, file"]),
+    (["schedule.sizes=[1,0.5]"], ["schedule.sizes=[1.0,0.5]"]),
+    (["schedule.steps=[1,1]"], ["schedule.steps=[1.0,1.0]"]),
+    (["backbone=resnet"], ["backbone=resnet", "vgg19"]),
+    (["backbone.source=hub"], ["backbone.source=hub", "embedded", "without a network"]),
+    (["backbone.pooling=sum"], ["backbone.pooling=sum", "average"]),
+    (["backbone.padding=mirror"], ["backbone.padding=mirror", "replicate"]),
+    (["backbone.name=vgg16"], ["backbone.source=embedded", "VGG-19 only"]),
+    (["optimizer.lr=0"], ["optimizer", "lr=0"]),
+    (["optimizer.lrr=1"], ["optimizer.lrr", "lr"]),
+    (["optimizer.projection=clip"], ["projection=clip", "honest"]),
+    (["optimizer=sgd"], ["optimizer=sgd", "adam"]),
+    (["content.path=/no/such.jpg"], ["content.path=/no/such.jpg", "no such file"]),
+    (["style.path=builtin:monet"], ["style.path=builtin:monet", "brushstrokes"]),
+    (["trainer.accelerator=quantum"], ["trainer", "quantum"]),
+]
+
+
+@pytest.mark.parametrize(("overrides", "named"), WRONG, ids=" ".join)
+def test_wrong_values_are_told_in_one_line(
+    overrides: list[str], named: list[str], tmp_path: Path
+) -> None:
+    outputs = tmp_path / "outputs"
+    with pytest.raises(Exception) as caught:
+        execute([prepare(config(f"outputs={outputs}", *overrides))])
+    line = one_line(caught.value)
+    assert "\n" not in line
+    for part in named:
+        assert part in line
+    assert not outputs.exists()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [["layers.style=[conv_17]"], ["stepz=5"], ["init=random"], ["steps=[1"], ["steps=many"]],
+    ids=" ".join,
+)
+def test_the_command_exits_with_2_and_leaves_nothing(overrides: list[str], tmp_path: Path) -> None:
+    ended = nst(*overrides, cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stdout == ""
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_error_shows_the_traceback(tmp_path: Path) -> None:
+    ended = nst("layers.style=[conv_17]", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    assert "Traceback" in ended.stderr
+    assert ended.returncode != 0
+
+
+def test_help_and_cfg(tmp_path: Path) -> None:
+    text = nst("--help", cwd=tmp_path).stdout
+    for part in ("nst -m init=noise,content", "schedule: pyramid, single", "image:", "--cfg job"):
+        assert part in text
+    text = nst("--cfg", "job", cwd=tmp_path).stdout
+    assert yaml.safe_load(text)["init"]["name"] == "content"
+
+
+def test_a_picture_too_small_for_the_layers(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.png"
+    Image.new("RGB", (9, 12)).save(path)
+    with pytest.raises(ConfigError, match="9x12 px, too small for conv5_1"):
+        prepared(f"style.path={path}")
+    prepared(f"style.path={path}", "layers.style=[conv3_1]")
+
+
+def _signature(run: Run) -> str:
+    return signature(run, embedded(), "32")
+
+
+def test_signature_knows_what_determines_the_picture(tmp_path: Path) -> None:
+    base = prepared()
+    same = [
+        ["outputs=elsewhere"],
+        ["snapshot_every=7"],
+        ["logger=none"],
+        ["seed=5"],  # nothing is drawn at random from content
+        ["layers.style=[conv_1,conv_2,conv_5,conv_9,conv_13]"],  # other names of the same
+        ["optimizer.lr=1"],
+    ]
+    for overrides in same:
+        assert _signature(prepared(*overrides)) == _signature(base), overrides
+    other = [
+        ["steps=301"],
+        ["image.size=255"],
+        ["init=noise"],
+        ["init=noise", "seed=1"],
+        ["weights.style=2e5"],
+        ["weights.tv=1"],
+        ["layers.style=[conv1_1]"],
+        ["layer_weights=gatys"],
+        ["normalize=textbook"],
+        ["optimizer=adam"],
+        ["optimizer.filter_power=0"],
+        ["schedule=pyramid"],
+        ["backbone.pooling=average"],
+        ["style=waves"],
+        ["style.size=128"],
+        ["content=coffee"],
+        ["task=content_reconstruction"],
+    ]
+    found = {_signature(prepared(*overrides)) for overrides in other}
+    assert len(found) == len(other)
+    assert _signature(base) not in found
+
+    copy = tmp_path / "renamed.png"
+    assert base.content is not None
+    base.content.image.save(copy)
+    assert _signature(prepared(f"content.path={copy}")) == _signature(base)
+
+
+def test_folder_names_are_readable_and_safe(tmp_path: Path) -> None:
+    path = tmp_path / "a <script>..b\n' photo.png"
+    Image.new("RGB", (64, 64), "red").save(path)
+    run = _identified(prepare(_with_content(path)), "0123456789", None)
+    name = Path(str(run.config.run.folder)).name
+    assert name == "style_transfer-a_script_b_photo-brushstrokes-content-0123456789"
+
+
+def _with_content(path: Path):  # type: ignore[no-untyped-def]
+    composed = config()
+    composed.content.path = str(path)
+    return composed
