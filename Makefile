@@ -20,7 +20,7 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 demo: $(READY) ## Noise against content initialisation, tracked, side by side
-	$(BIN)/nst -m init=noise,content image.size=192 steps=120 snapshot_every=20
+	$(BIN)/nst -m init=noise,content weights=mild image.size=160 steps=100 snapshot_every=20
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest

@@ -182,7 +182,7 @@ def to_tensor(picture: Picture, height: int, width: int) -> Tensor:
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.LANCZOS)
     array = np.array(image, dtype=np.uint8)
-    return torch.from_numpy(array).permute(2, 0, 1).float().div(255)
+    return torch.from_numpy(array).permute(2, 0, 1).contiguous().float().div(255)
 
 
 def covering(picture: Picture, height: int, width: int) -> Tensor:

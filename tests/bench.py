@@ -29,7 +29,7 @@ from tests.helpers import embedded, module, prepared
 from tests.textbook import Textbook
 
 # size: (steps in a round, rounds)
-SIZES = {64: (40, 9), 128: (25, 9), 256: (8, 7)}
+SIZES = {64: (30, 7), 128: (20, 7), 256: (6, 5)}
 SETTINGS = ["init=noise", "precision=32", "snapshot_every=25"]
 
 

@@ -14,7 +14,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.helpers import nst
+from nst.execute import execute
+from nst.folder import COMPLETED, read_status
+from tests.helpers import nst, prepared
 
 TINY = ("image.size=48", "steps=6", "snapshot_every=4")
 
@@ -198,9 +200,7 @@ def test_same_command_same_picture_bit_for_bit(sweep: tuple[Path, Any], tmp_path
     ids=" ".join,
 )
 def test_other_tasks_and_settings(overrides: list[str], tmp_path: Path) -> None:
-    ended = nst(*TINY, "logger=none", *overrides, cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
-    folder = tmp_path / ended.stdout.strip().splitlines()[-1]
+    (folder,) = execute([prepared(*TINY, "logger=none", f"outputs={tmp_path}", *overrides)])
     facts = json.loads((folder / "run.json").read_text())
     assert facts["status"] == "completed"
     rows = _rows(folder)
@@ -240,13 +240,14 @@ def test_divergence_is_recorded(tmp_path: Path) -> None:
     assert facts["status"] == "diverged"
     assert "step 0" in facts["reason"]
     assert not (run / "final.png").exists()
-    again = nst(*TINY, "logger=none", "weights.style=1e39", cwd=tmp_path)
-    assert again.returncode == 1  # it is not taken for finished
+    assert read_status(run) != COMPLETED  # asked for again, it is run again
 
 
 def test_force_runs_beside(tmp_path: Path) -> None:
-    first = nst(*TINY, "logger=none", cwd=tmp_path).stdout.strip()
-    second = nst(*TINY, "logger=none", "force=true", cwd=tmp_path).stdout.strip()
-    assert second == f"{first}-2"
-    one, two = (Path(tmp_path / name / "final.png").read_bytes() for name in (first, second))
-    assert one == two
+    settings = [*TINY, "logger=none", f"outputs={tmp_path}"]
+    (first,) = execute([prepared(*settings)])
+    (again,) = execute([prepared(*settings)])
+    (second,) = execute([prepared(*settings, "force=true")])
+    assert again == first
+    assert second.name == f"{first.name}-2"
+    assert (first / "final.png").read_bytes() == (second / "final.png").read_bytes()
