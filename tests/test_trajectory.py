@@ -25,8 +25,8 @@ SIZE = 48
 def test_losses_equal_the_textbook_loop(
     init: str, layers: str, content_layers: list[int], style_layers: list[int]
 ) -> None:
-    """In double precision: the loop's first curvature pair comes from a step of 1e-5 of a grey
-    level, so that in float32 two runs of the loop itself drift apart by a percent in 10 steps.
+    """In double precision: the loop's first curvature pair comes from a tiny step, and in float32
+    the rounding of another memory format grows to a percent of the loss within 10 steps.
     """
     run = prepared(
         f"image.size={SIZE}",
