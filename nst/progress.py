@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from nst.module import StyleTransfer
 
@@ -40,14 +41,17 @@ class ProgressBar(L.Callback):
         if self.plain:
             self.console.print(f"{self.name}: {self.total} steps", markup=False)
             return
+        name = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
+            # the long name gives way in a narrow terminal, the numbers do not
+            TextColumn("{task.description}", markup=False, table_column=name),
             TextColumn("{task.fields[size]} px"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=8),
             MofNCompleteColumn(),
             TextColumn("{task.fields[losses]}"),
             TimeRemainingColumn(),
             console=self.console,
+            expand=True,
         )
         assert isinstance(pl_module, StyleTransfer)
         size = pl_module.scale.size
@@ -96,4 +100,4 @@ class ProgressBar(L.Callback):
 def _text(outputs: Any) -> str:
     losses = outputs["losses"]
     parts = [f"{name} {losses[name].mean().item():.3g}" for name in ("total", "content", "style")]
-    return "loss " + ", ".join(parts)
+    return " ".join(parts)

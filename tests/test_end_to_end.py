@@ -234,7 +234,7 @@ def test_divergence_is_recorded(tmp_path: Path) -> None:
     ended = nst(*TINY, "logger=none", "weights.style=1e39", cwd=tmp_path)
     assert ended.returncode == 1
     assert "not finite at step 0" in ended.stderr
-    assert len(ended.stderr.strip().splitlines()[-1:]) == 1
+    assert "Traceback" not in ended.stderr
     (run,) = (tmp_path / "outputs" / "runs").iterdir()
     facts = json.loads((run / "run.json").read_text())
     assert facts["status"] == "diverged"
