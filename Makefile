@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo report smoke test lint format bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,8 +22,15 @@ $(READY): pyproject.toml
 demo: $(READY) ## Noise against content initialisation, tracked, side by side
 	$(BIN)/nst -m init=noise,content weights=mild image.size=160 steps=100 snapshot_every=20
 
+report: $(READY) ## Every table of the report: runs what is missing, then outputs/report/index.html
+	$(BIN)/nst-report --run $(ARGS)
+
+smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke/report
+	$(BIN)/nst-report --run --outputs outputs/smoke image.size=32 steps=2 snapshot_every=2
+
+# a process per core, each with one thread: several threads in several processes would stall
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ from nst import weights
 from nst.calibrate import activation_means
 from nst.errors import ConfigError
 from nst.folder import COMPLETED, RunFolder, place, read_status
+from nst.measures import Yardstick
 from nst.module import StyleTransfer
 from nst.progress import ProgressBar
 from nst.run import Run, named, resolve_precision, signature
@@ -33,6 +34,7 @@ for _name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilit
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`")  # Lightning's own
 
 _load_weights = lru_cache(maxsize=1)(weights.load)  # a sweep in one process loads them once
+_yardstick = lru_cache(maxsize=1)(Yardstick)
 
 
 def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
@@ -56,6 +58,9 @@ def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
     )
     runs = [_identified(run, signature(run, loaded, precision), group) for run in runs]
     waiting = [run for run in runs if not _finished(run)]
+    for run in runs:
+        if run.member is not None:
+            RunFolder(_folder(run)).join(run.member)
     if waiting:
         facts = {
             "device": _device_name(device),
@@ -72,7 +77,9 @@ def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
         network = VGG(loaded, backbone.name, taps, backbone.pooling, backbone.padding, means, dtype)
         module = StyleTransfer(network, waiting, make_optimizer)
         trainer.loggers = [logger for recorder in recorders for logger in recorder.loggers]
-        tracker = Tracker(recorders, config.snapshot_every)
+        tracker = Tracker(
+            recorders, config.snapshot_every, _yardstick(loaded, backbone.name, device)
+        )
         name = waiting[0].config.run.name or ""
         if len(waiting) > 1:
             name = f"{len(waiting)} runs"
@@ -86,6 +93,8 @@ def _identified(run: Run, signature: str, group: str | None) -> Run:
     label = run.label()
     folder = place(Path(config.outputs) / "runs", f"{label}-{signature}", config.force)
     tags = [config.task, f"init={config.init.name}", config.backbone.name, config.schedule.name]
+    if run.member is not None:
+        tags.append(config.experiment.name)
     return named(
         run, signature=signature, folder=str(folder), name=folder.name, group=group, tags=tags
     )

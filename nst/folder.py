@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -17,13 +19,14 @@ from typing import Any
 from PIL import Image
 
 from nst import __version__, images
+from nst.experiment import Member
 
 COMPLETED = "completed"
 _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "pillow")
 
 
 class RunFolder:
-    """``config.yaml``, ``run.json``, ``metrics.csv``, ``inputs/``, ``snapshots/``, ``final.png``.
+    """``config.yaml``, ``run.json``, ``metrics.csv``, pictures, and what experiments it is part of.
 
     Args:
         path: the folder; made if it is missing.
@@ -48,6 +51,13 @@ class RunFolder:
         """Changes what ``run.json`` says."""
         self._facts = {**self._facts, **facts}
         self._write_text("run.json", json.dumps(self._facts, indent=2) + "\n")
+
+    def join(self, member: Member) -> None:
+        """Notes that the run is a job of an experiment; one run may be several, and of several."""
+        (self.path / "experiments").mkdir(parents=True, exist_ok=True)
+        job = hashlib.sha256(json.dumps(member.overrides).encode()).hexdigest()[:8]
+        text = json.dumps(asdict(member), indent=1) + "\n"
+        self._write_text(f"experiments/{member.experiment['name']}-{job}.json", text)
 
     def metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Writes ``metrics.csv``, all rows so far."""

@@ -8,7 +8,7 @@ import io
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -42,10 +42,12 @@ class Picture:
     Attributes:
         name: short name for folders and captions (a file's stem, or a built-in's name).
         image: 8-bit RGB.
+        parts: what it was made of, if it was, by name.
     """
 
     name: str
     image: Image.Image
+    parts: dict[str, Image.Image] = field(default_factory=dict)
 
     @cached_property
     def sha256(self) -> str:

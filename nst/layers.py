@@ -8,6 +8,9 @@ import re
 # table 1, columns D and E).
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
+CHANNELS = (64, 128, 256, 512, 512)
+"""Of the convolutions of each block."""
+
 SOURCES = ("embedded", "torchvision", "file")
 OFFLINE = "without a network: embedded (VGG-19), file with backbone.path"
 
@@ -44,3 +47,15 @@ def canonical(layer: str, backbone: str) -> str:
 def stride(layer: str) -> int:
     """Picture pixels per feature pixel: a smaller picture has no features at this layer."""
     return 2 ** (int(re.sub(r"\D*(\d)_\d+", r"\1", layer)) - 1)
+
+
+def work(layer: str, backbone: str) -> float:
+    """Multiply-adds per pixel of the picture for all convolutions up to this one."""
+    total, before = 0.0, 3
+    for block, count in enumerate(BLOCKS[backbone], start=1):
+        for index in range(1, count + 1):
+            total += 9 * before * CHANNELS[block - 1] / 4 ** (block - 1)
+            before = CHANNELS[block - 1]
+            if layer[4:] == f"{block}_{index}":
+                return total
+    raise ValueError(f"{layer} is no layer of {backbone}")

@@ -6,7 +6,8 @@ import difflib
 import logging
 import os
 import sys
-from dataclasses import fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 
 import hydra
@@ -16,14 +17,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from nst import schema, sweep
+from nst import checks, schema, sweep
 from nst.errors import ConfigError, NstError, listed
 from nst.schema import Config
 
 log = logging.getLogger(__name__)
 
 
-def _conf() -> str:
+def conf_dir() -> str:
     """`conf/` lies beside the package in a checkout, and inside it in a wheel."""
     inside = Path(__file__).parent / "conf"
     return str(inside if inside.is_dir() else Path(__file__).parents[1] / "conf")
@@ -40,7 +41,7 @@ def to_config(cfg: DictConfig) -> Config:
     assert isinstance(config, Config)
     # A logger's config refers to what is found out later, such as the run's folder.
     config.logger = OmegaConf.to_container(cfg, resolve=False)["logger"]  # type: ignore[index,call-overload]
-    schema.check(config)
+    checks.check(config)
     return config
 
 
@@ -63,14 +64,16 @@ def _shown(node: object) -> object:
 
 def job(cfg: DictConfig) -> str:
     """One run. Returns its folder, and prints it as the last line of stdout."""
-    multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+    hydra_config = HydraConfig.get()
+    multirun = hydra_config.mode == RunMode.MULTIRUN
+    sweep_dir = Path(hydra_config.sweep.dir)
     try:
         config = to_config(cfg)
+        member = sweep.member(hydra_config, asdict(config.experiment))
         from nst.execute import execute  # seconds to import: a wrong config is told before
         from nst.run import prepare
 
-        group = Path(HydraConfig.get().sweep.dir).name if multirun else None
-        (folder,) = execute([prepare(config)], group)
+        (folder,) = execute([prepare(config, member)], sweep_dir.name if multirun else None)
     except Exception as error:
         if os.environ.get("NST_FULL_ERROR"):
             raise
@@ -79,33 +82,44 @@ def job(cfg: DictConfig) -> str:
         if multirun:
             raise
         sys.exit(exit_status(error))
+    finally:
+        if sweep.plan is not None:
+            sweep.plan.done += 1
     if multirun:
-        sweep.record(Path(HydraConfig.get().sweep.dir), HydraConfig.get().job.num, folder)
+        sweep.record(sweep_dir, hydra_config.job.num, folder)
     print(folder, flush=True)
     return str(folder)
 
 
 def main() -> None:
     """Entry point: exit status 0, 1 for a failure while running, 2 for bad input."""
-    schema.register()
-    run = hydra.main(version_base="1.3", config_path=_conf(), config_name="config")(job)
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         os.environ["NST_FULL_ERROR"] = "1"
-        run()
-        return
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Does what ``nst`` does with these arguments; may be called again and again.
+
+    Returns:
+        The exit status.
+    """
+    schema.register()
+    run = hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")(job)
     # Makes Hydra hand its errors over: on its own it prints several lines and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = arguments
     try:
         run()
     except Exception as error:
+        if os.environ.get("NST_FULL_ERROR"):
+            raise
         if not sweep.started():
             print(f"nst: {one_line(error)}", file=sys.stderr)
-        status = exit_status(error)
-    else:
-        status = 0
+        return exit_status(error)
     finally:
         sweep.summarise()
-    sys.exit(status)
+    return 0
 
 
 def exit_status(error: Exception) -> int:

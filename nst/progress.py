@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import timedelta
 from typing import Any
 
 import lightning as L
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 
+from nst import sweep
 from nst.module import StyleTransfer
 
 REFRESH_SECONDS = 0.25
@@ -19,7 +21,7 @@ LINES = 10
 
 
 class ProgressBar(L.Callback):
-    """Shows run, scale, step, losses and the time left, on stderr.
+    """Shows run, scale, step, losses and the time left, on stderr; in a sweep, of all its runs.
 
     Args:
         name: of the run.
@@ -28,6 +30,8 @@ class ProgressBar(L.Callback):
 
     def __init__(self, name: str, total: int) -> None:
         self.name = name
+        plan = sweep.plan
+        self.job = f"{plan.done + 1}/{len(plan.costs)}" if plan and len(plan.costs) > 1 else ""
         self.total = total
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
         self.plain = not self.console.is_terminal or bool(os.environ.get("CI"))
@@ -39,23 +43,26 @@ class ProgressBar(L.Callback):
         """Opens the bar."""
         self._began = time.perf_counter()
         if self.plain:
-            self.console.print(f"{self.name}: {self.total} steps", markup=False)
+            self.console.print(f"{self.job} {self.name}: {self.total} steps".strip(), markup=False)
             return
         name = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self._bar = Progress(
             # the long name gives way in a narrow terminal, the numbers do not
+            TextColumn("{task.fields[job]}"),
             TextColumn("{task.description}", markup=False, table_column=name),
             TextColumn("{task.fields[size]} px"),
             BarColumn(bar_width=8),
             MofNCompleteColumn(),
             TextColumn("{task.fields[losses]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self.console,
             expand=True,
         )
         assert isinstance(pl_module, StyleTransfer)
         size = pl_module.scale.size
-        self._task = self._bar.add_task(self.name, total=self.total, losses="", size=size)
+        self._task = self._bar.add_task(
+            self.name, total=self.total, job=self.job, size=size, losses="", left=""
+        )
         self._bar.start()
 
     def on_train_batch_end(
@@ -71,15 +78,32 @@ class ProgressBar(L.Callback):
         assert isinstance(pl_module, StyleTransfer)
         if self.plain:
             if done * LINES // self.total > step * LINES // self.total:
-                left = (now - self._began) / done * (self.total - done)
-                text = f"{self.name}: {pl_module.scale.size} px, step {done}/{self.total}"
-                text += f", {_text(outputs)}, {left:.0f} s left"
-                self.console.print(text, markup=False)
+                text = (
+                    f"{self.job} {self.name}: {pl_module.scale.size} px, step {done}/{self.total}"
+                )
+                text += f", {_text(outputs)}, {self._left(done, now)}"
+                self.console.print(text.strip(), markup=False)
         elif self._bar is not None and (now - self._shown > REFRESH_SECONDS or done == self.total):
             self._shown = now
             self._bar.update(
-                self._task, completed=done, losses=_text(outputs), size=pl_module.scale.size
+                self._task,
+                completed=done,
+                losses=_text(outputs),
+                size=pl_module.scale.size,
+                left=self._left(done, now),
             )
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Lets the sweep know what a run of it takes."""
+        if sweep.plan is not None:
+            sweep.plan.computed(time.perf_counter() - self._began)
+
+    def _left(self, done: int, now: float) -> str:
+        """Time left, of the whole sweep where there is one."""
+        seconds, share = now - self._began, done / self.total
+        if self.job and sweep.plan is not None:
+            return f"all {timedelta(seconds=round(sweep.plan.left(share, seconds)))}"
+        return str(timedelta(seconds=round(seconds / share - seconds)))
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Closes the bar."""

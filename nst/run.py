@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from nst import images, layers, schedule
+from nst import blend, images, layers, schedule
 from nst.errors import ConfigError
+from nst.experiment import Member
 from nst.images import Picture
 from nst.schedule import Scale
 from nst.schema import Config
@@ -20,6 +21,10 @@ from nst.weights import Weights
 
 SIGNATURE_VERSION = 1
 """Raised when the numerics change, so that older runs are not taken for new ones."""
+
+
+LARGEST_BLEND = 2048
+"""Shorter side at which a blend is solved at most, px: beyond, it takes minutes and gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,14 @@ class Run:
         content: None if the task has no content loss.
         style: None if the task has no style loss.
         init: the picture of ``init=file``, else None.
+        member: its place in an experiment, if it has one.
     """
 
     config: Config
     content: Picture | None
     style: Picture | None
     init: Picture | None
+    member: Member | None = None
 
     def shape(self, scale: Scale) -> tuple[int, int]:
         """(height, width) of the image at a scale: the aspect of the content, or else the style."""
@@ -65,18 +72,49 @@ class Run:
         return "-".join(re.sub(r"[^A-Za-z0-9_]+", "_", part)[:32].strip("_") for part in parts)
 
 
-def prepare(config: Config) -> Run:
+def prepare(config: Config, member: Member | None = None) -> Run:
     """Loads the pictures of a checked config, and checks what depends on them.
 
     Raises:
         ConfigError: if a picture cannot be used.
     """
-    content = images.load(config.content.path, "content.path") if config.uses_content else None
+    content = _content(config) if config.uses_content else None
     style = images.load(config.style.path, "style.path") if config.uses_style else None
     start = config.init.path if config.init.name == "file" else None
-    run = Run(config, content, style, None if start is None else images.load(start, "init.path"))
+    init = None if start is None else images.load(start, "init.path")
+    run = Run(config, content, style, init, member)
     _check_sizes(run)
     return run
+
+
+def _content(config: Config) -> Picture:
+    """The content picture: a file, or two pictures blended at the size of the result."""
+    content = config.content
+    if content.path is not None:
+        return images.load(content.path, "content.path")
+    assert content.source is not None and content.target is not None and content.mask is not None
+    source = images.load(content.source, "content.source")
+    target = images.load(content.target, "content.target")
+    drawn = {f"{images.BUILTIN}{draw.__name__}": draw for draw in (blend.ellipse, blend.rectangle)}
+    if content.mask in drawn:
+        mask = drawn[content.mask](source.image.size)
+    else:
+        mask = images.load(content.mask, "content.mask").image.convert("L")
+    x, y = content.position
+    try:
+        blended = blend.poisson(
+            source.image,
+            target.image,
+            mask,
+            (x, y),
+            content.scale,
+            mixed=content.gradients == "mixed",
+            shorter=min(config.image.size, LARGEST_BLEND),
+        )
+    except ValueError as error:
+        raise ConfigError("content.mask", content.mask, str(error)) from error
+    parts = {name: getattr(blended, name) for name in ("source", "mask", "target", "paste")}
+    return Picture(f"{source.name}_in_{target.name}", blended.result, parts)
 
 
 def _check_sizes(run: Run) -> None:

@@ -1,17 +1,14 @@
-"""The structured config, and every check that needs no picture and no weights."""
+"""The structured config: every key that ``nst`` takes, with its type."""
 
 from __future__ import annotations
 
-import difflib
-import math
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from nst import layers
-from nst.errors import ConfigError, listed
+from nst.experiment import ExperimentConfig
 
 CONTENT_TASKS = ("style_transfer", "content_reconstruction")
 STYLE_TASKS = ("style_transfer", "texture_synthesis")
@@ -23,9 +20,19 @@ LAYER_RULES = ("equal", "gatys")
 
 @dataclass
 class ContentConfig:
-    """A file, or ``builtin:NAME``."""
+    """A file, or ``builtin:NAME``; or with ``source`` two of them blended, see ``nst.blend``.
 
-    path: str = MISSING
+    ``position`` is where the source's centre lies, as fractions of the target's width and height;
+    ``scale`` is the source's width over the target's, null: both keep their pixels.
+    """
+
+    path: str | None = None
+    source: str | None = None
+    target: str | None = None
+    mask: str | None = None
+    position: list[float] = field(default_factory=lambda: [0.5, 0.5])
+    scale: float | None = None
+    gradients: str = "plain"
 
 
 @dataclass
@@ -135,6 +142,7 @@ class Config:
     force: bool = False
     trainer: Any = MISSING
     logger: Any = None
+    experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def asdict(self) -> dict[str, Any]:
@@ -155,139 +163,3 @@ class Config:
 def register() -> None:
     """Makes the schema known to Hydra as ``schema``."""
     ConfigStore.instance().store(name="schema", node=Config)
-
-
-def check(config: Config) -> None:
-    """Refuses what cannot run, and writes layer names in their canonical form.
-
-    Raises:
-        ConfigError: for the first wrong value found.
-    """
-    _one_of("task", config.task, TASKS)
-    _one_of("precision", config.precision, PRECISIONS)
-    _finite(config)
-    for key, value in (
-        ("image.size", config.image.size),
-        ("style.size", config.style.size),
-        ("steps", config.steps),
-        ("snapshot_every", config.snapshot_every),
-    ):
-        if value is not None and value < 1:
-            raise ConfigError(key, value, "must be a whole number from 1")
-    if not 0 <= config.seed < 2**63:
-        raise ConfigError("seed", config.seed, "must be a whole number from 0 to 2^63 - 1")
-    _check_backbone(config.backbone)
-    _check_layers(config)
-    _check_weights(config)
-    _check_init(config)
-    _check_schedule(config)
-
-
-def _one_of(key: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(key, value, f"allowed: {listed(allowed)}{hint}")
-
-
-def _finite(node: Any, prefix: str = "") -> None:
-    """No number anywhere may be NaN or infinite."""
-    if is_dataclass(node):
-        node = {item.name: getattr(node, item.name) for item in fields(node)}
-    if isinstance(node, dict):
-        for key, value in node.items():
-            _finite(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(node, list):
-        for value in node:
-            _finite(value, prefix)
-    elif isinstance(node, float) and not math.isfinite(node):
-        raise ConfigError(prefix, node, "must be a finite number")
-
-
-def _check_backbone(backbone: BackboneConfig) -> None:
-    _one_of("backbone.name", backbone.name, tuple(layers.BLOCKS))
-    if backbone.source not in layers.SOURCES:
-        allowed = f"allowed: {listed(layers.SOURCES)}; {layers.OFFLINE}"
-        raise ConfigError("backbone.source", backbone.source, allowed)
-    _one_of("backbone.order", backbone.order, ("rgb", "bgr"))
-    _one_of("backbone.pooling", backbone.pooling, ("max", "average"))
-    _one_of("backbone.padding", backbone.padding, ("zeros", "replicate"))
-
-
-def _check_layers(config: Config) -> None:
-    for name in ("content", "style"):
-        key = f"layers.{name}"
-        used = config.uses_content if name == "content" else config.uses_style
-        names = getattr(config.layers, name)
-        if used and not names:
-            raise ConfigError(key, names, f"task={config.task} needs at least one layer")
-        try:
-            canonical = [layers.canonical(layer, config.backbone.name) for layer in names]
-        except ValueError as error:
-            raise ConfigError(key, names, str(error)) from error
-        if len(set(canonical)) < len(canonical):
-            raise ConfigError(key, names, "names a layer twice")
-        setattr(config.layers, name, canonical)
-    _one_of("normalize.layers", config.normalize.layers, ("mean", "sum"))
-
-
-def _check_weights(config: Config) -> None:
-    for name in ("content", "style", "tv"):
-        value = getattr(config.weights, name)
-        if value < 0:
-            raise ConfigError(f"weights.{name}", value, "must be 0 or more")
-    terms = {"content": config.uses_content, "style": config.uses_style}
-    if not any(used and getattr(config.weights, name) > 0 for name, used in terms.items()):
-        keys = " or ".join(f"weights.{name}" for name, used in terms.items() if used)
-        problem = f"would leave nothing to optimise; set {keys} above 0"
-        raise ConfigError("task", config.task, problem)
-    for name in ("content", "style"):
-        key, rule = f"layer_weights.{name}", getattr(config.layer_weights, name)
-        names = getattr(config.layers, name)
-        if rule in LAYER_RULES:
-            continue
-        numbers = isinstance(rule, list) and all(
-            isinstance(value, int | float) and not isinstance(value, bool) for value in rule
-        )
-        if not numbers:
-            allowed = f"allowed: {listed(LAYER_RULES)}, or a list of numbers, one per layer"
-            raise ConfigError(key, rule, allowed)
-        if len(rule) != len(names):
-            raise ConfigError(key, rule, f"needs {len(names)} numbers, one for each of {names}")
-        if min(rule) < 0 or max(rule) == 0:
-            raise ConfigError(key, rule, "must be 0 or more, and one of them above 0")
-
-
-def _check_init(config: Config) -> None:
-    init = config.init
-    _one_of("init.name", init.name, INITS)
-    _one_of("init.kind", init.kind, ("uniform", "gaussian"))
-    if not 0 <= init.mean <= 1:
-        raise ConfigError("init.mean", init.mean, "must be from 0 (black) to 1 (white)")
-    if init.std < 0:
-        raise ConfigError("init.std", init.std, "must be 0 or more")
-    if not 0 <= init.noise <= 1:
-        raise ConfigError("init.noise", init.noise, "must be from 0 (content) to 1 (noise)")
-    if init.name == "file" and init.path is None:
-        raise ConfigError("init.path", None, "init=file needs the picture to start from")
-    missing = (init.name in ("content", "blend") and not config.uses_content) or (
-        init.name == "style" and not config.uses_style
-    )
-    if missing:
-        allowed = ["noise", "content", "blend"] if config.uses_content else ["noise"]
-        allowed += ["style", "file"] if config.uses_style else ["file"]
-        problem = f"task={config.task} has no such picture; allowed: {listed(allowed)}"
-        raise ConfigError("init", init.name, problem)
-
-
-def _check_schedule(config: Config) -> None:
-    sizes, shares = config.schedule.sizes, config.schedule.steps
-    if not sizes or sizes[-1] != 1 or sizes != sorted(set(sizes)) or sizes[0] <= 0:
-        problem = "must rise from above 0 to 1 (fractions of image.size, coarse to fine)"
-        raise ConfigError("schedule.sizes", sizes, problem)
-    if len(shares) != len(sizes) or min(shares) <= 0:
-        problem = f"needs {len(sizes)} numbers above 0, the share of each size in all steps"
-        raise ConfigError("schedule.steps", shares, problem)
-    if config.steps < len(sizes):
-        problem = f"schedule={config.schedule.name} needs at least one step at each of its scales"
-        raise ConfigError("steps", config.steps, f"{problem} ({len(sizes)})")

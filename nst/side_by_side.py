@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 from PIL import Image, ImageDraw, ImageFont
 
 CELL = 180  # height of a picture, px
@@ -33,7 +33,7 @@ def side_by_side(folders: Sequence[Path]) -> Image.Image:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     # numbers in order first, then final and the inputs
     columns.sort(key=lambda name: (0, int(name.split()[1])) if name[:4] == "step" else (1, 0))
-    labels = [_label(folder, folders) for folder in folders]
+    labels = _labels(folders)
     font = ImageFont.load_default(15)
     margin = max(round(font.getlength(line)) for label in labels for line in label) + 2 * GAP
     cells = [[_cell(row.get(name)) for name in columns] for row in rows]
@@ -80,23 +80,29 @@ def _cell(path: Path | None) -> Image.Image | None:
     return image.resize((width, CELL), Image.Resampling.LANCZOS)
 
 
-def _label(folder: Path, folders: Sequence[Path]) -> list[str]:
-    """``key=value`` for the keys whose values differ between the runs."""
-    flat = [
-        _flat(OmegaConf.to_container(OmegaConf.load(other / "config.yaml"))) for other in folders
+def _labels(folders: Sequence[Path]) -> list[list[str]]:
+    """For each run ``key=value`` for the keys whose values differ between the runs."""
+    texts = [(folder / "config.yaml").read_text(encoding="utf-8") for folder in folders]
+    flat = [_flat(yaml.safe_load(text)) for text in texts]
+    keys = dict.fromkeys(key for config in flat for key in config)
+    differing = [key for key in keys if len({str(config.get(key)) for config in flat}) > 1]
+    return [
+        _label(config, [key for key in differing if key in config]) or [folder.name]
+        for folder, config in zip(folders, flat, strict=True)
     ]
-    own = flat[list(folders).index(folder)]
-    keys = [key for key in own if len({str(other.get(key)) for other in flat}) > 1]
+
+
+def _label(config: dict[str, Any], keys: Sequence[str]) -> list[str]:
     # an init or a picture is told by its name; its other fields follow from it
     named = [key.rpartition(".")[0] for key in keys if key.endswith((".name", ".path"))]
     lines = []
     for key in keys:
         group, _, last = key.rpartition(".")
         if last in ("name", "path"):
-            lines.append(f"{group}={Path(str(own[key])).name.removeprefix('builtin:')}")
+            lines.append(f"{group}={Path(str(config[key])).name.removeprefix('builtin:')}")
         elif group not in named:
-            lines.append(f"{key}={own[key]}")
-    return lines or [folder.name]
+            lines.append(f"{key}={config[key]}")
+    return lines
 
 
 def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -105,7 +111,7 @@ def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: node}
     flat: dict[str, Any] = {}
     for key, value in node.items():
-        if not prefix and key in ("run", "logger", "trainer", "outputs", "force"):
+        if not prefix and key in ("run", "logger", "trainer", "outputs", "force", "experiment"):
             continue
         flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
     return flat

@@ -1,22 +1,70 @@
-"""What a sweep leaves behind: the list of its runs and one picture that sets them side by side."""
+"""A sweep: which jobs it has, how far it has come, and the picture that ends it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member
 
 RUNS = "runs.txt"
+JOBS = "jobs.json"
 PICTURE = "side_by_side.png"
+
+
+class Plan:
+    """How far one or more sweeps of this process have come, and the time that is left.
+
+    Args:
+        costs: work of each job, in any unit.
+
+    Attributes:
+        done: jobs that ended, one way or another.
+    """
+
+    def __init__(self, costs: Sequence[float]) -> None:
+        self.costs = list(costs)
+        self.done = 0
+        self._work = self._seconds = 0.0
+
+    def computed(self, seconds: float) -> None:
+        """The current job was computed in this time; finished runs that were found are not."""
+        if self.done < len(self.costs):
+            self._work += self.costs[self.done]
+            self._seconds += seconds
+
+    def left(self, share: float, seconds: float) -> float:
+        """Seconds until the last job is done, if none of them is finished already.
+
+        Args:
+            share: how much of the current job is done, above 0.
+            seconds: that it took.
+        """
+        current = self.costs[self.done] if self.done < len(self.costs) else 0.0
+        pace = (self._seconds + seconds) / max(self._work + share * current, 1e-9)
+        return pace * ((1 - share) * current + sum(self.costs[self.done + 1 :]))
+
+
+plan: Plan | None = None
+"""Of the sweep that runs in this process, or of all sweeps of ``nst-report --run``."""
+
 _sweep_dir: Path | None = None
 
 
 class SweepCallback(Callback):
-    """Remembers where the sweep of this process keeps its record.
+    """Remembers where the sweep of this process keeps its record, and writes down its jobs.
 
     Hydra's ``on_multirun_end`` is skipped once a job fails, so the end is not handled here but in
     ``summarise``, which ``main`` calls whatever happens.
@@ -24,8 +72,67 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called before the first job."""
-        global _sweep_dir
+        global _sweep_dir, plan
         _sweep_dir = Path(config.hydra.sweep.dir)
+        _sweep_dir.mkdir(parents=True, exist_ok=True)
+        declared = jobs(config)
+        record = {"asked": _now(), "base": _base(config), "jobs": declared}
+        text = json.dumps(record, indent=1)
+        (_sweep_dir / JOBS).write_text(text + "\n", encoding="utf-8")
+        plan = plan or Plan([1.0] * len(declared))
+
+
+def jobs(config: DictConfig) -> list[list[str]]:
+    """Overrides of every job of a sweep, in order.
+
+    Args:
+        config: composed for a multirun, ``hydra`` included.
+
+    Returns:
+        An empty list for sweepers that do not know their jobs beforehand.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    sweeper = config.hydra.sweeper
+    if not sweeper._target_.endswith(".BasicSweeper"):
+        return []
+    texts = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+    texts += list(config.hydra.overrides.task)
+    overrides = OverridesParser.create().parse_overrides(texts)
+    try:
+        (batch,) = BasicSweeper.split_arguments(overrides, None)
+    except HydraException:
+        return []
+    return [list(job) for job in batch]
+
+
+def member(config: Any, experiment: dict[str, Any]) -> Member | None:
+    """Place of a job in its experiment.
+
+    Args:
+        config: Hydra's own part of the job's config.
+        experiment: the job's declared experiment.
+    """
+    if experiment["name"] == NO_EXPERIMENT:
+        return None
+    own = list(config.overrides.task)
+    record: dict[str, Any] = {"jobs": [], "base": "", "asked": _now()}
+    if config.mode == RunMode.MULTIRUN:
+        record = json.loads((Path(config.sweep.dir) / JOBS).read_text(encoding="utf-8"))
+    return Member(experiment, own, record["jobs"], record["base"], record["asked"])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _base(config: DictConfig) -> str:
+    """Hash of the config that the jobs' overrides are applied to."""
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    shared = {key: value for key, value in plain.items() if key not in NEUTRAL}
+    text = json.dumps(shared, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def started() -> bool:
@@ -51,15 +158,17 @@ def finished(sweep_dir: Path) -> list[Path]:
 
 def summarise() -> None:
     """Ends a sweep: draws its finished runs side by side and prints where everything is."""
-    if _sweep_dir is None:
+    global _sweep_dir
+    sweep_dir, _sweep_dir = _sweep_dir, None
+    if sweep_dir is None:
         return
-    folders = finished(_sweep_dir)
+    folders = finished(sweep_dir)
     if not folders:
         return
     from nst import images  # seconds to import: not before the sweep has begun
     from nst.side_by_side import side_by_side
 
-    picture = _sweep_dir / PICTURE
+    picture = sweep_dir / PICTURE
     try:
         images.save_png(side_by_side(folders), picture)
     except (OSError, ValueError) as error:

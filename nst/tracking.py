@@ -15,11 +15,13 @@ import torch
 import wandb
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
+from PIL import Image
 from torch import Tensor
 
 from nst import images
 from nst.errors import DivergedError
 from nst.folder import COMPLETED, RunFolder
+from nst.measures import Yardstick
 from nst.module import StyleTransfer
 from nst.run import Run
 
@@ -93,6 +95,7 @@ class Recorder:
         loggers: its Lightning loggers.
         rows: its metrics so far.
         diverged_at: first step whose loss was not finite.
+        inputs: content and style as they were kept.
     """
 
     run: Run
@@ -101,6 +104,7 @@ class Recorder:
     loggers: Sequence[Logger]
     rows: list[dict[str, float]] = field(default_factory=list)
     diverged_at: int | None = None
+    inputs: dict[str, Image.Image] = field(default_factory=dict)
 
     def names(self, losses: Sequence[str]) -> list[str]:
         """Of the batch's losses, those that this run has."""
@@ -131,9 +135,12 @@ class Tracker(L.Callback):
     to the last. Seconds count from the first step, tracking included.
     """
 
-    def __init__(self, recorders: Sequence[Recorder], snapshot_every: int) -> None:
+    def __init__(
+        self, recorders: Sequence[Recorder], snapshot_every: int, yardstick: Yardstick
+    ) -> None:
         self.recorders = list(recorders)
         self.snapshot_every = snapshot_every
+        self.yardstick = yardstick
         self._waiting: list[tuple[int, float, float, dict[str, Tensor]]] = []
         self._snapshot: Tensor | None = None
         self._began = self._flushed = 0.0
@@ -145,15 +152,20 @@ class Tracker(L.Callback):
                 logger.log_hyperparams(recorder.config)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keeps the inputs, at the size of the result."""
+        """Keeps the inputs, at the sizes that count, and what the content was made of."""
         for recorder in self.recorders:
             run = recorder.run
             size = run.config.image.size
-            for name, picture in (("content", run.content), ("style", run.style)):
-                if picture is not None:
-                    tensor = images.to_tensor(picture, *images.fit(picture.image.size, size))
-                    path = recorder.folder.input(name, images.to_image(tensor))
-                    recorder.log_picture(name, path, 0)
+            for name, picture, shorter in (
+                ("content", run.content, size),
+                ("style", run.style, run.config.style.size or size),
+            ):
+                if picture is None:
+                    continue
+                tensor = images.to_tensor(picture, *images.fit(picture.image.size, shorter))
+                recorder.inputs[name] = images.to_image(tensor)
+                for part, image in {name: recorder.inputs[name], **picture.parts}.items():
+                    recorder.log_picture(part, recorder.folder.input(part, image), 0)
         self._began = self._flushed = time.perf_counter()
 
     def on_train_batch_start(
@@ -214,13 +226,19 @@ class Tracker(L.Callback):
             reason = f"the loss is not finite at step {recorder.diverged_at}"
             recorder.folder.update(status="diverged", reason=reason, steps=step)
             return
-        path = recorder.folder.final(images.to_image(image))
-        recorder.log_picture("final", path, step)
+        final = images.to_image(image)
+        recorder.log_picture("final", recorder.folder.final(final), step)
+        inputs = recorder.inputs
+        measures = self.yardstick.measure(final, inputs.get("content"), inputs.get("style"))
+        for logger in recorder.loggers:
+            found = {f"measure/{name}": value for name, value in measures.items()}
+            logger.log_metrics(found, step=step)
         recorder.folder.update(
             status=COMPLETED,
             seconds=last["seconds"],
             steps=step,
             losses={name: value for name, value in last.items() if name.startswith("loss/")},
+            measures=measures,
         )
 
     def _flush(self) -> None:

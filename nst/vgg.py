@@ -75,8 +75,12 @@ class VGG(nn.Module):
         assert isinstance(conv, nn.Conv2d)
         return conv.out_channels
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, taps: Collection[str] | None = None) -> dict[str, Tensor]:
         """Features of ``image`` (N, 3, H, W), RGB in [0, 1].
+
+        Args:
+            image: the batch.
+            taps: fewer layers than there are taps; what lies deeper is not computed.
 
         Returns:
             For each tap, (N, C, H', W') in ``dtype``; at layer ``convB_I`` H' is H / 2^(B-1),
@@ -85,11 +89,14 @@ class VGG(nn.Module):
         x = image.to(torch.promote_types(image.dtype, self.dtype))
         x = (x - self.mean) / self.std
         x = x.to(dtype=self.dtype, memory_format=torch.channels_last)
+        wanted = self.taps if taps is None else taps
         features = {}
         for name, layer in self.layers.items():
             x = layer(x)
-            if name in self.taps:
+            if name in wanted:
                 features[name] = x
+                if len(features) == len(wanted):
+                    break
         return features
 
 
@@ -106,7 +113,11 @@ def _plan(backbone: str) -> Iterator[tuple[str, int]]:
 
 def _convolution(weight: Tensor, bias: Tensor, padding: str) -> nn.Conv2d:
     mode: Any = padding
-    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=mode)
+    # without the random values that nn.Conv2d would begin with
+    conv = nn.utils.skip_init(
+        nn.Conv2d, weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=mode
+    )
+    assert isinstance(conv, nn.Conv2d)
     conv.weight = nn.Parameter(weight)
     conv.bias = nn.Parameter(bias)
     return conv

@@ -24,7 +24,7 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 _CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)  # of 0 to 255
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared and hashed as an object: loaded once, used often
 class Weights:
     """The convolutions of one backbone, and the input that they were trained on.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from nst import schema, weights
 from nst.calibrate import activation_means
 from nst.execute import _optimizer
-from nst.main import _conf, to_config
+from nst.main import conf_dir, to_config
 from nst.module import StyleTransfer
 from nst.objective import Objective
 from nst.run import Run, prepare
@@ -27,7 +27,7 @@ schema.register()
 
 def config(*overrides: str) -> Config:
     """The checked config that these overrides compose to."""
-    with initialize_config_dir(_conf(), version_base="1.3"):
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
         return to_config(compose("config", overrides=list(overrides)))
 
 
@@ -79,9 +79,20 @@ def optimise(made: StyleTransfer) -> dict[str, Tensor]:
 
 def nst(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command in a process of its own, as a user would."""
+    return _process("nst", *arguments, cwd=cwd, **environment)
+
+
+def nst_report(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The same for ``nst-report``."""
+    return _process("nst.report", *arguments, cwd=cwd)
+
+
+def _process(
+    module: str, *arguments: str, cwd: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
     clean = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
     return subprocess.run(
-        [sys.executable, "-m", "nst", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=cwd,
         env={**clean, "COLUMNS": "200", **environment},
         capture_output=True,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 from nst import images, procedural
@@ -100,6 +101,13 @@ def test_sixteen_bit_rgb_png(tmp_path: Path) -> None:
         + chunk(b"IDAT", zlib.compress(row * 4))
         + chunk(b"IEND", b"")
     )
+    assert _pixels(path)[0] == RED
+
+
+def test_sixteen_bit_rgb_tiff(tmp_path: Path) -> None:
+    path = tmp_path / "deep.tif"
+    deep = np.full((4, 4, 3), RED, np.uint16) * 257
+    tifffile.imwrite(path, deep, photometric="rgb")
     assert _pixels(path)[0] == RED
 
 

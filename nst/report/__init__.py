@@ -1,0 +1,1 @@
+"""Reports: from finished run folders to tables, claims and a page."""

@@ -1,0 +1,5 @@
+"""``python -m nst.report``."""
+
+from nst.report.main import main
+
+main()

@@ -1,0 +1,225 @@
+"""Finds experiments and their runs. Reads run folders and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nst.errors import ConfigError
+from nst.experiment import ExperimentConfig, Member, check, fixed, values, varying
+from nst.folder import COMPLETED
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run as its folder tells of it.
+
+    Attributes:
+        folder: the run folder.
+        facts: its ``run.json``.
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+
+    @property
+    def status(self) -> str:
+        """``completed``, ``running``, ``failed``, ``diverged`` or ``interrupted``."""
+        return str(self.facts.get("status"))
+
+    @property
+    def completed(self) -> bool:
+        """Whether there is a result."""
+        return self.status == COMPLETED
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved config; empty if it cannot be read."""
+        try:
+            return yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError):
+            return {}
+
+    @cached_property
+    def rows(self) -> list[dict[str, float]]:
+        """``metrics.csv``, a dict per logged step."""
+        try:
+            with (self.folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+                return [
+                    {key: float(value) for key, value in row.items() if value}
+                    for row in csv.DictReader(file)
+                ]
+        except (OSError, ValueError, TypeError):
+            return []
+
+    def measure(self, name: str) -> float | None:
+        """A measure of ``nst.experiment.MEASURES`` that needs no other run; None if unknown."""
+        if name == "loss":
+            return self.facts.get("losses", {}).get("loss/total")
+        if name == "seconds":
+            return self.facts.get("seconds")
+        return self.facts.get("measures", {}).get(name)
+
+    def picture(self, name: str) -> Path | None:
+        """``final``, ``start``, or one of the inputs; None if there is no such file."""
+        if name == "start":
+            path = self.folder / "snapshots" / "00000.png"
+        elif name == "final":
+            path = self.folder / "final.png"
+        else:
+            path = self.folder / "inputs" / f"{name}.png"
+        return path if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell of an experiment's sweep, whether it was run or not.
+
+    Attributes:
+        overrides: as typed.
+        result: the run, None if it is missing.
+    """
+
+    overrides: tuple[str, ...]
+    result: Result | None
+
+    @cached_property
+    def values(self) -> dict[str, str]:
+        """Overrides by key."""
+        return values(self.overrides)
+
+    @property
+    def command(self) -> str:
+        """What runs this cell alone."""
+        words = [*self.overrides, "hydra.mode=RUN"]
+        return "nst " + " ".join(shlex.quote(word) for word in words)
+
+    @property
+    def completed(self) -> Result | None:
+        """The run, if it has a result."""
+        return self.result if self.result and self.result.completed else None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A declared table with the runs found for it.
+
+    Attributes:
+        config: the declaration, as the newest sweep had it.
+        jobs: all that the sweep consists of, in order.
+        asked: when the sweep began, ISO 8601.
+    """
+
+    config: ExperimentConfig
+    jobs: list[Job]
+    asked: str
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """Keys that differ between the jobs."""
+        return varying([job.overrides for job in self.jobs])
+
+    @property
+    def command(self) -> str:
+        """What runs all that is missing; values that the file gives are said again."""
+        same = [word for word in self.jobs[0].overrides if self._shared(word)]
+        typed = {next(iter(values([word]))): word.split("=")[0] for word in self.jobs[0].overrides}
+        swept = [f"{typed[key]}={','.join(order(self.jobs, key))}" for key in self.varying]
+        words = sorted([*same, *swept], key=lambda word: not word.startswith("+experiments="))
+        return "nst " + " ".join(shlex.quote(word) for word in words)
+
+    def _shared(self, override: str) -> bool:
+        return all(override in job.overrides for job in self.jobs)
+
+
+def collect(outputs: Path) -> dict[str, Experiment]:
+    """All experiments of which there was a sweep, by name; of each the one that was asked last.
+
+    Runs of earlier sweeps, and runs on their own, fill its cells where they are the same but for
+    what cannot change a picture.
+    """
+    records: dict[str, list[tuple[Path, Member]]] = {}
+    for folder, member in _members(outputs / "runs"):
+        records.setdefault(member.experiment["name"], []).append((folder, member))
+    experiments = {}
+    for name, found in records.items():
+        sweeps = [member for _, member in found if member.jobs]
+        newest = max(sweeps, key=lambda member: member.asked, default=None)
+        config = None if newest is None else _declaration(newest.experiment, name)
+        if newest is not None and config is not None:
+            jobs = _jobs(newest, found)
+            experiments[name] = Experiment(config, jobs, newest.asked)
+    return dict(sorted(experiments.items(), key=lambda item: (item[1].config.section, item[0])))
+
+
+def _jobs(sweep: Member, found: Sequence[tuple[Path, Member]]) -> list[Job]:
+    """The sweep's jobs with their runs; of several for one job a finished one, then the last."""
+    changing = varying(sweep.jobs)
+    same = fixed(sweep.jobs[0], changing)
+    results: dict[tuple[str | None, ...], Result] = {}
+    for folder, member in sorted(found, key=lambda item: item[1].asked):
+        alike = member.base == sweep.base if member.jobs else True
+        if alike and fixed(member.overrides, changing) == same:
+            key = _cell(member.overrides, changing)
+            result = Result(folder, _json(folder / "run.json") or {})
+            if result.completed or key not in results or not results[key].completed:
+                results[key] = result
+    return [Job(tuple(job), results.get(_cell(job, changing))) for job in sweep.jobs]
+
+
+def _cell(overrides: Sequence[str], changing: Sequence[str]) -> tuple[str | None, ...]:
+    named = values(overrides)
+    return tuple(named.get(key) for key in changing)
+
+
+def _members(runs: Path) -> Iterator[tuple[Path, Member]]:
+    for path in sorted(runs.glob("*/experiments/*.json")):
+        record = _json(path) or {}
+        try:
+            member = Member(**record)
+            texts = [*member.overrides, *(text for job in member.jobs for text in job)]
+            texts += [member.base, member.asked, member.experiment["name"]]
+            if not all(isinstance(text, str) for text in texts):
+                raise TypeError
+        except (KeyError, TypeError):
+            log.warning("ignored, cut short or altered: %s", path)
+            continue
+        yield path.parents[1], member
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _declaration(node: dict[str, Any], name: str) -> ExperimentConfig | None:
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(ExperimentConfig), OmegaConf.create(node))
+        config = OmegaConf.to_object(merged)
+        assert isinstance(config, ExperimentConfig)
+        check(config)
+    except (OmegaConfBaseException, ConfigError, AssertionError, ValueError) as error:
+        log.warning("ignored, no valid declaration of %s: %s", name, error)
+        return None
+    return config
+
+
+def order(jobs: Sequence[Job], key: str) -> list[str]:
+    """Values of a key in the order of the sweep."""
+    return list(dict.fromkeys(job.values[key] for job in jobs if key in job.values))

@@ -1,0 +1,155 @@
+"""The command `nst-report`: pages from finished runs, and on demand the runs that are missing."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from nst import layers, schema, sweep
+from nst import main as nst_main
+from nst.errors import ConfigError, NstError, listed
+
+EXAMPLES = """\
+examples:
+  nst-report                                 the page of all runs in outputs/
+  nst-report --run                           first run every experiment that is missing
+  nst-report --run weights texture_layers    only these two
+  nst-report --run image.size=64 seed=0      all of them smaller, with one seed
+"""
+
+
+def main() -> None:
+    """Entry point: exit status 0, 1 if an experiment failed, 2 for bad input."""
+    sys.exit(report(sys.argv[1:]))
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Does what ``nst-report`` does with these arguments and returns the exit status."""
+    options = _options(arguments)
+    overrides = [word for word in options.words if "=" in word]
+    names = [word for word in options.words if "=" not in word]
+    try:
+        available = _experiments(options.config_dir)
+        for name in names:
+            if options.run and name not in available:
+                problem = f"no such experiment; allowed: {listed(available)}"
+                raise ConfigError("experiment", name, problem)
+        if overrides and not options.run:
+            raise ConfigError("override", overrides[0], "overrides are for --run")
+        status = 0
+        if options.run:
+            fixed = [*overrides, f"outputs={options.outputs}"]
+            status = _run(names or available, fixed, options.config_dir)
+        from nst.report.page import build  # a second to import
+
+        page = build(Path(options.outputs), names, available)
+    except (NstError, HydraException, OmegaConfBaseException) as error:
+        print(f"nst-report: {nst_main.one_line(error)}", file=sys.stderr)
+        return nst_main.exit_status(error)
+    print(page)
+    return status
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "nst-report",
+        description="Builds OUTPUTS/report/index.html from run folders alone.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="NAME | KEY=VALUE",
+        help="experiments to show (all), and with --run overrides for each of them",
+    )
+    parser.add_argument("--run", action="store_true", help="run what is missing first")
+    parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")
+    parser.add_argument(
+        "--config-dir", metavar="DIR", help="a folder whose experiments/ are to be known as well"
+    )
+    return parser.parse_intermixed_args(arguments)
+
+
+def _experiments(config_dir: str | None) -> list[str]:
+    roots = [nst_main.conf_dir(), *([config_dir] if config_dir else [])]
+    if config_dir and not Path(config_dir).is_dir():
+        raise ConfigError("--config-dir", config_dir, "no such folder")
+    files = {path.stem: path for root in roots for path in Path(root).glob("experiments/*.yaml")}
+    return sorted(files, key=lambda name: (_section(files[name]), name))
+
+
+def _section(file: Path) -> str:
+    """Where a file's experiment stands in the report."""
+    try:
+        node = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return str(node["experiment"]["section"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return ""  # Hydra will say what is wrong with it
+
+
+def _run(names: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> int:
+    """Sweeps over every experiment, those that are finished at no cost; the worst exit status."""
+    extra = ["--config-dir", config_dir] if config_dir else []
+    sweep.plan = sweep.Plan(_costs(names, overrides, config_dir))
+    print(f"nst-report: {len(sweep.plan.costs)} runs of {len(names)} experiments", file=sys.stderr)
+    worst = 0
+    for name in names:
+        status = nst_main.invoke([f"+experiments={name}", *overrides, *extra])
+        if status:
+            told = f"nst-report: {name} ended with status {status}"
+            print(f"{told}; the others go on", file=sys.stderr)
+        worst = max(worst, min(status, 1))
+    return worst
+
+
+def _costs(names: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> list[float]:
+    """Work of all runs in order, from steps, pixels and depth of each experiment's first config.
+
+    Raises:
+        HydraException, ConfigError: if an experiment cannot run with these overrides.
+    """
+    schema.register()
+    costs: list[float] = []
+    search = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    for name in names:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(nst_main.conf_dir(), version_base="1.3"):
+            # not hydra.compose, which takes no sweeps
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            config = hydra.compose_config(
+                "config", [f"+experiments={name}", *overrides, *search], run_mode=RunMode.MULTIRUN
+            )
+        jobs = sweep.jobs(config)
+        with read_write(config), open_dict(config):
+            del config["hydra"]
+        nst_main.to_config(config)  # says what is wrong before anything is computed
+        costs += [_cost(config, job) for job in jobs]
+    return costs
+
+
+def _cost(config: DictConfig, job: Sequence[str]) -> float:
+    """Steps x pixels x multiply-adds per pixel, as far as they are known without composing it."""
+    backbone = config.backbone.name
+    named = re.findall(r"\b(?:conv|relu)\d?_\d+\b", " ".join(job))
+    content = config.layers.content if config.task in schema.CONTENT_TASKS else []
+    style = config.layers.style if config.task in schema.STYLE_TASKS else []
+    depth = 0.0
+    for layer in named or [*content, *style]:
+        try:
+            depth = max(depth, layers.work(layers.canonical(layer, backbone), backbone))
+        except ValueError:
+            continue  # the job will say so
+    return config.steps * config.image.size**2 * depth

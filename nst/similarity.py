@@ -1,0 +1,101 @@
+"""How alike two pictures are, without a network. Pictures are 8-bit RGB arrays (H, W, 3)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+PATCH = 7  # px
+DIRECTIONS = 256
+QUANTILES = 512
+MAX_PATCHES = 16384
+SMALLEST = 16  # px, shorter side of the coarsest level
+
+Array = NDArray[np.float32]
+
+
+def psnr(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Peak signal-to-noise ratio, dB; 99 where they are equal."""
+    error = float(np.square(image.astype(np.float64) - other).mean())
+    return min(99.0, 10 * math.log10(255**2 / error)) if error else 99.0
+
+
+def ssim(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Structural similarity in [-1, 1]: Wang et al. 2004."""
+    from skimage.metrics import structural_similarity  # a second to import
+
+    window = min(7, *image.shape[:2])
+    value = structural_similarity(image, other, channel_axis=2, win_size=window - 1 + window % 2)
+    return float(value)
+
+
+def roughness(image: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
+    """Standard deviation of the finest band over that of the original, a picture of its size."""
+    band, wanted = (_laplacian(picture, 1)[0].std() for picture in (image, original))
+    return float(band / max(wanted, 1e-6))
+
+
+def patch_distance(image: NDArray[np.uint8], style: NDArray[np.uint8]) -> float:
+    """Sliced Wasserstein distance between the patches of two 8-bit RGB pictures (H, W, 3).
+
+    Karras et al. 2018 (Progressive growing of GANs), section 5, for one picture each: descriptors
+    are the 7x7x3 patches of every level of a Laplacian pyramid. They are measured in standard
+    deviations of the style's level, per channel, and the levels' distances are averaged. Sizes may
+    differ, but not below 7 px; the directions are drawn from a fixed seed, so the same pictures
+    give the same number.
+
+    Returns:
+        0 for the same patches in any order.
+    """
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((PATCH * PATCH * 3, DIRECTIONS)).astype(np.float32)
+    directions /= np.linalg.norm(directions, axis=0)
+    distances = []
+    smallest = min(*image.shape[:2], *style.shape[:2])
+    count = max(0, math.floor(math.log2(smallest / SMALLEST)))  # the same for both pictures
+    for mine, theirs in zip(_laplacian(image, count), _laplacian(style, count), strict=True):
+        scale = theirs.std(axis=(0, 1)) + 1e-3
+        ours = _quantiles(mine / scale, directions)
+        wanted = _quantiles(theirs / scale, directions)
+        distances.append(float(np.abs(ours - wanted).mean()))
+    return float(np.mean(distances))
+
+
+def _laplacian(picture: NDArray[np.uint8], count: int) -> list[Array]:
+    """That many band-pass levels in [-1, 1], finest first, and the low-pass; (H, W, 3) each."""
+    level = (picture / np.float32(255)).astype(np.float32)
+    levels = []
+    for _ in range(count):
+        smaller = _resized(level, level.shape[0] // 2, level.shape[1] // 2)
+        levels.append(level - _resized(smaller, *level.shape[:2]))
+        level = smaller
+    return [*levels, level]
+
+
+def _resized(level: Array, height: int, width: int) -> Array:
+    """Bicubic, with antialiasing where it shrinks, channel by channel."""
+    channels = [
+        Image.fromarray(level[..., channel]).resize((width, height), Image.Resampling.BICUBIC)
+        for channel in range(level.shape[2])
+    ]
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1)
+
+
+def _quantiles(level: Array, directions: Array) -> Array:
+    """Projected patches, sorted and read off at evenly spaced ranks: (QUANTILES, DIRECTIONS)."""
+    windows = np.lib.stride_tricks.sliding_window_view(level, (PATCH, PATCH), axis=(0, 1))
+    patches = windows.reshape(-1, 3 * PATCH * PATCH)
+    if len(patches) > MAX_PATCHES:
+        rng = np.random.default_rng(0)  # the same patches of the same picture, each time
+        patches = patches[rng.choice(len(patches), MAX_PATCHES, replace=False)]
+    projected = np.sort(patches @ directions, axis=0)
+    # linear interpolation at the middle of each of QUANTILES equal shares
+    ranks = (np.arange(QUANTILES) + 0.5) / QUANTILES * len(projected) - 0.5
+    ranks = np.clip(ranks, 0, len(projected) - 1)
+    low = np.floor(ranks).astype(int)
+    high = np.minimum(low + 1, len(projected) - 1)
+    share = (ranks - low).astype(np.float32)[:, None]
+    return projected[low] * (1 - share) + projected[high] * share

@@ -1,0 +1,58 @@
+"""A headless Chromium for tests of pages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def executable() -> str:
+    """Path of the browser; without one the test is skipped, in CI it fails."""
+    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        reason = f"no browser: none of {', '.join(NAMES)} is installed"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@dataclass
+class Seen:
+    """What went wrong while a page was open, and what it asked for."""
+
+    problems: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def opened(
+    path: Path, width: int = 1280, height: int = 900, dark: bool = False
+) -> Iterator[tuple[Page, Seen]]:
+    """A page opened from disk, with everything recorded that a user should never meet."""
+    seen = Seen()
+    with sync_playwright() as playwright:
+        # root, as in containers, may only run Chromium without its sandbox
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=executable(), args=arguments)
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+        )
+        page = context.new_page()
+        page.on("console", lambda message: seen.problems.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: seen.problems.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: seen.problems.append(f"dialog: {dialog.message}"))
+        page.on("requestfailed", lambda request: seen.problems.append(f"failed: {request.url}"))
+        page.on("request", lambda request: seen.requests.append(request.url))
+        page.goto(path.resolve().as_uri())
+        yield page, seen
+        browser.close()

@@ -1,0 +1,232 @@
+"""Verdicts on made-up runs whose truth is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from nst.report import claims
+from nst.report.claims import FAILS, HOLDS, UNKNOWN, Finding
+from nst.report.collect import collect
+
+Make = Callable[..., Finding]
+
+
+def write_run(
+    root: Path,
+    experiment: Mapping[str, Any],
+    overrides: list[str],
+    jobs: list[list[str]],
+    **facts: Any,
+) -> Path:
+    """A run folder as the tool leaves it, with these facts."""
+    folder = root / "runs" / "-".join(text.replace("=", "_") for text in overrides)
+    (folder / "experiments").mkdir(parents=True)
+    record = {"experiment": experiment, "overrides": overrides, "jobs": jobs}
+    record |= {"base": "b", "asked": "2026"}
+    (folder / "experiments" / f"{experiment['name']}.json").write_text(json.dumps(record))
+    rows = facts.pop("rows", [])
+    image = facts.pop("image", None)
+    config = facts.pop("config", {})
+    (folder / "run.json").write_text(json.dumps({"status": "completed", **facts}))
+    (folder / "config.yaml").write_text(json.dumps(config))
+    lines = ["step,seconds,loss/total", *(f"{a},{b},{c}" for a, b, c in rows)]
+    (folder / "metrics.csv").write_text("\n".join(lines))
+    if image is not None:
+        Image.fromarray(image).save(folder / "final.png")
+    return folder
+
+
+@pytest.fixture
+def finding(tmp_path: Path) -> Make:
+    """The first finding of one claim on runs with the given measure, (setting, seed) → number."""
+
+    def make(claim: dict[str, Any], numbers: Mapping[tuple[str, int], Any], name: str) -> Finding:
+        experiment = {
+            "name": "made_up",
+            "claims": [{"text": "So it is.", "measures": [name], **claim}],
+        }
+        jobs = [[f"key={setting}", f"seed={seed}"] for setting, seed in numbers]
+        for (setting, seed), value in numbers.items():
+            facts: dict[str, Any] = {}
+            if isinstance(value, np.ndarray):
+                facts["image"] = value
+            elif isinstance(value, list):
+                facts |= {"rows": value, "losses": {"loss/total": value[-1][2]}}
+            elif value is not None:
+                facts["measures"] = {name: value}
+            else:
+                facts["status"] = "failed"
+            write_run(tmp_path, experiment, [f"key={setting}", f"seed={seed}"], jobs, **facts)
+        return claims.test(collect(tmp_path)["made_up"])[0]
+
+    return make
+
+
+def grid(**rows: list[float | None]) -> dict[tuple[str, int], float | None]:
+    return {(name, seed): value for name, row in rows.items() for seed, value in enumerate(row)}
+
+
+def best(*winners: str) -> dict[str, Any]:
+    return {"kind": "best", "key": "key", "winners": list(winners)}
+
+
+def test_best(finding: Make) -> None:
+    found = finding(
+        best("a"), grid(a=[1, 1.1, 0.9], b=[3, 3.2, 2.9], c=[2, 2.1, 2]), "patch_distance"
+    )
+    assert found.verdict == HOLDS
+    assert found.numbers == {"a": [1, 1.1, 0.9], "b": [3, 3.2, 2.9], "c": [2, 2.1, 2]}
+
+
+def test_best_is_beaten(finding: Make) -> None:
+    found = finding(best("a"), grid(a=[3, 3.1, 3], b=[1, 1.2, 1], c=[5, 5, 5]), "patch_distance")
+    assert found.verdict == FAILS
+
+
+def test_best_where_higher_is_better(finding: Make) -> None:
+    assert finding(best("b"), grid(a=[20, 21, 20], b=[30, 30.5, 31]), "psnr").verdict == HOLDS
+
+
+def test_best_within_the_spread(finding: Make) -> None:
+    found = finding(best("a"), grid(a=[1, 3, 2], b=[2, 2, 2.5]), "patch_distance")
+    assert found.verdict == UNKNOWN
+
+
+def test_best_of_two_winners(finding: Make) -> None:
+    numbers = grid(a=[5, 5.1, 5], b=[1, 1.1, 1], c=[2, 2.2, 2.1])
+    assert finding(best("a", "b"), numbers, "patch_distance").verdict == HOLDS
+
+
+def test_one_block_tells_nothing(finding: Make) -> None:
+    found = finding(best("a"), grid(a=[1], b=[100]), "patch_distance")
+    assert found.verdict == UNKNOWN
+    assert "no spread" in found.reason
+
+
+def test_incomplete_blocks_do_not_count(finding: Make) -> None:
+    numbers = grid(a=[1, 1.1, 9], b=[3, 3.2, None])
+    found = finding(best("a"), numbers, "patch_distance")
+    assert found.numbers == {"a": [1, 1.1], "b": [3, 3.2]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ({"a": [30, 31], "b": [20, 21.5], "c": [10, 11.1]}, HOLDS),
+        ({"a": [30, 31], "b": [10, 11.5], "c": [20, 21.1]}, FAILS),
+        ({"a": [30, 31], "b": [20, 21.5], "c": [20.1, 21.4]}, UNKNOWN),
+    ],
+)
+def test_falls(finding: Make, rows: dict[str, Any], expected: str) -> None:
+    assert finding({"kind": "falls", "key": "key"}, grid(**rows), "psnr").verdict == expected
+
+
+def test_rises(finding: Make) -> None:
+    numbers = grid(a=[1, 1.1], b=[2, 2.1], c=[5, 5.2])
+    assert finding({"kind": "rises", "key": "key"}, numbers, "roughness").verdict == HOLDS
+
+
+def test_varies_is_an_analysis_of_variance(finding: Make) -> None:
+    rows: dict[str, Any] = {"a": [1.0, 2.0, 3.1, 4.2], "b": [1.4, 2.6, 3.4, 4.7]}
+    found = finding({"kind": "varies", "key": "key"}, grid(**rows), "gram_distance")
+    # with two settings, the F of randomised blocks is the square of the paired t
+    expected = stats.ttest_rel(rows["a"], rows["b"])
+    assert f"F = {expected.statistic**2:.3g}, p = {expected.pvalue:.2g}" in found.reason
+    assert found.verdict == HOLDS
+
+
+def test_varies_not(finding: Make) -> None:
+    numbers = grid(a=[1, 2, 3], b=[3, 1, 2], c=[2, 3, 1])
+    found = finding({"kind": "varies", "key": "key"}, numbers, "gram_distance")
+    assert found.verdict == UNKNOWN
+
+
+def test_verdicts_are_those_of_the_t_test() -> None:
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(200):
+        numbers = rng.normal(rng.choice([-1, 0, 1]), 1, rng.integers(2, 8)).tolist()
+        sided = stats.ttest_1samp(numbers, 0)
+        expected = UNKNOWN
+        if sided.pvalue < 0.05:
+            expected = HOLDS if np.mean(numbers) > 0 else FAILS
+        assert claims.verdict(numbers) == expected
+        seen.add(expected)
+    assert seen == {HOLDS, FAILS, UNKNOWN}
+
+
+@pytest.mark.parametrize(("bound", "expected"), [(30, HOLDS), (60, FAILS)])
+def test_alike(finding: Make, bound: float, expected: str) -> None:
+    rng = np.random.default_rng(0)
+    base = rng.integers(20, 200, (16, 16, 3))
+    images = {
+        ("one", seed): (base + rng.integers(0, 3, base.shape)).astype(np.uint8) for seed in range(3)
+    }
+    claim = {"kind": "alike", "key": "seed", "at_least": bound}
+    found = finding(claim, images, "psnr")
+    assert found.verdict == expected
+    assert len(found.numbers["between results"]) == 3  # pairs of three
+
+
+def test_to_the_same_loss(finding: Make) -> None:
+    slow = [(0, 0.0, 100), (1, 0.5, 50), (2, 1.0, 20), (3, 1.5, 10)]
+    fast = [(0, 0.0, 90), (1, 0.4, 10), (2, 0.9, 5), (3, 1.3, 2)]
+    numbers = {("slow", 0): slow, ("slow", 1): slow, ("fast", 0): fast, ("fast", 1): fast}
+    found = finding(best("fast"), numbers, "seconds_to_loss")
+    assert found.numbers == {"slow": [1.5, 1.5], "fast": [0.4, 0.4]}
+    assert found.verdict == HOLDS
+    assert found.reason.startswith("ahead of the best other by 1.1 ")
+
+
+@pytest.mark.parametrize(("value", "expected"), [("mean", HOLDS), ("sum", FAILS)])
+def test_setting(tmp_path: Path, value: str, expected: str) -> None:
+    claim = {"text": "t", "kind": "setting", "key": "normalize.layers", "value": value}
+    experiment = {"name": "made_up", "claims": [claim]}
+    config = {"normalize": {"layers": "mean"}}
+    write_run(tmp_path, experiment, ["seed=0"], [["seed=0"]], config=config)
+    (found,) = claims.test(collect(tmp_path)["made_up"])
+    assert found.verdict == expected
+    assert "normalize.layers = mean in 1 runs" in found.reason
+
+
+def test_damaged_records_are_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = write_run(tmp_path, {"name": "made_up"}, ["seed=0"], [["seed=0"], ["seed=1"]])
+    for number, text in enumerate(["", "[]", "{}", '{"experiment": 3}', good.name, "\0"]):
+        folder = tmp_path / "runs" / f"bad{number}" / "experiments"
+        folder.mkdir(parents=True)
+        (folder / "made_up.json").write_text(text)
+    found = collect(tmp_path)
+    assert [job.result is not None for job in found["made_up"].jobs] == [True, False]
+    assert caplog.text.count("ignored, cut short or altered") == 6
+
+
+def test_runs_of_a_changed_file_are_not_mixed(tmp_path: Path) -> None:
+    """Cells come from the newest sweep, from equal older ones, and from single runs like them."""
+    experiment = {"name": "made_up"}
+    jobs = [[f"seed={seed}", "steps=5"] for seed in range(4)]
+
+    def write(seed: int, number: int, **record: Any) -> str:
+        overrides = [f"seed={seed}", "steps=5", *record.pop("also", [])]
+        folder = write_run(tmp_path, experiment, [*overrides, f"{number}"], jobs)
+        (path,) = (folder / "experiments").iterdir()
+        path.write_text(
+            json.dumps(json.loads(path.read_text()) | {"overrides": overrides, **record})
+        )
+        return folder.name
+
+    write(0, 1, base="changed", asked="2024")
+    same = write(0, 2, asked="2025", also=["logger=none"])
+    newest = write(1, 3, asked="2027")
+    write(1, 4, asked="2025")
+    single = write(2, 5, base="", jobs=[], asked="2028")
+    write(3, 6, base="", jobs=[], asked="2028", also=["image.size=9"])
+    found = collect(tmp_path)["made_up"].jobs
+    assert [job.result and job.result.folder.name for job in found] == [same, newest, single, None]

@@ -1,0 +1,151 @@
+"""Yardsticks: known values, invariances, and what each must tell apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.stats import wasserstein_distance
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from nst import images, layers, similarity
+from nst.measures import Yardstick
+from nst.vgg import VGG
+from tests.helpers import embedded
+
+
+def picture(name: str, size: int = 96) -> Image.Image:
+    image = images.load(f"builtin:{name}", "content.path").image
+    height, width = images.fit(image.size, size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def pixels(name: str, size: int = 96) -> NDArray[np.uint8]:
+    return np.asarray(picture(name, size))
+
+
+@pytest.fixture(scope="module")
+def yardstick() -> Yardstick:
+    return Yardstick(embedded(), "vgg19", torch.device("cpu"))
+
+
+def test_psnr_and_ssim_are_scikit_images() -> None:
+    one = pixels("chelsea")
+    noise = np.random.default_rng(0).normal(0, 12, one.shape)
+    other = np.clip(one + noise, 0, 255).astype(np.uint8)
+    expected = peak_signal_noise_ratio(one, other, data_range=255)
+    assert similarity.psnr(other, one) == pytest.approx(expected, rel=1e-9)
+    expected = structural_similarity(one, other, channel_axis=2)
+    assert similarity.ssim(other, one) == pytest.approx(expected, rel=1e-9)
+    assert similarity.psnr(one, one) == 99
+    assert similarity.ssim(one, one) == 1
+
+
+def test_psnr_of_one_level() -> None:
+    one = np.zeros((8, 8, 3), np.uint8)
+    # error of exactly one level everywhere: 20 log10(255)
+    assert similarity.psnr(one, one + 1) == pytest.approx(48.1308, abs=1e-4)
+
+
+def test_roughness_counts_grain() -> None:
+    one = pixels("chelsea")
+    grain = np.clip(one + np.random.default_rng(0).normal(0, 20, one.shape), 0, 255)
+    assert similarity.roughness(one, one) == pytest.approx(1)
+    assert similarity.roughness(grain.astype(np.uint8), one) > 2
+    smooth = np.asarray(Image.fromarray(one).resize((20, 14)).resize(one.shape[1::-1]))
+    assert similarity.roughness(smooth, one) < 0.5
+
+
+def test_patch_distance_is_about_texture_not_place() -> None:
+    gravel = pixels("gravel", 192)
+    halves = gravel[:, :96], gravel[:, 96:]
+    same_texture = similarity.patch_distance(halves[0], halves[1])
+    other_texture = similarity.patch_distance(pixels("brick", 96), halves[1])
+    assert similarity.patch_distance(gravel, gravel) == 0
+    assert same_texture < 0.35 * other_texture
+    assert similarity.psnr(halves[0], halves[1]) < 15  # though no pixel is the same
+
+
+def test_patch_distance_grows_with_noise_and_takes_any_size() -> None:
+    style = pixels("waves", 128)
+    noisy = [
+        np.clip(style + np.random.default_rng(0).normal(0, sigma, style.shape), 0, 255)
+        for sigma in (0, 10, 30, 90)
+    ]
+    distances = [similarity.patch_distance(image.astype(np.uint8), style) for image in noisy]
+    assert distances == sorted(distances)
+    assert distances[1] > 0
+    smaller = similarity.patch_distance(pixels("waves", 80), style)
+    assert smaller < 0.5 * similarity.patch_distance(pixels("brick", 128), style)
+
+
+def test_quantiles_give_the_wasserstein_distance() -> None:
+    """In one direction the mean difference of quantiles is SciPy's 1-Wasserstein distance."""
+    rng = np.random.default_rng(1)
+    one = rng.normal(0, 1, (30, 40, 3)).astype(np.float32)
+    other = rng.normal(0.5, 2, (35, 30, 3)).astype(np.float32)
+    direction = rng.standard_normal((similarity.PATCH**2 * 3, 1)).astype(np.float32)
+
+    def projected(level: NDArray[np.float32]) -> NDArray[np.float32]:
+        side = similarity.PATCH
+        rows, columns = level.shape[0] - side + 1, level.shape[1] - side + 1
+        patches = [
+            # channels first, as the windows are
+            level[y : y + side, x : x + side].transpose(2, 0, 1).ravel()
+            for y in range(rows)
+            for x in range(columns)
+        ]
+        return np.array(patches) @ direction[:, 0]
+
+    ours, theirs = (similarity._quantiles(level, direction) for level in (one, other))
+    expected = wasserstein_distance(projected(one), projected(other))
+    assert np.abs(ours - theirs).mean() == pytest.approx(expected, rel=5e-3)
+
+
+def test_the_style_itself_and_the_content_itself(yardstick: Yardstick) -> None:
+    content, style = picture("chelsea"), picture("waves")
+    found = yardstick.measure(content, content, style)
+    assert found["psnr"] == 99
+    assert found["content_distance"] == 0
+    assert found["gram_distance"] > 0.2
+    found = yardstick.measure(style, None, style)
+    assert found == {"gram_distance": 0, "patch_distance": 0}
+    assert set(yardstick.measure(content, content, None)) == {
+        "psnr",
+        "ssim",
+        "roughness",
+        "content_distance",
+    }
+
+
+def test_gram_distance_by_hand(yardstick: Yardstick) -> None:
+    result, style = picture("coffee", 32), picture("mosaic", 32)
+    network = VGG(embedded(), "vgg19", layers.conv_names("vgg19"))
+
+    def grams(image: Image.Image) -> list[NDArray[np.float64]]:
+        tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255
+        found = []
+        for layer in layers.conv_names("vgg19"):
+            features = network(tensor)[layer][0].flatten(1).double().numpy()
+            found.append(features @ features.T / features.size)
+        return found
+
+    terms = [
+        np.square(ours - theirs).sum() / np.square(theirs).sum()
+        for ours, theirs in zip(grams(result), grams(style), strict=True)
+    ]
+    assert len(terms) == 16
+    found = yardstick.measure(result, result, style)
+    assert found["gram_distance"] == pytest.approx(np.mean(terms), rel=1e-4)
+    assert found["combined_distance"] == pytest.approx(
+        (1 + found["content_distance"]) * (1 + found["patch_distance"])
+    )
+
+
+def test_tiny_pictures_are_measured_as_far_as_they_go(yardstick: Yardstick) -> None:
+    tiny = Image.new("RGB", (4, 4), "red")
+    found = yardstick.measure(tiny, tiny, tiny)
+    assert found["gram_distance"] == 0
+    assert "patch_distance" not in found

@@ -1,0 +1,76 @@
+"""The progress bar in a real terminal, and the time that it promises."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from nst.sweep import Plan
+
+
+def in_a_terminal(command: list[str], cwd: Path, columns: int) -> str:
+    """What a person sees, escape sequences taken out."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {key: value for key, value in os.environ.items() if key not in ("CI", "COLUMNS")}
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment | {"TERM": "xterm-256color"},
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                chunk = os.read(ours, 65536)
+            except OSError:  # the other end was closed
+                break
+            if not chunk:
+                break
+            seen += chunk
+        assert process.wait() == 0, seen.decode()
+    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_bar(columns: int, tmp_path: Path) -> None:
+    tiny = ["image.size=48", "steps=6", "logger=none", "init=noise,content"]
+    seen = in_a_terminal([sys.executable, "-m", "nst", "-m", *tiny], tmp_path, columns)
+    lines = re.split(r"[\r\n]+", seen)
+    done = [line for line in lines if "6/6" in line]
+    for number in ("1/2", "2/2"):
+        (line,) = {line for line in done if line.startswith(number)} or {""}
+        assert "48 px" in line
+        assert re.search(r"total [\d.e+-]+ content [\d.e+-]+ style [\d.e+-]+", line)
+        assert line.rstrip().endswith("all 0:00:0" + line.rstrip()[-1])
+        assert len(line) <= columns
+    assert not any("step 6/6" in line for line in lines)  # those are for files and CI
+
+
+def test_time_left_follows_work_not_count() -> None:
+    plan = Plan([1.0, 1.0, 10.0])
+    plan.computed(2.0)
+    plan.done = 1
+    # half of the second job took 1 s: 1 s for the rest of it, 20 s for the third
+    assert plan.left(0.5, 1.0) == pytest.approx(21)
+    plan.done = 2  # the second was finished already and took no time
+    assert plan.left(0.1, 2.0) == pytest.approx(9 * 4 / 2)
+
+
+def test_time_left_of_one_job() -> None:
+    assert Plan([3.0]).left(0.25, 10.0) == pytest.approx(30)
+    assert Plan([3.0]).left(1.0, 10.0) == 0
