@@ -33,5 +33,4 @@ function theme() {
   }
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme);
-addEventListener("beforeprint", () => plots().forEach((plot) => Plotly.Plots.resize(plot)));
 theme();
