@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report smoke test lint format bench clean
+.PHONY: help setup demo report smoke test torture lint format bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke
 # a process per core, each with one thread: several threads in several processes would stall
 test: $(READY) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+torture: $(READY) ## Kill runs again and again, and compare what they end with
+	NST_KILLS=15 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/test_resume.py
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

@@ -36,6 +36,8 @@ def check(config: Config) -> None:
     ):
         if value is not None and value < 1:
             raise ConfigError(key, value, "must be a whole number from 1")
+    if config.checkpoint_seconds < 0:
+        raise ConfigError("checkpoint_seconds", config.checkpoint_seconds, "must be 0 or more")
     if not 0 <= config.seed < 2**63:
         raise ConfigError("seed", config.seed, "must be a whole number from 0 to 2^63 - 1")
     _check_pictures(config)

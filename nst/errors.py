@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from signal import Signals
 
 
 class NstError(Exception):
@@ -13,6 +14,18 @@ class NstError(Exception):
 
 class DivergedError(NstError):
     """The objective of a run stopped being finite."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the run; it can be gone on with.
+
+    Args:
+        signal: which one.
+    """
+
+    def __init__(self, signal: Signals) -> None:
+        super().__init__(f"{signal.name}: stopped; the same command goes on")
+        self.exit_status = 128 + signal
 
 
 class ConfigError(NstError):

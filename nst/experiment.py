@@ -191,7 +191,10 @@ def values(overrides: Sequence[str]) -> dict[str, str]:
     return {key.split("@")[0]: value for key, value in split}
 
 
-NEUTRAL = ("logger", "trainer", "outputs", "force", "snapshot_every", "run", "experiment", "hydra")
+NEUTRAL = (
+    *("logger", "trainer", "outputs", "force", "run", "experiment", "hydra"),
+    *("snapshot_every", "checkpoint_seconds"),
+)
 """Top-level keys that do not change a picture."""
 
 

@@ -6,20 +6,25 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from PIL import Image
 
 from nst import __version__, images
 from nst.experiment import Member
+
+log = logging.getLogger(__name__)
 
 COMPLETED = "completed"
 _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "pillow")
@@ -36,11 +41,23 @@ class RunFolder:
         self.path = path
         self._facts: dict[str, Any] = {}
 
-    def start(self, config_yaml: str, facts: Mapping[str, Any]) -> None:
-        """Makes the folder, without what an unfinished attempt left there."""
+    def start(self, config_yaml: str, facts: Mapping[str, Any], kept: Collection[int] = ()) -> None:
+        """Makes the folder, without what an unfinished attempt left there.
+
+        Args:
+            config_yaml: the resolved config.
+            facts: for ``run.json``.
+            kept: steps whose snapshots an earlier attempt made, and this one goes on from.
+        """
+        shutil.rmtree(self.path / "inputs", ignore_errors=True)
+        # W&B cannot go on with an offline run: it is told from its first step again
+        for path in self.path.glob("wandb/offline-run-*"):
+            shutil.rmtree(path, ignore_errors=True)
         for name in ("snapshots", "inputs"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
-            (self.path / name).mkdir(parents=True)
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+        for path in (self.path / "snapshots").iterdir():
+            if path not in map(self.snapshot_path, kept):
+                path.unlink()
         for name in ("metrics.csv", "final.png"):
             (self.path / name).unlink(missing_ok=True)
         self._write_text("config.yaml", config_yaml)
@@ -69,7 +86,12 @@ class RunFolder:
 
     def snapshot(self, step: int, image: Image.Image) -> Path:
         """Keeps the image after ``step`` updates."""
-        return self._picture(f"snapshots/{step:05d}.png", image)
+        images.save_png(image, self.snapshot_path(step))
+        return self.snapshot_path(step)
+
+    def snapshot_path(self, step: int) -> Path:
+        """Where the image after ``step`` updates is kept."""
+        return self.path / "snapshots" / f"{step:05d}.png"
 
     def final(self, image: Image.Image) -> Path:
         """Keeps the result."""
@@ -89,19 +111,44 @@ class RunFolder:
         )
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps other processes out of a run folder, and waits while one of them has it.
+
+    The system lets go of the lock when its process ends, however it ends.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("another process computes %s; waiting for it", path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """``run.json`` of a run folder; empty if there is none that can be read."""
+    try:
+        facts = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
 def read_status(path: Path) -> str | None:
     """``status`` of a run folder; None if there is no readable ``run.json``."""
-    try:
-        return json.loads((path / "run.json").read_text(encoding="utf-8")).get("status")
-    except (OSError, ValueError, AttributeError):
-        return None
+    return read_facts(path).get("status")
 
 
 def place(runs: Path, name: str, force: bool) -> Path:
     """The folder for a run called ``name``: its own, or with ``force`` a new one beside it."""
     path = runs / name
     again = 2
-    while force and read_status(path) is not None:
+    while force and read_status(path) == COMPLETED:
         path = runs / f"{name}-{again}"
         again += 1
     return path

@@ -6,6 +6,7 @@ import difflib
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from nst import checks, schema, sweep
-from nst.errors import ConfigError, NstError, listed
+from nst.errors import ConfigError, Interrupted, NstError, listed
 from nst.schema import Config
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ def job(cfg: DictConfig) -> str:
     hydra_config = HydraConfig.get()
     multirun = hydra_config.mode == RunMode.MULTIRUN
     sweep_dir = Path(hydra_config.sweep.dir)
+    began = time.time()
     try:
         config = to_config(cfg)
         member = sweep.member(hydra_config, asdict(config.experiment))
@@ -80,13 +82,16 @@ def job(cfg: DictConfig) -> str:
         # Hydra would print more than a line for a single run, and go on in a sweep.
         print(f"nst: {one_line(error)}", file=sys.stderr)
         if multirun:
+            sweep.record(sweep_dir, hydra_config.job.num, sweep.FAILED, one_line(error))
             raise
         sys.exit(exit_status(error))
     finally:
         if sweep.plan is not None:
             sweep.plan.done += 1
     if multirun:
-        sweep.record(sweep_dir, hydra_config.job.num, folder)
+        computed = (folder / "run.json").stat().st_mtime >= began
+        outcome = sweep.COMPLETED if computed else sweep.SKIPPED
+        sweep.record(sweep_dir, hydra_config.job.num, outcome, str(folder.resolve()))
     print(folder, flush=True)
     return str(folder)
 
@@ -111,6 +116,10 @@ def invoke(arguments: Sequence[str]) -> int:
     sys.argv[1:] = arguments
     try:
         run()
+    except KeyboardInterrupt as error:
+        told = error if isinstance(error, Interrupted) else "stopped; the same command goes on"
+        print(f"nst: {told}", file=sys.stderr)
+        return error.exit_status if isinstance(error, Interrupted) else 130
     except Exception as error:
         if os.environ.get("NST_FULL_ERROR"):
             raise

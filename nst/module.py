@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nst.checkpoint import Checkpoint
 from nst.inits import initial_image
 from nst.objective import Objective
 from nst.run import Run
@@ -28,6 +29,7 @@ class StyleTransfer(L.LightningModule):
         backbone: feature extractor with taps for the layers of all runs.
         runs: N of them.
         make_optimizer: from the image parameter to ``nst.optim.LBFGS`` or ``nst.optim.Adam``.
+        checkpoints: where the runs stood, all at the same step; empty: from the start.
 
     Attributes:
         image: the parameter (N, 3, H, W), RGB in [0, 1]; its shape changes with the scale.
@@ -41,14 +43,18 @@ class StyleTransfer(L.LightningModule):
         backbone: VGG,
         runs: Sequence[Run],
         make_optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
+        checkpoints: Sequence[Checkpoint] = (),
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.runs = list(runs)
         self.make_optimizer = make_optimizer
         self.scales = self.runs[0].scales
-        self.scale = self.scales[0]
-        self.image = nn.Parameter(torch.stack([self._initial(run) for run in self.runs]))
+        self.checkpoints = list(checkpoints)
+        self.first = checkpoints[0].step if checkpoints else 0
+        self.scale = next(scale for scale in self.scales if self.first < scale.stop)
+        starts = [checkpoint.image for checkpoint in checkpoints] or map(self._initial, self.runs)
+        self.image = nn.Parameter(torch.stack(list(starts)))
 
     def _initial(self, run: Run) -> Tensor:
         config = run.config
@@ -60,11 +66,17 @@ class StyleTransfer(L.LightningModule):
         return self.make_optimizer([self.image])
 
     def train_dataloader(self) -> Steps:
-        """The steps of all scales."""
-        return Steps(self.scales[-1].stop)
+        """The steps of all scales that are left."""
+        return Steps(self.first, self.scales[-1].stop)
 
     def on_train_start(self) -> None:
-        """Computes the targets on the device that Lightning chose."""
+        """Computes the targets on the device that Lightning chose, and goes on if it may."""
+        if self.checkpoints:
+            parts = [checkpoint.optimizer for checkpoint in self.checkpoints]
+            optimizer: Any = self.optimizers(use_pl_optimizer=False)
+            optimizer.state[self.image] = {
+                name: _joined([part[name] for part in parts], self.device) for name in parts[0]
+            }
         self.objective = Objective(self.backbone, self.runs, self.scale, self.device)
 
     def training_step(self, step: int, batch_idx: int) -> dict[str, Any]:
@@ -78,6 +90,16 @@ class StyleTransfer(L.LightningModule):
         """Enters the next scale once the steps of this one are done."""
         if step + 1 == self.scale.stop and self.scale is not self.scales[-1]:
             self._enter(self.scales[self.scales.index(self.scale) + 1])
+
+    def optimizer_state(self, index: int) -> dict[str, Tensor]:
+        """What the optimiser knows of one image."""
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        state = optimizer.state.get(self.image, {})
+        # a copy: a slice would be saved with the whole batch behind it
+        return {
+            name: value[index : index + 1].clone() if value.dim() else value
+            for name, value in state.items()
+        }
 
     def finish(self) -> dict[str, Tensor]:
         """Ends the steps at a scale: no image stays on a last step that went wrong.
@@ -107,3 +129,8 @@ class StyleTransfer(L.LightningModule):
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         optimizer.rescale(self.image, resample)
         self.objective = Objective(self.backbone, self.runs, scale, self.device)
+
+
+def _joined(values: list[Tensor], device: torch.device) -> Tensor:
+    """State of single images (1, …) as that of their batch; plain numbers as they are."""
+    return torch.cat(values).to(device) if values[0].dim() else values[0]

@@ -36,6 +36,7 @@ class ProgressBar(L.Callback):
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
         self.plain = not self.console.is_terminal or bool(os.environ.get("CI"))
         self._began = self._shown = 0.0
+        self._first = 0
         self._bar: Progress | None = None
         self._task: Any = None
 
@@ -76,6 +77,7 @@ class ProgressBar(L.Callback):
         """Reads the losses only when they are shown: reading them stalls a GPU."""
         done, now = step + 1, time.perf_counter()
         assert isinstance(pl_module, StyleTransfer)
+        self._first = pl_module.first
         if self.plain:
             if done * LINES // self.total > step * LINES // self.total:
                 text = (
@@ -100,10 +102,13 @@ class ProgressBar(L.Callback):
 
     def _left(self, done: int, now: float) -> str:
         """Time left, of the whole sweep where there is one."""
-        seconds, share = now - self._began, done / self.total
+        seconds = now - self._began
+        pace = seconds / (done - self._first)
         if self.job and sweep.plan is not None:
-            return f"all {timedelta(seconds=round(sweep.plan.left(share, seconds)))}"
-        return str(timedelta(seconds=round(seconds / share - seconds)))
+            # as if the steps before a break had been done at the same pace
+            left = sweep.plan.left(done / self.total, pace * done)
+            return f"all {timedelta(seconds=round(left))}"
+        return str(timedelta(seconds=round(pace * (self.total - done))))
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Closes the bar."""

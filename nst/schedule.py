@@ -43,24 +43,19 @@ def scales(config: Config) -> list[Scale]:
 
 
 class Steps:
-    """Counts steps, in the place of a data loader; remembers where it was."""
+    """Counts steps, in the place of a data loader.
 
-    def __init__(self, total: int) -> None:
+    Args:
+        first: 0, or where an unfinished run goes on.
+        total: the last step's number plus 1.
+    """
+
+    def __init__(self, first: int, total: int) -> None:
+        self.first = first
         self.total = total
-        self._next = 0
 
     def __len__(self) -> int:
-        return self.total
+        return self.total - self.first
 
     def __iter__(self) -> Iterator[int]:
-        while self._next < self.total:
-            self._next += 1
-            yield self._next - 1
-
-    def state_dict(self) -> dict[str, int]:
-        """For a checkpoint: the first step not yet handed out."""
-        return {"next": self._next}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Goes on from a checkpoint."""
-        self._next = state["next"]
+        return iter(range(self.first, self.total))

@@ -116,6 +116,7 @@ class RunConfig:
     name: str | None = None
     group: str | None = None
     tags: list[str] | None = None
+    wandb_id: str | None = None
 
 
 @dataclass
@@ -138,6 +139,7 @@ class Config:
     precision: str = "auto"
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     snapshot_every: int = MISSING
+    checkpoint_seconds: float = MISSING
     outputs: str = MISSING
     force: bool = False
     trainer: Any = MISSING

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +17,15 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member
+from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member, values, varying
 
+COMPLETED = "completed"
+SKIPPED = "finished before"
+FAILED = "failed"
 RUNS = "runs.txt"
 JOBS = "jobs.json"
 PICTURE = "side_by_side.png"
@@ -140,29 +147,39 @@ def started() -> bool:
     return _sweep_dir is not None
 
 
-def record(sweep_dir: Path, number: int, folder: Path) -> None:
-    """Adds a finished job; jobs may run in other processes, so the record is a file."""
+def record(sweep_dir: Path, number: int, outcome: str, text: str) -> None:
+    """Notes how a job ended; jobs may run in other processes, so the record is a file.
+
+    Args:
+        sweep_dir: the sweep's folder.
+        number: of the job.
+        outcome: ``COMPLETED``, ``SKIPPED`` (finished before) or ``FAILED``.
+        text: the run folder, or why it failed.
+    """
     with (sweep_dir / RUNS).open("a", encoding="utf-8") as file:
-        file.write(f"{number}\t{folder.resolve()}\n")
+        file.write(f"{number}\t{outcome}\t{text}\n")
 
 
-def finished(sweep_dir: Path) -> list[Path]:
-    """Folders of the finished jobs, in the order of the sweep."""
+def outcomes(sweep_dir: Path) -> list[tuple[int, str, str]]:
+    """Number, outcome and text of the jobs that ended, in the order of the sweep."""
     try:
         lines = (sweep_dir / RUNS).read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    jobs = sorted((int(line.split("\t")[0]), line.split("\t", 1)[1]) for line in lines)
-    return list(dict.fromkeys(Path(folder) for _, folder in jobs))
+    found = (line.split("\t", 2) for line in lines)
+    return sorted((int(number), outcome, text) for number, outcome, text in found)
 
 
 def summarise() -> None:
-    """Ends a sweep: draws its finished runs side by side and prints where everything is."""
+    """Ends a sweep: says how its jobs ended, and draws the finished runs side by side."""
     global _sweep_dir
     sweep_dir, _sweep_dir = _sweep_dir, None
     if sweep_dir is None:
         return
-    folders = finished(sweep_dir)
+    ended = outcomes(sweep_dir)
+    if ended:
+        _tell(ended, json.loads((sweep_dir / JOBS).read_text(encoding="utf-8"))["jobs"])
+    folders = list(dict.fromkeys(Path(text) for _, outcome, text in ended if outcome != FAILED))
     if not folders:
         return
     from nst import images  # seconds to import: not before the sweep has begun
@@ -177,3 +194,20 @@ def summarise() -> None:
         print(f"side by side: {picture}")
     for folder in folders:
         print(os.path.relpath(folder))
+
+
+def _tell(ended: list[tuple[int, str, str]], jobs: list[list[str]]) -> None:
+    """The table at the end, on stderr: a row per job, and how many ended which way."""
+    keys = varying(jobs)
+    table = Table("job", "what", "ended", "run folder, or why", box=None, pad_edge=False)
+    for number, outcome, text in ended:
+        named = values(jobs[number]) if number < len(jobs) else {}
+        what = " ".join(f"{key}={named[key]}" for key in keys if key in named)
+        shown = text if outcome == FAILED else Path(text).name
+        table.add_row(str(number), Text(what), outcome, Text(shown))
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(table)
+    counts = Counter(outcome for _, outcome, _ in ended)
+    missing = len(jobs) - len(ended)
+    parts = [f"{number} {outcome}" for outcome, number in counts.items()]
+    console.print("sweep: " + ", ".join([*parts, *([f"{missing} not run"] if missing > 0 else [])]))

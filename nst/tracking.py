@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +20,8 @@ from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
 from PIL import Image
 from torch import Tensor
 
-from nst import images
+from nst import checkpoint, images
+from nst.checkpoint import Checkpoint
 from nst.errors import DivergedError
 from nst.folder import COMPLETED, RunFolder
 from nst.measures import Yardstick
@@ -26,6 +29,11 @@ from nst.module import StyleTransfer
 from nst.run import Run
 
 log = logging.getLogger(__name__)
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+CHECKPOINT_SHARE = 0.015
+"""Checkpoints may take this share of the time."""
 
 FLUSH_SECONDS = 2.0
 """Losses wait this long on the device at most; reading them each step would stall a GPU."""
@@ -47,6 +55,8 @@ class WandbLogger(LightningWandbLogger):
         # mode=, not offline=: Lightning's flag sets WANDB_MODE for the whole process.
         # create_new: a second run in the process would otherwise go on in the first.
         mode = mode or _default_mode()
+        if mode == "online":
+            kwargs.setdefault("resume", "allow")  # a run that was broken off goes on
         # The bar has the terminal; offline there is nothing to tell but where the files are.
         ours: dict[str, Any] = {"silent": mode != "online", "console": "off"}
         ours["finish_timeout"] = 60.0  # the default waits for ever
@@ -62,7 +72,8 @@ class WandbLogger(LightningWandbLogger):
         """Logs at W&B's step ``step``, so that media of all runs slide together."""
         if step is not None:
             metrics = {**metrics, "trainer/global_step": step}  # Lightning's x axis
-        self.experiment.log(metrics, step=step)
+        if step is None or step >= self.experiment.starting_step:  # else the server has it
+            self.experiment.log(metrics, step=step)
 
     def finalize(self, status: str) -> None:
         """Ends the W&B run as well, which Lightning leaves open."""
@@ -96,6 +107,7 @@ class Recorder:
         rows: its metrics so far.
         diverged_at: first step whose loss was not finite.
         inputs: content and style as they were kept.
+        checkpoint: where an unfinished attempt stood.
     """
 
     run: Run
@@ -105,6 +117,7 @@ class Recorder:
     rows: list[dict[str, float]] = field(default_factory=list)
     diverged_at: int | None = None
     inputs: dict[str, Image.Image] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
 
     def names(self, losses: Sequence[str]) -> list[str]:
         """Of the batch's losses, those that this run has."""
@@ -121,6 +134,16 @@ class Recorder:
         for logger in self.loggers:
             logger.log_metrics(metrics, step=int(row["step"]))
 
+    def replay(self, snapshot_every: int) -> None:
+        """Tells the loggers all that they were told before the run was broken off."""
+        if self.checkpoint is None:
+            return
+        for row in self.checkpoint.rows:
+            self.log(row)
+            step = int(row["step"])
+            if step % snapshot_every == 0:
+                self.log_picture("snapshot", self.folder.snapshot_path(step), step)
+
     def log_picture(self, key: str, path: Any, step: int) -> None:
         """Hands a picture to every logger that takes pictures."""
         for logger in self.loggers:
@@ -136,14 +159,22 @@ class Tracker(L.Callback):
     """
 
     def __init__(
-        self, recorders: Sequence[Recorder], snapshot_every: int, yardstick: Yardstick
+        self,
+        recorders: Sequence[Recorder],
+        snapshot_every: int,
+        checkpoint_seconds: float,
+        yardstick: Yardstick,
     ) -> None:
         self.recorders = list(recorders)
         self.snapshot_every = snapshot_every
+        self.checkpoint_seconds = checkpoint_seconds
         self.yardstick = yardstick
+        self.interrupted: signal.Signals | None = None
         self._waiting: list[tuple[int, float, float, dict[str, Tensor]]] = []
         self._snapshot: Tensor | None = None
         self._began = self._flushed = 0.0
+        self._saved, self._cost = 0.0, 0.0
+        self._step = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Tells every logger the run's whole config."""
@@ -166,15 +197,55 @@ class Tracker(L.Callback):
                 recorder.inputs[name] = images.to_image(tensor)
                 for part, image in {name: recorder.inputs[name], **picture.parts}.items():
                     recorder.log_picture(part, recorder.folder.input(part, image), 0)
-        self._began = self._flushed = time.perf_counter()
+            recorder.replay(self.snapshot_every)
+        self.listen()  # only now: the Trainer has brought handlers of its own
+        self._began = self._flushed = self._saved = time.perf_counter()
+        if self.recorders[0].checkpoint is not None:
+            self._began -= self.recorders[0].checkpoint.seconds
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, step: Any, batch_idx: int
     ) -> None:
         """Takes the snapshot of step k before update k + 1 changes the image."""
+        assert isinstance(pl_module, StyleTransfer)
+        waited = time.perf_counter() - self._saved
+        if step > pl_module.first and waited > max(
+            self.checkpoint_seconds, self._cost / CHECKPOINT_SHARE
+        ):
+            self._save(pl_module, step)
         if step % self.snapshot_every == 0:
-            assert isinstance(pl_module, StyleTransfer)
             self._snapshot = pl_module.image.detach().clone()
+
+    def listen(self) -> None:
+        """Lets the first Ctrl-C or SIGTERM end the step; the second one leaves at once."""
+        if threading.current_thread() is threading.main_thread():
+            for number in STOPPING:
+                signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: object) -> None:
+        self.interrupted = signal.Signals(number)
+        for each in STOPPING:
+            signal.signal(each, signal.SIG_DFL)
+
+    def _save(self, module: StyleTransfer, step: int) -> None:
+        """Writes down where every run stands before update ``step`` + 1."""
+        began = time.perf_counter()
+        if self._waiting:
+            self._flush()
+        for index, recorder in enumerate(self.recorders):
+            signature = recorder.run.config.run.signature
+            assert signature is not None
+            stand = Checkpoint(
+                signature,
+                step,
+                began - self._began,
+                module.image[index].detach().cpu(),
+                module.optimizer_state(index),
+                recorder.rows,
+            )
+            checkpoint.save(recorder.folder.path, stand)
+        self._saved = time.perf_counter()
+        self._cost = self._saved - began
 
     def on_train_batch_end(
         self,
@@ -188,15 +259,26 @@ class Tracker(L.Callback):
         now = time.perf_counter()
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self._waiting.append((step, now - self._began, rate, outputs["losses"]))
+        self._step = step
         if self._snapshot is not None or now - self._flushed > FLUSH_SECONDS:
             self._flush()
             if all(recorder.diverged_at is not None for recorder in self.recorders):
                 first = self.recorders[0]
                 raise DivergedError(f"the loss is not finite at step {first.diverged_at}")
+        if self.interrupted is not None and step + 1 < self.recorders[0].run.scales[-1].stop:
+            trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Evaluates the final images once more, so that the last row is the result's."""
         assert isinstance(pl_module, StyleTransfer)
+        if trainer.should_stop:
+            assert self.interrupted is not None
+            step = self._step + 1
+            self._save(pl_module, step)
+            for recorder in self.recorders:
+                reason = f"{self.interrupted.name} after {step} steps"
+                recorder.folder.update(status="interrupted", reason=reason, steps=step)
+            return
         losses = pl_module.finish()
         self._snapshot = pl_module.image.detach().clone()
         rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -240,6 +322,7 @@ class Tracker(L.Callback):
             losses={name: value for name, value in last.items() if name.startswith("loss/")},
             measures=measures,
         )
+        checkpoint.remove(recorder.folder.path)
 
     def _flush(self) -> None:
         """Reads what is waiting, with one transfer, and hands it on."""

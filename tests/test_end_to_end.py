@@ -225,6 +225,8 @@ def test_a_sweep_goes_on_after_a_failed_run(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "content.path=missing.jpg: no such file" in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert "content.path=missing.jpg failed" in " ".join(ended.stderr.split())
+    assert "sweep: 1 failed, 1 completed" in ended.stderr
     (run,) = (tmp_path / "outputs" / "runs").iterdir()
     assert json.loads((run / "run.json").read_text())["status"] == "completed"
     assert ended.stdout.strip().splitlines()[-1] == str(run.relative_to(tmp_path))

@@ -107,6 +107,8 @@ def _run(names: Sequence[str], overrides: Sequence[str], config_dir: str | None)
     worst = 0
     for name in names:
         status = nst_main.invoke([f"+experiments={name}", *overrides, *extra])
+        if status > 128:  # a signal: it was not meant for this experiment alone
+            sys.exit(status)
         if status:
             told = f"nst-report: {name} ended with status {status}"
             print(f"{told}; the others go on", file=sys.stderr)

@@ -1,0 +1,187 @@
+"""Killed, interrupted and doubled runs: real processes, real signals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nst import checkpoint
+from nst.checkpoint import Checkpoint
+from tests.helpers import nst
+from tests.test_end_to_end import _history, _wandb_records
+
+KILLS = int(os.environ.get("NST_KILLS", "1"))
+"""Per case; `make torture` asks for more."""
+
+BASE = ("image.size=48", "steps=60", "snapshot_every=7", "checkpoint_seconds=0")
+CASES = {
+    "lbfgs from noise": ("init=noise",),
+    "lbfgs pyramid": ("schedule=pyramid", "image.size=64"),
+    "adam pyramid": ("optimizer=adam", "schedule=pyramid", "image.size=64", "init=noise"),
+}
+
+
+def started(arguments: list[str], cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "nst", *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_folder(cwd: Path) -> Path | None:
+    return next(iter((cwd / "outputs" / "runs").glob("*")), None)
+
+
+def wait_for_checkpoint(process: subprocess.Popen[str], cwd: Path, changed: float = 0) -> None:
+    """Until a checkpoint is there that was written after the time given."""
+    while process.poll() is None:
+        folder = run_folder(cwd)
+        path = folder / checkpoint.NAME if folder else None
+        if path and path.exists() and path.stat().st_mtime > changed:
+            return
+        time.sleep(0.01)
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """All that must be the same however often a run was broken off."""
+    with (folder / "metrics.csv").open() as file:
+        rows = [
+            {key: value for key, value in row.items() if key != "seconds"}
+            for row in csv.DictReader(file)
+        ]
+    facts = json.loads((folder / "run.json").read_text())
+    pictures = {path.name: path.read_bytes() for path in (folder / "snapshots").iterdir()}
+    return {
+        "final": (folder / "final.png").read_bytes(),
+        "rows": rows,
+        "snapshots": pictures,
+        "facts": {name: facts[name] for name in ("status", "steps", "losses", "measures")},
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_killed_at_any_moment(case: str, tmp_path: Path) -> None:
+    """kill -9 wherever it hits; the picture is that of a run left in peace, bit for bit."""
+    chance = random.Random(case)
+    arguments = [*BASE, *CASES[case], "logger=none"]
+    (tmp_path / "peace").mkdir()
+    (tmp_path / "war").mkdir()
+    assert nst(*arguments, cwd=tmp_path / "peace").returncode == 0
+    killed, resumed = 0, 0
+    while killed < KILLS:
+        began = time.time()
+        process = started(arguments, tmp_path / "war")
+        wait_for_checkpoint(process, tmp_path / "war", began)
+        time.sleep(chance.random() * 0.4)
+        process.kill()
+        _, told = process.communicate()
+        resumed += "goes on from step" in told
+        killed += 1
+        if process.returncode == 0:
+            break  # it was faster
+    ended = nst(*arguments, cwd=tmp_path / "war")
+    assert ended.returncode == 0, ended.stderr
+    resumed += "goes on from step" in ended.stderr
+    assert resumed >= 1
+    folders = [run_folder(tmp_path / place) for place in ("peace", "war")]
+    assert folders[0] is not None and folders[1] is not None
+    assert folders[0].name == folders[1].name
+    assert contents(folders[1]) == contents(folders[0])
+    assert not (folders[1] / checkpoint.NAME).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_interrupted(number: signal.Signals, tmp_path: Path) -> None:
+    """The first signal keeps where it stood; W&B has every step once, and so has the table."""
+    arguments = [*BASE, "init=noise"]
+    process = started(arguments, tmp_path)
+    wait_for_checkpoint(process, tmp_path)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert f"{number.name}: stopped; the same command goes on" in told
+    assert "Traceback" not in told
+    folder = run_folder(tmp_path)
+    assert folder is not None
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["status"] == "interrupted"
+    stand = checkpoint.load(folder, facts["signature"])
+    assert stand is not None
+    assert stand.step == facts["steps"] == len(stand.rows)
+    (told_of,) = [record["run"] for record in _wandb_records(folder) if "run" in record]
+    ended = nst(*arguments, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    (again,) = [record["run"] for record in _wandb_records(folder) if "run" in record]
+    assert again["run_id"] == told_of["run_id"]
+    assert f"goes on from step {stand.step}" in ended.stderr
+    history = _history(_wandb_records(folder))  # fails if a step is there twice
+    assert sorted(history) == list(range(61))
+    for step, items in history.items():
+        kept = step % 7 == 0 or step == 60
+        assert any(key.startswith("snapshot") for key in items) == kept
+    times = [row["seconds"] for row in csv.DictReader((folder / "metrics.csv").open())]
+    assert [float(text) for text in times] == sorted(float(text) for text in times)
+
+
+def test_two_at_once(tmp_path: Path) -> None:
+    """One computes, the other waits and returns the same run."""
+    arguments = [*BASE, "init=noise", "logger=none"]
+    pair = [started(arguments, tmp_path) for _ in range(2)]
+    told = [process.communicate() for process in pair]
+    assert [process.returncode for process in pair] == [0, 0]
+    assert told[0][0].splitlines()[-1] == told[1][0].splitlines()[-1]
+    both = told[0][1] + told[1][1]
+    assert both.count("already finished") == 1
+    assert both.count("step 60/60") == 1
+
+
+def stand() -> Checkpoint:
+    return Checkpoint("abc", 3, 1.5, torch.rand(3, 4, 4), {"s": torch.rand(2, 2)}, [{"step": 0.0}])
+
+
+def test_checkpoint_is_what_was_saved(tmp_path: Path) -> None:
+    saved = stand()
+    checkpoint.save(tmp_path, saved)
+    found = checkpoint.load(tmp_path, "abc")
+    assert found is not None
+    assert torch.equal(found.image, saved.image)
+    assert torch.equal(found.optimizer["s"], saved.optimizer["s"])
+    assert (found.step, found.seconds, found.rows) == (3, 1.5, [{"step": 0.0}])
+
+
+@pytest.mark.parametrize("harm", ["cut", "altered", "empty", "other run"])
+def test_a_harmed_checkpoint_is_set_aside(
+    harm: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint.save(tmp_path, stand())
+    path = tmp_path / checkpoint.NAME
+    content = bytearray(path.read_bytes())
+    if harm == "altered":
+        content[len(content) // 2] ^= 1
+    elif harm == "cut":
+        content = content[: len(content) // 2]
+    elif harm == "empty":
+        content = bytearray()
+    path.write_bytes(content)
+    assert checkpoint.load(tmp_path, "xyz" if harm == "other run" else "abc") is None
+    assert str(path) in caplog.text
+    assert [item.name for item in tmp_path.iterdir()] == ["checkpoint.refused"]
+    assert checkpoint.load(tmp_path, "abc") is None  # and nothing more is said
+
+
+def test_no_checkpoint(tmp_path: Path) -> None:
+    assert checkpoint.load(tmp_path, "abc") is None
