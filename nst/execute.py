@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from nst import checkpoint, weights
 from nst.calibrate import activation_means
 from nst.checkpoint import Checkpoint
-from nst.errors import ConfigError, Interrupted
+from nst.errors import ConfigError, Interrupted, NstError
 from nst.folder import COMPLETED, RunFolder, locked, place, read_facts, read_status
 from nst.measures import Yardstick
 from nst.module import StyleTransfer
@@ -108,6 +108,8 @@ def _optimise(
     trainer.callbacks += [tracker, ProgressBar(name, config.steps)]
     with interruptible(tracker):
         trainer.fit(module)
+    if trainer.should_stop:  # max_time, say, or a callback of the user's
+        raise NstError("stopped by the Trainer before the last step; the same command goes on")
 
 
 def _checkpoints(runs: Sequence[Run]) -> list[Checkpoint]:

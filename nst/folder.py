@@ -130,13 +130,18 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """``run.json`` of a run folder; empty if there is none that can be read."""
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file of a run folder says; empty if there is none that can be read."""
     try:
-        facts = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
+    return found if isinstance(found, dict) else {}
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """``run.json`` of a run folder."""
+    return read_json(path / "run.json")
 
 
 def read_status(path: Path) -> str | None:

@@ -124,7 +124,7 @@ def _check_sizes(run: Run) -> None:
     style_size = config.style.size or config.image.size
     for term, picture, size_key, size in (
         ("content", run.content, "image.size", config.image.size),
-        ("style", run.style, "style.size", style_size),
+        ("style", run.style, "style.size" if config.style.size else "image.size", style_size),
     ):
         if picture is None:
             continue

@@ -18,7 +18,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member, values, varying
@@ -199,7 +199,8 @@ def summarise() -> None:
 def _tell(ended: list[tuple[int, str, str]], jobs: list[list[str]]) -> None:
     """The table at the end, on stderr: a row per job, and how many ended which way."""
     keys = varying(jobs)
-    table = Table("job", "what", "ended", "run folder, or why", box=None, pad_edge=False)
+    last = Column("run folder, or why", overflow="fold")  # its end is the signature
+    table = Table("job", "what", "ended", last, box=None, pad_edge=False)
     for number, outcome, text in ended:
         named = values(jobs[number]) if number < len(jobs) else {}
         what = " ".join(f"{key}={named[key]}" for key in keys if key in named)

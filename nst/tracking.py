@@ -233,6 +233,8 @@ class Tracker(L.Callback):
         if self._waiting:
             self._flush()
         for index, recorder in enumerate(self.recorders):
+            if recorder.diverged_at is not None:
+                continue  # nothing to go on from
             signature = recorder.run.config.run.signature
             assert signature is not None
             stand = Checkpoint(
@@ -271,12 +273,12 @@ class Tracker(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Evaluates the final images once more, so that the last row is the result's."""
         assert isinstance(pl_module, StyleTransfer)
-        if trainer.should_stop:
-            assert self.interrupted is not None
+        if trainer.should_stop:  # by a signal, or by what else a Trainer may be told, as max_time
             step = self._step + 1
             self._save(pl_module, step)
+            by = self.interrupted.name if self.interrupted else "the Trainer"
             for recorder in self.recorders:
-                reason = f"{self.interrupted.name} after {step} steps"
+                reason = f"stopped by {by} after {step} steps"
                 recorder.folder.update(status="interrupted", reason=reason, steps=step)
             return
         losses = pl_module.finish()

@@ -55,6 +55,7 @@ WRONG = [
     (["steps=0"], ["steps=0", "from 1"]),
     (["steps=2", "schedule=pyramid"], ["steps=2", "(3)"]),
     (["image.size=-3"], ["image.size=-3"]),
+    (["image.size=12"], ["image.size=12", "conv5_1", "at least 16 px"]),
     (["image.size=8", "style.size=64"], ["image.size=8", "conv5_1", "at least 16 px"]),
     (["image.size=32", "schedule=pyramid"], ["schedule.sizes", "8 px", "conv5_1"]),
     (["style.size=4"], ["style.size=4", "conv5_1"]),

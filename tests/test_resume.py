@@ -11,14 +11,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
 from nst import checkpoint
 from nst.checkpoint import Checkpoint
-from tests.helpers import nst
+from nst.errors import NstError
+from nst.execute import execute
+from nst.folder import read_facts
+from nst.tracking import STOPPING, Tracker
+from tests.helpers import nst, prepared
 from tests.test_end_to_end import _history, _wandb_records
 
 KILLS = int(os.environ.get("NST_KILLS", "1"))
@@ -185,3 +189,31 @@ def test_a_harmed_checkpoint_is_set_aside(
 
 def test_no_checkpoint(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path, "abc") is None
+
+
+def test_stopped_by_the_trainer(tmp_path: Path) -> None:
+    """What else may end a Trainer early is no finished run either."""
+    limit = "+trainer.max_time='00:00:00:01'"
+    run = prepared("image.size=48", "steps=4000", "logger=none", f"outputs={tmp_path}", limit)
+    with pytest.raises(NstError, match="stopped by the Trainer"):
+        execute([run])
+    (folder,) = (tmp_path / "runs").iterdir()
+    facts = read_facts(folder)
+    assert facts["status"] == "interrupted"
+    found = checkpoint.load(folder, facts["signature"])
+    assert found is not None
+    assert 0 < found.step == facts["steps"] < 4000
+    assert not (folder / "final.png").exists()
+
+
+def test_the_second_signal_leaves_at_once() -> None:
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    tracker = Tracker([], 1, 1.0, cast(Any, None))
+    try:
+        tracker.listen()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert tracker.interrupted == signal.SIGTERM
+        assert [signal.getsignal(number) for number in STOPPING] == [signal.SIG_DFL] * 2
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import shlex
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nst.errors import ConfigError
 from nst.experiment import ExperimentConfig, Member, check, fixed, values, varying
-from nst.folder import COMPLETED
+from nst.folder import COMPLETED, read_facts, read_json
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +173,7 @@ def _jobs(sweep: Member, found: Sequence[tuple[Path, Member]]) -> list[Job]:
         alike = member.base == sweep.base if member.jobs else True
         if alike and fixed(member.overrides, changing) == same:
             key = _cell(member.overrides, changing)
-            result = Result(folder, _json(folder / "run.json") or {})
+            result = Result(folder, read_facts(folder))
             if result.completed or key not in results or not results[key].completed:
                 results[key] = result
     return [Job(tuple(job), results.get(_cell(job, changing))) for job in sweep.jobs]
@@ -187,7 +186,7 @@ def _cell(overrides: Sequence[str], changing: Sequence[str]) -> tuple[str | None
 
 def _members(runs: Path) -> Iterator[tuple[Path, Member]]:
     for path in sorted(runs.glob("*/experiments/*.json")):
-        record = _json(path) or {}
+        record = read_json(path)
         try:
             member = Member(**record)
             texts = [*member.overrides, *(text for job in member.jobs for text in job)]
@@ -198,14 +197,6 @@ def _members(runs: Path) -> Iterator[tuple[Path, Member]]:
             log.warning("ignored, cut short or altered: %s", path)
             continue
         yield path.parents[1], member
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _declaration(node: dict[str, Any], name: str) -> ExperimentConfig | None:

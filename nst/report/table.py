@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -137,20 +137,25 @@ def lay_out(experiment: Experiment, gallery: Gallery) -> Table:
     def picture(jobs: Sequence[Job], name: str) -> Shot | None:
         return gallery.shot(_first(jobs, name), called(name, experiment.config))
 
+    def constant(name: str, groups: Sequence[Sequence[Job]]) -> bool:
+        """Whether an input is one picture within each group, and is there at all."""
+        kinds = [{shot.href for job in group if (shot := picture([job], name))} for group in groups]
+        return any(kinds) and all(len(kind) <= 1 for kind in kinds)
+
     everywhere, row_inputs, column_inputs = [], [], []
     for name in experiment.config.inputs:
-        if _constant(name, [experiment.jobs]):
+        if constant(name, [experiment.jobs]):
             everywhere.append(name)
-        elif _constant(name, [at(rows, values) for values in down]):
+        elif constant(name, [at(rows, values) for values in down]):
             row_inputs.append(name)
-        elif _constant(name, [at(columns, values) for values in across]):
+        elif constant(name, [at(columns, values) for values in across]):
             column_inputs.append(name)
     cells = [
         (
             _caption(experiment, rows, row),
             [picture(at(rows, row), name) for name in row_inputs],
             [
-                _cell([job for job in at(rows, row) if job in at(columns, column)], show, gallery)
+                _cell(at([*rows, *columns], [*row, *column]), show, gallery)
                 for show in shows
                 for column in across
             ],
@@ -192,20 +197,6 @@ def _caption(experiment: Experiment, keys: Sequence[str], values: Sequence[str])
 def _first(jobs: Sequence[Job], name: str) -> Path | None:
     paths = (job.result.picture(name) for job in jobs if job.result)
     return next((path for path in paths if path), None)
-
-
-def _constant(name: str, groups: Sequence[Sequence[Job]]) -> bool:
-    """Whether an input is one picture within each group, and is there at all."""
-    read: Callable[[Path], bytes] = Path.read_bytes
-    kinds = [
-        {
-            read(path)
-            for job in group
-            if job.result and (path := job.result.picture(name)) is not None
-        }
-        for group in groups
-    ]
-    return any(kinds) and all(len(kind) <= 1 for kind in kinds)
 
 
 def _cell(jobs: list[Job], show: str, gallery: Gallery) -> Cell:
