@@ -32,8 +32,10 @@ smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke
 test: $(READY) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-torture: $(READY) ## Kill runs again and again, and compare what they end with
-	NST_KILLS=15 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/test_resume.py
+torture: $(READY) ## The long versions: 48 kills, a thousand configs, every fault (docs/reliability.md)
+	NST_LONG=1 NST_EXAMPLES=1000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -rP \
+		tests/test_resume.py tests/test_failures.py tests/test_disk.py tests/test_trouble.py \
+		tests/test_zoo.py tests/test_properties.py
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

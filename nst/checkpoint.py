@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nst.images import write_whole
+from nst.files import write_whole
 
 log = logging.getLogger(__name__)
 
 NAME = "checkpoint.pt"
-VERSION = 1
+VERSION = 2
 _DIGEST = 64  # hex digits of a SHA-256, before the data
 
 
@@ -33,6 +33,7 @@ class Checkpoint:
         image: (3, H, W), RGB in [0, 1], at the scale of the next step.
         optimizer: this image's part of the optimiser's state.
         rows: metrics so far.
+        best: (loss, step, image) with the lowest loss so far at this scale.
     """
 
     signature: str
@@ -41,6 +42,7 @@ class Checkpoint:
     image: Tensor
     optimizer: dict[str, Tensor]
     rows: list[dict[str, float]]
+    best: tuple[float, int, Tensor]
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
@@ -50,13 +52,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     torch.save({"version": VERSION, **fields}, data)
     content = data.getbuffer()
     digest = hashlib.sha256(content).hexdigest().encode()
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            file.write(digest)
-            file.write(content)
-
-    write_whole(folder / NAME, write)
+    write_whole(folder / NAME, digest, content)
 
 
 def load(folder: Path, signature: str) -> Checkpoint | None:

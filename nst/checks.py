@@ -28,16 +28,23 @@ def check(config: Config) -> None:
     _one_of("task", config.task, TASKS)
     _one_of("precision", config.precision, PRECISIONS)
     _finite(config)
-    for key, value in (
-        ("image.size", config.image.size),
-        ("style.size", config.style.size),
-        ("steps", config.steps),
-        ("snapshot_every", config.snapshot_every),
+    for key, value, most in (
+        ("image.size", config.image.size, 10_000),
+        ("style.size", config.style.size, 10_000),
+        ("steps", config.steps, 1_000_000),
+        ("snapshot_every", config.snapshot_every, 1_000_000),
     ):
-        if value is not None and value < 1:
-            raise ConfigError(key, value, "must be a whole number from 1")
+        if value is not None and not 1 <= value <= most:
+            raise ConfigError(key, value, f"must be a whole number from 1 to {most}")
     if config.checkpoint_seconds < 0:
         raise ConfigError("checkpoint_seconds", config.checkpoint_seconds, "must be 0 or more")
+    if config.divergence is not None and config.divergence <= 1:
+        problem = "must be above 1, or null: only a loss that is not finite counts then"
+        raise ConfigError("divergence", config.divergence, problem)
+    if config.retry not in (None, "failed"):
+        raise ConfigError("retry", config.retry, "allowed: failed, null")
+    if not config.outputs.isprintable() or not config.outputs:
+        raise ConfigError("outputs", config.outputs, "must be the path of a folder, on one line")
     if not 0 <= config.seed < 2**63:
         raise ConfigError("seed", config.seed, "must be a whole number from 0 to 2^63 - 1")
     _check_pictures(config)
@@ -88,7 +95,7 @@ def _check_pictures(config: Config) -> None:
     for name in ("target", "mask"):
         if getattr(content, name) is None:
             raise ConfigError(f"content.{name}", None, "content=blend needs a picture here")
-    if len(content.position) != 2:
+    if len(content.position) != 2 or max(map(abs, content.position)) > 10:
         problem = "needs two numbers, x and y of the source's centre as fractions of the target"
         raise ConfigError("content.position", content.position, problem)
     if content.scale is not None and not 0 < content.scale <= 10:
@@ -114,6 +121,8 @@ def _check_layers(config: Config) -> None:
         names = getattr(config.layers, name)
         if used and not names:
             raise ConfigError(key, names, f"task={config.task} needs at least one layer")
+        if not all(isinstance(layer, str) for layer in names):
+            raise ConfigError(key, names, "must be a list of names")
         try:
             canonical = [layers.canonical(layer, config.backbone.name) for layer in names]
         except ValueError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Iterable
 from signal import Signals
 
@@ -13,7 +15,7 @@ class NstError(Exception):
 
 
 class DivergedError(NstError):
-    """The objective of a run stopped being finite."""
+    """The loss of every run that was optimised stopped being finite, or exploded."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -57,3 +59,34 @@ def _shown(value: object) -> str:
 def listed(allowed: Iterable[object]) -> str:
     """``a, b, c`` for the "allowed" part of a message."""
     return ", ".join(str(item) for item in allowed)
+
+
+_ADVICE = {
+    errno.ENOSPC: "with room, the same command goes on",
+    errno.EDQUOT: "with room, the same command goes on",
+    errno.EROFS: "outputs=FOLDER names another place",
+    errno.EACCES: "outputs=FOLDER names another place",
+}
+
+
+def reason(error: BaseException) -> str:
+    """Why something ended, in one line: for people, and for ``run.json``."""
+    text = " ".join(str(error).split())
+    if isinstance(error, NstError | KeyboardInterrupt):
+        return text or "stopped"
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        advice = _ADVICE.get(error.errno)
+        told = f"{error.strerror[0].lower()}{error.strerror[1:]}"
+        named = f"{_shown(str(error.filename))}: " if error.filename else ""
+        return named + told + (f"; {advice}" if advice else "")
+    if _out_of_memory(error):
+        asked = re.search(r"tried to allocate [\d.]+ \w+", text, re.IGNORECASE)
+        found = f" ({asked[0].lower()})" if asked else ""
+        return f"out of memory{found}: a smaller image.size or earlier layers need less"
+    return f"{type(error).__name__}: {text}"
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # PyTorch has an own type for devices; on a CPU it raises a plain RuntimeError
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "t allocate memory" in str(error))

@@ -21,12 +21,20 @@ from typing import Any
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from nst import __version__, images
+from nst import __version__
 from nst.experiment import Member
+from nst.files import save_png, write_whole
 
 log = logging.getLogger(__name__)
 
 COMPLETED = "completed"
+RUNNING = "running"
+INTERRUPTED = "interrupted"
+FAILED = "failed"
+DIVERGED = "diverged"
+
+FACTS = "run.json"
+_SEAL = "sha256"
 _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "pillow")
 
 
@@ -58,16 +66,22 @@ class RunFolder:
         for path in (self.path / "snapshots").iterdir():
             if path not in map(self.snapshot_path, kept):
                 path.unlink()
-        for name in ("metrics.csv", "final.png"):
+        for name in ("metrics.csv", "final.png", "best.png"):
             (self.path / name).unlink(missing_ok=True)
+        if (self.path / FACTS).exists() and not read_facts(self.path):
+            aside = (self.path / FACTS).with_suffix(".refused")
+            (self.path / FACTS).replace(aside)
+            told = "%s: refused, it was cut short or altered; set aside as %s"
+            log.warning(told, self.path / FACTS, aside.name)
         self._write_text("config.yaml", config_yaml)
         self._facts = {**facts, "git_commit": git_commit(), "packages": package_versions()}
-        self.update(status="running")
+        self.update(status=RUNNING)
 
     def update(self, **facts: Any) -> None:
         """Changes what ``run.json`` says."""
         self._facts = {**self._facts, **facts}
-        self._write_text("run.json", json.dumps(self._facts, indent=2) + "\n")
+        sealed = {**self._facts, _SEAL: _digest(self._facts)}
+        self._write_text(FACTS, json.dumps(sealed, indent=2) + "\n")
 
     def join(self, member: Member) -> None:
         """Notes that the run is a job of an experiment; one run may be several, and of several."""
@@ -86,7 +100,7 @@ class RunFolder:
 
     def snapshot(self, step: int, image: Image.Image) -> Path:
         """Keeps the image after ``step`` updates."""
-        images.save_png(image, self.snapshot_path(step))
+        save_png(image, self.snapshot_path(step))
         return self.snapshot_path(step)
 
     def snapshot_path(self, step: int) -> Path:
@@ -97,18 +111,20 @@ class RunFolder:
         """Keeps the result."""
         return self._picture("final.png", image)
 
+    def best(self, image: Image.Image) -> Path:
+        """Keeps the image with the lowest loss of a run that diverged."""
+        return self._picture("best.png", image)
+
     def input(self, name: str, image: Image.Image) -> Path:
         """Keeps what went in, as the run saw it."""
         return self._picture(f"inputs/{name}.png", image)
 
     def _picture(self, name: str, image: Image.Image) -> Path:
-        images.save_png(image, self.path / name)
+        save_png(image, self.path / name)
         return self.path / name
 
     def _write_text(self, name: str, text: str) -> None:
-        images.write_whole(
-            self.path / name, lambda temporary: temporary.write_text(text, encoding="utf-8")
-        )
+        write_whole(self.path / name, text.encode())
 
 
 @contextmanager
@@ -140,8 +156,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """``run.json`` of a run folder."""
-    return read_json(path / "run.json")
+    """``run.json`` of a run folder; empty if there is none, or it was cut short or altered."""
+    facts = read_json(path / FACTS)
+    seal = facts.pop(_SEAL, None)
+    if seal is None:  # written before there were seals
+        return facts
+    return facts if seal == _digest(facts) else {}
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def read_status(path: Path) -> str | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,6 +21,7 @@ from torch import Tensor
 
 from nst import procedural
 from nst.errors import ConfigError, listed
+from nst.files import existing
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
 MAX_PIXELS = 100_000_000
@@ -74,10 +77,11 @@ def load(path: str, key: str) -> Picture:
     """
     if path.startswith(BUILTIN):
         return _load_builtin(path, key)
-    file = Path(path).expanduser()
-    if not file.is_file():
-        what = "is a folder" if file.is_dir() else "no such file"
-        raise ConfigError(key, path, f"{what}; give a picture file or {BUILTIN}NAME")
+    try:
+        file = existing(path)
+    except ValueError as error:
+        problem = f"{error}; give a picture file or {BUILTIN}NAME"
+        raise ConfigError(key, path, problem) from error
     try:
         return Picture(file.stem, decode(file))
     except PermissionError as error:
@@ -118,7 +122,8 @@ def decode(file: Path) -> Image.Image:
             has more than ``MAX_PIXELS``.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet():
+            warnings.simplefilter("ignore")  # what matters is told in one line
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(file, formats=FORMATS)
             if image.width * image.height > MAX_PIXELS:
@@ -135,6 +140,21 @@ def decode(file: Path) -> Image.Image:
         # Pillow's decoders raise any of these on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"the picture is damaged or cut short ({reason})") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow's decoders in C write what they think of a file straight to the terminal."""
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _as_seen(image: Image.Image) -> Image.Image:
@@ -197,18 +217,3 @@ def to_image(tensor: Tensor) -> Image.Image:
     """8-bit RGB of a tensor (3, H, W), RGB in [0, 1]."""
     array = tensor.detach().float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
     return Image.fromarray(array.cpu().numpy(), "RGB")
-
-
-def save_png(image: Image.Image, path: Path) -> None:
-    """Writes a PNG whole or not at all."""
-    write_whole(path, lambda temporary: image.save(temporary, format="PNG"))
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets ``write`` make a file beside ``path``, then renames it: a reader never sees half."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import logging
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 
@@ -19,10 +24,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from nst import checks, schema, sweep
-from nst.errors import ConfigError, Interrupted, NstError, listed
+from nst.errors import ConfigError, Interrupted, NstError, listed, reason
+from nst.folder import FAILED
 from nst.schema import Config
 
 log = logging.getLogger(__name__)
+
+BAD_INPUT = 2
 
 
 def conf_dir() -> str:
@@ -38,6 +46,9 @@ def to_config(cfg: DictConfig) -> Config:
         ConfigError: in one line, for the first thing that is wrong.
     """
     _refuse_added_keys(cfg)
+    removed = {item.name for item in fields(Config)} - {str(key) for key in cfg}
+    for key in sorted({*removed, *OmegaConf.missing_keys(cfg)}):
+        raise ConfigError(key, "???", "must be set")
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
     # A logger's config refers to what is found out later, such as the run's folder.
@@ -67,11 +78,15 @@ def job(cfg: DictConfig) -> str:
     """One run. Returns its folder, and prints it as the last line of stdout."""
     hydra_config = HydraConfig.get()
     multirun = hydra_config.mode == RunMode.MULTIRUN
-    sweep_dir = Path(hydra_config.sweep.dir)
+    overrides = sweep.overrides(hydra_config)
+    member = None
     began = time.time()
     try:
         config = to_config(cfg)
+        sweep_dir = Path(hydra_config.sweep.dir)
         member = sweep.member(hydra_config, asdict(config.experiment))
+        if config.retry and sweep.failed_before(Path(config.outputs), overrides):
+            config.retry = None  # it failed before it had a folder that could say so
         from nst.execute import execute  # seconds to import: a wrong config is told before
         from nst.run import prepare
 
@@ -80,19 +95,24 @@ def job(cfg: DictConfig) -> str:
         if os.environ.get("NST_FULL_ERROR"):
             raise
         # Hydra would print more than a line for a single run, and go on in a sweep.
-        print(f"nst: {one_line(error)}", file=sys.stderr)
-        if multirun:
-            sweep.record(sweep_dir, hydra_config.job.num, sweep.FAILED, one_line(error))
-            raise
-        sys.exit(exit_status(error))
+        _tell(error)
+        if not multirun:
+            sys.exit(exit_status(error))
+        sweep_dir = Path(hydra_config.sweep.dir)
+        sweep.record(sweep_dir, hydra_config.job.num, FAILED, one_line(error))
+        if exit_status(error) == BAD_INPUT:
+            number = hydra_config.job.num
+            sweep.record_refusal(sweep_dir, number, one_line(error), overrides, member)
+        _release(error)
+        raise
     finally:
         if sweep.plan is not None:
             sweep.plan.done += 1
+    outcome = sweep.outcome(folder, began)
     if multirun:
-        computed = (folder / "run.json").stat().st_mtime >= began
-        outcome = sweep.COMPLETED if computed else sweep.SKIPPED
         sweep.record(sweep_dir, hydra_config.job.num, outcome, str(folder.resolve()))
-    print(folder, flush=True)
+    if outcome != sweep.LEFT_OUT:
+        print(folder, flush=True)
     return str(folder)
 
 
@@ -111,35 +131,90 @@ def invoke(arguments: Sequence[str]) -> int:
     """
     schema.register()
     run = hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")(job)
-    # Makes Hydra hand its errors over: on its own it prints several lines and exits with 1.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = arguments
+    _told.clear()
     try:
-        run()
+        with _as_hydra_should_behave():
+            run()
     except KeyboardInterrupt as error:
         told = error if isinstance(error, Interrupted) else "stopped; the same command goes on"
         print(f"nst: {told}", file=sys.stderr)
         return error.exit_status if isinstance(error, Interrupted) else 130
+    except SystemExit as error:  # a single run that failed and said so, or --help
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
     except Exception as error:
         if os.environ.get("NST_FULL_ERROR"):
             raise
-        if not sweep.started():
-            print(f"nst: {one_line(error)}", file=sys.stderr)
-        return exit_status(error)
+        if any(error is told for told in _told):
+            return exit_status(error)
+        # Hydra could not compose what was asked for; some of its errors do not name it
+        known = isinstance(error, NstError | HydraException | OmegaConfBaseException | OSError)
+        asked = "" if known else " ".join(["", "in", *arguments])
+        print(f"nst: {one_line(error)}{_printable(asked)[:200]}", file=sys.stderr)
+        return exit_status(error) if isinstance(error, OSError) else BAD_INPUT
     finally:
         sweep.summarise()
     return 0
+
+
+@contextmanager
+def _as_hydra_should_behave() -> Iterator[None]:
+    """Errors reach us, where Hydra would print several lines and exit with 1; SIGTERM too."""
+    environment = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    handler = None
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if environment is not None:
+            os.environ["HYDRA_FULL_ERROR"] = environment
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Between its runs too, a sweep that is told to end says how far it came."""
+    raise Interrupted(signal.Signals(number))
+
+
+_told: list[Exception] = []
+"""By jobs, of this call of ``invoke``."""
+
+
+def _tell(error: Exception) -> None:
+    _told.append(error)
+    print(f"nst: {one_line(error)}", file=sys.stderr)
+
+
+def _release(error: BaseException | None) -> None:
+    """Lets go of what a failed job computed with: Hydra keeps its exception to the sweep's end."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
 
 
 def exit_status(error: Exception) -> int:
     """2 for what was wrong before anything was computed, else 1."""
     if isinstance(error, NstError):
         return error.exit_status
-    return 2 if isinstance(error, HydraException | OmegaConfBaseException) else 1
+    return BAD_INPUT if isinstance(error, HydraException | OmegaConfBaseException) else 1
 
 
 def one_line(error: Exception) -> str:
     """An error in one line: the key, the value and what is allowed, as far as it is known."""
+    return _printable(_line(error))
+
+
+def _printable(text: str) -> str:
+    """Control characters as one would type them: they could move the cursor, or end the line."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def _line(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error, HydraException) else error
     if isinstance(error, MissingConfigException) and error.options:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
@@ -147,12 +222,13 @@ def one_line(error: Exception) -> str:
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         return _unknown_key(cause)
     if isinstance(cause, OmegaConfBaseException):
-        reason = str(cause.msg or cause).split("\n")[0]
-        return f"{cause.full_key}: {reason}" if cause.full_key else reason
+        said = str(cause.msg or cause).split("\n")[0]
+        return f"{cause.full_key}: {said}" if cause.full_key else said
     if isinstance(error, NstError | HydraException):
         return " ".join(str(error).split())
-    told = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"{told} (HYDRA_FULL_ERROR=1 shows where)"
+    told = reason(error)
+    expected = isinstance(error, OSError) or not told.startswith(type(error).__name__)
+    return told if expected else f"{told} (HYDRA_FULL_ERROR=1 shows where)"
 
 
 def _unknown_key(error: OmegaConfBaseException) -> str:

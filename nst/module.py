@@ -18,6 +18,42 @@ from nst.schedule import Scale, Steps
 from nst.vgg import VGG
 
 
+class Best:
+    """The image of every run with the lowest loss so far at one scale; kept without reading it.
+
+    Args:
+        images: (N, 3, H, W), where the scale begins.
+        step: updates that they had.
+
+    Attributes:
+        images: (N, 3, H, W).
+        losses: (N,), infinite before the first finite one.
+        steps: (N,), updates that each image had.
+    """
+
+    def __init__(self, images: Tensor, step: int) -> None:
+        self.images = images.detach().clone()
+        self.losses = images.new_full((len(images),), torch.inf)
+        self.steps = torch.full((len(images),), step, device=images.device)
+
+    @torch.no_grad()
+    def update(self, step: int, losses: Tensor, images: Tensor) -> None:
+        """Keeps the images (N, 3, H, W) after ``step`` updates whose losses (N,) are the lowest."""
+        better = losses < self.losses  # false for NaN
+        self.images = torch.where(better[:, None, None, None], images, self.images)
+        self.losses = torch.where(better, losses, self.losses)
+        self.steps = torch.where(better, step, self.steps)
+
+    def of(self, index: int) -> tuple[float, int, Tensor]:
+        """(loss, step, image (3, H, W) on the CPU) of one run."""
+        image = self.images[index].detach().cpu().clone()
+        return float(self.losses[index]), int(self.steps[index]), image
+
+    def restore(self, index: int, loss: float, step: int, image: Tensor) -> None:
+        """Puts back what ``of`` gave."""
+        self.losses[index], self.steps[index], self.images[index] = loss, step, image
+
+
 class StyleTransfer(L.LightningModule):
     """Optimises N independent images in one forward and backward pass.
 
@@ -34,9 +70,11 @@ class StyleTransfer(L.LightningModule):
     Attributes:
         image: the parameter (N, 3, H, W), RGB in [0, 1]; its shape changes with the scale.
         scale: the ``Scale`` in force.
+        best: what to keep of a run that diverges.
     """
 
     objective: Objective
+    best: Best
 
     def __init__(
         self,
@@ -71,7 +109,10 @@ class StyleTransfer(L.LightningModule):
 
     def on_train_start(self) -> None:
         """Computes the targets on the device that Lightning chose, and goes on if it may."""
+        self.best = Best(self.image, self.first)
         if self.checkpoints:
+            for index, checkpoint in enumerate(self.checkpoints):
+                self.best.restore(index, *checkpoint.best)
             parts = [checkpoint.optimizer for checkpoint in self.checkpoints]
             optimizer: Any = self.optimizers(use_pl_optimizer=False)
             optimizer.state[self.image] = {
@@ -84,6 +125,7 @@ class StyleTransfer(L.LightningModule):
         losses = self.objective(self.image)
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         optimizer.losses = losses["total"].detach()  # step control is each image's own
+        self.best.update(step, optimizer.losses, self.image.detach())
         return {"loss": losses["total"].sum(), "losses": losses}
 
     def on_train_batch_end(self, outputs: Any, step: int, batch_idx: int) -> None:
@@ -129,6 +171,7 @@ class StyleTransfer(L.LightningModule):
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         optimizer.rescale(self.image, resample)
         self.objective = Objective(self.backbone, self.runs, scale, self.device)
+        self.best = Best(self.image, scale.start)
 
 
 def _joined(values: list[Tensor], device: torch.device) -> Tensor:

@@ -54,8 +54,8 @@ class LBFGS(torch.optim.Optimizer):
         max_rise: float | None = 1.1,
     ) -> None:
         _check_positive("lr", lr)
-        if not (isinstance(history_size, int) and history_size >= 1):
-            raise ValueError(f"history_size={history_size}: must be a whole number from 1")
+        if not (isinstance(history_size, int) and 1 <= history_size <= 1000):
+            raise ValueError(f"history_size={history_size}: must be a whole number from 1 to 1000")
         if projection not in PROJECTIONS:
             raise ValueError(f"projection={projection}: allowed: {', '.join(PROJECTIONS)}")
         if not (isinstance(filter_power, int | float) and 0 <= filter_power <= 2):

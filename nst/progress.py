@@ -128,5 +128,6 @@ class ProgressBar(L.Callback):
 
 def _text(outputs: Any) -> str:
     losses = outputs["losses"]
-    parts = [f"{name} {losses[name].mean().item():.3g}" for name in ("total", "content", "style")]
-    return " ".join(parts)
+    going_on = losses["total"].isfinite()  # what diverged would hide the rest of its batch
+    shown = ((name, losses[name][going_on].mean().item()) for name in ("total", "content", "style"))
+    return " ".join(f"{name} {value:.3g}" for name, value in shown)

@@ -128,6 +128,10 @@ def _check_sizes(run: Run) -> None:
     ):
         if picture is None:
             continue
+        height, width = images.fit(picture.image.size, size)
+        if height * width > images.MAX_PIXELS:
+            problem = f"makes {width}x{height} px of it; at most {images.MAX_PIXELS:,} in all"
+            raise ConfigError(size_key, size, problem)
         deepest = max(getattr(config.layers, term), key=layers.stride)
         least = layers.stride(deepest)
         needs = f"too small for {deepest}, which needs at least {least} px"
@@ -195,10 +199,11 @@ def signature(run: Run, weights: Weights, precision: str) -> str:
     }
     for term, picture in (("content", run.content), ("style", run.style)):
         if picture is not None:
+            rule = getattr(config.layer_weights, term)
             identity[term] = {
                 "picture": picture.sha256,
                 "layers": getattr(config.layers, term),
-                "layer_weights": getattr(config.layer_weights, term),
+                "layer_weights": rule if isinstance(rule, str) else [float(each) for each in rule],
                 "weight": getattr(config.weights, term),
             }
     if config.uses_style:

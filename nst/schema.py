@@ -140,8 +140,10 @@ class Config:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     snapshot_every: int = MISSING
     checkpoint_seconds: float = MISSING
+    divergence: float | None = MISSING
     outputs: str = MISSING
     force: bool = False
+    retry: str | None = None
     trainer: Any = MISSING
     logger: Any = None
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)

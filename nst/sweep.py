@@ -22,10 +22,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member, values, varying
+from nst.files import save_png, write_whole
+from nst.folder import COMPLETED, FACTS, FAILED, RunFolder, read_facts, read_status
 
-COMPLETED = "completed"
 SKIPPED = "finished before"
-FAILED = "failed"
+LEFT_OUT = "left out"
+DONE = (COMPLETED, SKIPPED)
 RUNS = "runs.txt"
 JOBS = "jobs.json"
 PICTURE = "side_by_side.png"
@@ -68,6 +70,7 @@ plan: Plan | None = None
 """Of the sweep that runs in this process, or of all sweeps of ``nst-report --run``."""
 
 _sweep_dir: Path | None = None
+_plan_is_ours = False
 
 
 class SweepCallback(Callback):
@@ -79,14 +82,15 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called before the first job."""
-        global _sweep_dir, plan
+        global _sweep_dir, plan, _plan_is_ours
         _sweep_dir = Path(config.hydra.sweep.dir)
         _sweep_dir.mkdir(parents=True, exist_ok=True)
         declared = jobs(config)
         record = {"asked": _now(), "base": _base(config), "jobs": declared}
         text = json.dumps(record, indent=1)
-        (_sweep_dir / JOBS).write_text(text + "\n", encoding="utf-8")
-        plan = plan or Plan([1.0] * len(declared))
+        write_whole(_sweep_dir / JOBS, f"{text}\n".encode())
+        if plan is None:  # nst-report has one of all its sweeps
+            plan, _plan_is_ours = Plan([1.0] * len(declared)), True
 
 
 def jobs(config: DictConfig) -> list[list[str]]:
@@ -104,13 +108,23 @@ def jobs(config: DictConfig) -> list[list[str]]:
     if not sweeper._target_.endswith(".BasicSweeper"):
         return []
     texts = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-    texts += list(config.hydra.overrides.task)
-    overrides = OverridesParser.create().parse_overrides(texts)
+    texts += overrides(config.hydra)
+    parsed = OverridesParser.create().parse_overrides(texts)
     try:
-        (batch,) = BasicSweeper.split_arguments(overrides, None)
+        (batch,) = BasicSweeper.split_arguments(parsed, None)
     except HydraException:
         return []
     return [list(job) for job in batch]
+
+
+def overrides(config: Any) -> list[str]:
+    """A job's overrides as typed, interpolations included.
+
+    Args:
+        config: Hydra's own part of the job's config.
+    """
+    typed: Any = OmegaConf.to_container(config.overrides.task, resolve=False)
+    return list(typed)
 
 
 def member(config: Any, experiment: dict[str, Any]) -> Member | None:
@@ -122,7 +136,7 @@ def member(config: Any, experiment: dict[str, Any]) -> Member | None:
     """
     if experiment["name"] == NO_EXPERIMENT:
         return None
-    own = list(config.overrides.task)
+    own = overrides(config)
     record: dict[str, Any] = {"jobs": [], "base": "", "asked": _now()}
     if config.mode == RunMode.MULTIRUN:
         record = json.loads((Path(config.sweep.dir) / JOBS).read_text(encoding="utf-8"))
@@ -153,11 +167,49 @@ def record(sweep_dir: Path, number: int, outcome: str, text: str) -> None:
     Args:
         sweep_dir: the sweep's folder.
         number: of the job.
-        outcome: ``COMPLETED``, ``SKIPPED`` (finished before) or ``FAILED``.
+        outcome: ``COMPLETED``, ``SKIPPED`` (finished before), ``LEFT_OUT`` (``retry=failed``) or
+            ``FAILED``.
         text: the run folder, or why it failed.
     """
     with (sweep_dir / RUNS).open("a", encoding="utf-8") as file:
         file.write(f"{number}\t{outcome}\t{text}\n")
+
+
+def outcome(folder: Path, began: float) -> str:
+    """How a job ended that did not fail.
+
+    Args:
+        folder: its run folder, if it has one yet.
+        began: when the job did, in seconds since the epoch.
+    """
+    if read_status(folder) != COMPLETED:
+        return LEFT_OUT
+    return COMPLETED if (folder / FACTS).stat().st_mtime >= began else SKIPPED
+
+
+def record_refusal(
+    sweep_dir: Path, number: int, reason: str, overrides: list[str], member: Member | None
+) -> None:
+    """Leaves a run folder in the sweep's for a job that could not begin: why, and of what.
+
+    It has no signature, so that it has no folder of its own among the runs.
+    """
+    folder = RunFolder(sweep_dir / str(number))
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.update(status=FAILED, reason=reason, overrides=_asked(overrides))
+    if member is not None:
+        folder.join(member)
+
+
+def failed_before(outputs: Path, overrides: list[str]) -> bool:
+    """Whether a job with these overrides could not begin in any sweep before."""
+    refusals = (read_facts(path.parent) for path in outputs.glob(f"sweeps/*/*/{FACTS}"))
+    return any(facts.get("overrides") == _asked(overrides) for facts in refusals)
+
+
+def _asked(overrides: list[str]) -> list[str]:
+    """What makes a job, in any order: not how it was asked for."""
+    return sorted(text for text in overrides if text.split("=")[0] not in ("retry", "force"))
 
 
 def outcomes(sweep_dir: Path) -> list[tuple[int, str, str]]:
@@ -172,22 +224,23 @@ def outcomes(sweep_dir: Path) -> list[tuple[int, str, str]]:
 
 def summarise() -> None:
     """Ends a sweep: says how its jobs ended, and draws the finished runs side by side."""
-    global _sweep_dir
+    global _sweep_dir, plan, _plan_is_ours
     sweep_dir, _sweep_dir = _sweep_dir, None
+    if _plan_is_ours:
+        plan, _plan_is_ours = None, False
     if sweep_dir is None:
         return
     ended = outcomes(sweep_dir)
     if ended:
         _tell(ended, json.loads((sweep_dir / JOBS).read_text(encoding="utf-8"))["jobs"])
-    folders = list(dict.fromkeys(Path(text) for _, outcome, text in ended if outcome != FAILED))
+    folders = list(dict.fromkeys(Path(text) for _, outcome, text in ended if outcome in DONE))
     if not folders:
         return
-    from nst import images  # seconds to import: not before the sweep has begun
-    from nst.side_by_side import side_by_side
+    from nst.side_by_side import side_by_side  # seconds to import: not before the sweep has begun
 
     picture = sweep_dir / PICTURE
     try:
-        images.save_png(side_by_side(folders), picture)
+        save_png(side_by_side(folders), picture)
     except (OSError, ValueError) as error:
         print(f"nst: no side-by-side picture: {error}", file=sys.stderr)
     else:

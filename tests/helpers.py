@@ -16,11 +16,14 @@ from nst import schema, weights
 from nst.calibrate import activation_means
 from nst.execute import _optimizer
 from nst.main import conf_dir, to_config
-from nst.module import StyleTransfer
+from nst.module import Best, StyleTransfer
 from nst.objective import Objective
 from nst.run import Run, prepare
 from nst.schema import Config
 from nst.vgg import VGG
+
+LONG = bool(os.environ.get("NST_LONG"))
+"""Whether to try every fault, and often; `make torture` does."""
 
 schema.register()
 
@@ -55,6 +58,7 @@ def module(runs: list[Run], dtype: torch.dtype = torch.float32) -> StyleTransfer
     optimizer = made.configure_optimizers()
     made.optimizers = lambda use_pl_optimizer=True: optimizer  # type: ignore[method-assign,assignment]
     made.objective = Objective(network, runs, made.scale, torch.device("cpu"))
+    made.best = Best(made.image, 0)
     return made
 
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 
 from nst import images, procedural
 from nst.errors import ConfigError
+from nst.files import save_png
 
 RED, GREY = (220, 40, 30), (120, 120, 120)
 
@@ -232,21 +233,7 @@ def test_pixels_survive_saving(tmp_path: Path) -> None:
     image = _picture()
     tensor = images.to_tensor(images.Picture("p", image), 30, 40)
     assert tensor.shape == (3, 30, 40)
-    images.save_png(images.to_image(tensor), tmp_path / "p.png")
+    save_png(images.to_image(tensor), tmp_path / "p.png")
     saved = images.load(str(tmp_path / "p.png"), "content.path")
     assert saved.image.tobytes() == image.tobytes()
     assert saved.sha256 == images.Picture("other name", image).sha256
-
-
-def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    target = tmp_path / "final.png"
-    target.write_text("before")
-
-    def fail(path: Path) -> None:
-        path.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        images.write_whole(target, fail)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["final.png"]
-    assert target.read_text() == "before"

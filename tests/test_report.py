@@ -13,6 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from nst.folder import read_facts
 from nst.main import conf_dir
 from nst.report.page import build
 from tests.browser import opened
@@ -224,10 +225,8 @@ def test_missing_failed_and_hostile(root: Path, tmp_path: Path) -> None:
     }
     ordered = sorted(runs, key=lambda run: runs[run][1]["jobs"].index(runs[run][1]["overrides"]))
     shutil.rmtree(ordered[0])
-    facts = json.loads((ordered[1] / "run.json").read_text())
-    (ordered[1] / "run.json").write_text(
-        json.dumps(facts | {"status": "failed", "reason": hostile})
-    )
+    facts = read_facts(ordered[1]) | {"status": "failed", "reason": hostile}
+    (ordered[1] / "run.json").write_text(json.dumps(facts))
     for run in ordered[2:]:
         file, record = runs[run]
         record["experiment"] |= {"title": hostile, "about": hostile, "notes": [hostile]}

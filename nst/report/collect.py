@@ -1,4 +1,7 @@
-"""Finds experiments and their runs. Reads run folders and nothing else."""
+"""Finds experiments and their runs. Reads run folders and nothing else.
+
+Jobs that could not begin left theirs in their sweep's folder.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,8 @@ class Result:
 
     @property
     def status(self) -> str:
-        """``completed``, ``running``, ``failed``, ``diverged`` or ``interrupted``."""
-        return str(self.facts.get("status"))
+        """``completed``, ``running``, ``failed``, ``diverged``, ``interrupted``; ``unreadable``."""
+        return str(self.facts.get("status", "unreadable"))
 
     @property
     def completed(self) -> bool:
@@ -151,7 +154,7 @@ def collect(outputs: Path) -> dict[str, Experiment]:
     what cannot change a picture.
     """
     records: dict[str, list[tuple[Path, Member]]] = {}
-    for folder, member in _members(outputs / "runs"):
+    for folder, member in _members(outputs):
         records.setdefault(member.experiment["name"], []).append((folder, member))
     experiments = {}
     for name, found in records.items():
@@ -184,8 +187,9 @@ def _cell(overrides: Sequence[str], changing: Sequence[str]) -> tuple[str | None
     return tuple(named.get(key) for key in changing)
 
 
-def _members(runs: Path) -> Iterator[tuple[Path, Member]]:
-    for path in sorted(runs.glob("*/experiments/*.json")):
+def _members(outputs: Path) -> Iterator[tuple[Path, Member]]:
+    folders = [*outputs.glob("runs/*"), *outputs.glob("sweeps/*/*")]
+    for path in sorted(path for folder in folders for path in folder.glob("experiments/*.json")):
         record = read_json(path)
         try:
             member = Member(**record)

@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from nst.errors import NstError, listed
 from nst.experiment import MEASURES
-from nst.images import write_whole
+from nst.files import write_whole
 from nst.report import claims, plots
 from nst.report.claims import Finding
 from nst.report.collect import Experiment, collect
@@ -182,4 +182,4 @@ def _numbers(experiments: Sequence[Experiment]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_whole(path, text.encode())

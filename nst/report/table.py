@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -13,7 +12,7 @@ from pathlib import Path, PurePath
 from PIL import Image
 
 from nst.experiment import ExperimentConfig
-from nst.images import write_whole
+from nst.files import write_whole
 from nst.report.collect import Experiment, Job, order
 
 REPLICATES = ("seed",)
@@ -55,11 +54,12 @@ class Gallery:
         if path is None:
             return None
         if path not in self._known:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()[:16]
             copy = self.folder / "pictures" / f"{digest}.png"
             if not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(copy, lambda temporary: shutil.copyfile(path, temporary))
+                write_whole(copy, content)
             with Image.open(copy) as image:
                 self._known[path] = Shot(f"pictures/{copy.name}", *image.size)
         known = self._known[path]

@@ -1,0 +1,170 @@
+"""W&B as a Lightning logger: a W&B run per instance, our steps, and trouble that stops nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# A client that reaches no server would wait for its own error reports when the process ends.
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+
+import wandb
+from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
+
+log = logging.getLogger(__name__)
+
+INIT_SECONDS = 5.0
+"""A server that has not answered by then is taken for unreachable."""
+
+FINISH_SECONDS = 15.0
+"""What is not delivered by then, after the last step, is left for ``wandb sync``."""
+
+_unreachable = False
+"""Whether W&B failed in this process: later runs do not wait for it again."""
+
+
+class WandbLogger(LightningWandbLogger):
+    """Lightning's logger with one W&B run per instance and W&B's own step set to ours.
+
+    Trouble with W&B never stops a run: without a server it is recorded offline, and one line says
+    how to send it later.
+
+    Args:
+        mode: ``online``, ``offline`` or ``disabled``; None: WANDB_MODE, then what ``wandb offline``
+            set, then online if credentials are found, else offline.
+        settings: fields of ``wandb.Settings`` that differ from ours.
+        **kwargs: as Lightning's.
+    """
+
+    def __init__(
+        self, mode: str | None = None, settings: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        # mode=, not offline=: Lightning's flag sets WANDB_MODE for the whole process.
+        mode = mode or _default_mode()
+        if mode == "online":
+            kwargs.setdefault("resume", "allow")  # a run that was broken off goes on
+        # The bar has the terminal, and we tell where the run is. finish: the default waits for ever
+        ours: dict[str, Any] = {"silent": True, "console": "off"}
+        ours |= {"init_timeout": INIT_SECONDS, "finish_timeout": FINISH_SECONDS}
+        ours |= {"finish_timeout_raises": True}
+        # create_new: a second run in the process would otherwise go on in the first.
+        super().__init__(
+            mode=mode,
+            reinit="create_new",
+            settings=wandb.Settings(**(ours | dict(settings or {}))),
+            **kwargs,
+        )
+        self._wandb_init.pop("anonymous")  # wandb warns of it, whatever it is
+        self._broken = self._ended = False
+
+    @property
+    def experiment(self) -> Any:
+        """The ``wandb.Run``; offline if there is no server, or it refuses the key."""
+        if self._experiment is None and self._wandb_init["mode"] == "online":
+            if _unreachable:
+                self._go_offline()
+            else:
+                try:
+                    run = super().experiment
+                except Exception as error:  # W&B's own types, ValueError for a key, OSError …
+                    self._give_up(error)
+                else:
+                    log.info("W&B: %s", run.url)
+        return super().experiment
+
+    def _give_up(self, error: Exception) -> None:
+        global _unreachable
+        _unreachable = True
+        # the attempt holds nothing but the run's name
+        identity = self._wandb_init["id"]
+        for attempt in Path(self._wandb_init["dir"] or ".").glob(f"wandb/run-*-{identity}"):
+            if not list(attempt.glob("files/media")):
+                shutil.rmtree(attempt, ignore_errors=True)
+        reason = " ".join(str(error).split())
+        log.warning("W&B: %s; the run goes on offline, and so do those after it", reason)
+        self._go_offline()
+
+    def _go_offline(self) -> None:
+        # The client still holds the id that could not be had. And a run that resumes offline would
+        # have its steps moved behind those that the server knows.
+        identity = self._wandb_init["id"]
+        self._wandb_init |= {"mode": "offline", "resume": None, "id": f"{identity}-offline"}
+        self._sync = f"--id {identity} "
+
+    _sync = ""
+
+    @contextmanager
+    def _unharmed(self) -> Iterator[None]:
+        """Whatever happens inside, the optimisation goes on."""
+        try:
+            yield
+        except Exception as error:
+            self._broken = True
+            reason = " ".join(str(error).split()) or type(error).__name__
+            log.warning("W&B: %s; this run is no longer told to it", reason)
+
+    def log_hyperparams(self, params: Any) -> None:
+        """Tells W&B the config."""
+        with self._unharmed():
+            super().log_hyperparams(params)
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """Logs at W&B's step ``step``, so that media of all runs slide together."""
+        if self._broken:
+            return
+        with self._unharmed():
+            if step is not None:
+                metrics = {**metrics, "trainer/global_step": step}  # Lightning's x axis
+            if step is None or step >= self.experiment.starting_step:  # else the server has it
+                self.experiment.log(metrics, step=step)
+
+    def finalize(self, status: str) -> None:
+        """Ends the W&B run as well, which Lightning leaves open."""
+        if self._experiment is None or self._ended:
+            return
+        super().finalize(status)
+        self._ended = True
+        run, late = self._experiment, False
+        with self._unharmed():
+            try:
+                run.finish(exit_code=0 if status == "success" else 1)
+            except TimeoutError:
+                late = True
+        if run.settings.mode == "offline":
+            folder = os.path.relpath(run.settings.sync_dir)
+            log.info("W&B: offline; wandb sync %s%s", self._sync, folder)
+        elif run.settings.mode == "online" and (late or _refused(run)):
+            self._tell_late(os.path.relpath(run.settings.sync_dir))
+
+    def _tell_late(self, folder: str) -> None:
+        global _unreachable
+        _unreachable = True
+        told = "W&B: not everything could be delivered; later: wandb sync --include-online %s"
+        log.warning(told, folder)
+
+
+def _refused(run: Any) -> bool:
+    """Whether the server ended the stream, as with a key that is no longer good; W&B's log only."""
+    record = Path(run.settings.sync_dir) / "logs" / "debug-internal.log"
+    try:
+        return "filestream: fatal error" in record.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def _default_mode() -> str:
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    settings = wandb.setup().settings
+    if settings.mode != "online":  # set by `wandb offline` or `wandb disabled`
+        return settings.mode
+    settings.x_disable_viewer = settings.silent = True  # it would ask the server who we are
+    try:
+        return "online" if wandb.login(prompt=False, verify=False) else "offline"
+    except Exception:  # a key that cannot be one: told when the run is to begin
+        return "online"

@@ -1,0 +1,172 @@
+"""Where one run is recorded: its folder, and the loggers that are told of it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from PIL import Image
+from torch import Tensor
+
+from nst import checkpoint, images
+from nst.checkpoint import Checkpoint
+from nst.errors import DivergedError, reason
+from nst.folder import COMPLETED, DIVERGED, FAILED, INTERRUPTED, RunFolder
+from nst.run import Run
+
+
+@dataclass
+class Recorder:
+    """One run of the batch, followed from its first step to whatever ends it.
+
+    Attributes:
+        run: the run.
+        folder: its run folder.
+        config: its config, every reference resolved.
+        loggers: its Lightning loggers.
+        checkpoint: where an unfinished attempt stood.
+        rows: its metrics so far.
+        inputs: content and style as they were kept.
+        diverged: why it ended before the others of its batch; None while it goes on.
+    """
+
+    run: Run
+    folder: RunFolder
+    config: dict[str, Any]
+    loggers: Sequence[Logger]
+    checkpoint: Checkpoint | None = None
+    rows: list[dict[str, float]] = field(default_factory=list)
+    inputs: dict[str, Image.Image] = field(default_factory=dict)
+    diverged: str | None = None
+    _start: float = 0.0
+
+    def names(self, losses: Sequence[str]) -> list[str]:
+        """Of the batch's losses, those that this run has."""
+        layers = {
+            *(f"content/{layer}" for layer in self.run.config.layers.content),
+            *(f"style/{layer}" for layer in self.run.config.layers.style),
+        }
+        return [name for name in losses if "/" not in name or name in layers]
+
+    def keep_inputs(self) -> None:
+        """Keeps the inputs, at the sizes that count, and what the content was made of."""
+        size = self.run.config.image.size
+        for name, picture, shorter in (
+            ("content", self.run.content, size),
+            ("style", self.run.style, self.run.config.style.size or size),
+        ):
+            if picture is None:
+                continue
+            tensor = images.to_tensor(picture, *images.fit(picture.image.size, shorter))
+            self.inputs[name] = images.to_image(tensor)
+            for part, image in {name: self.inputs[name], **picture.parts}.items():
+                self.log_picture(part, self.folder.input(part, image), 0)
+
+    def replay(self, snapshot_every: int) -> None:
+        """Tells the loggers all that they were told before the run was broken off."""
+        if self.checkpoint is None:
+            return
+        for row in self.checkpoint.rows:
+            self.log(row)
+            step = int(row["step"])
+            if step % snapshot_every == 0:
+                self.log_picture("snapshot", self.folder.snapshot_path(step), step)
+
+    def log(self, row: dict[str, float]) -> None:
+        """Keeps a row; the folder gets it at the next flush, the loggers at once."""
+        self.rows.append(row)
+        metrics = {name: value for name, value in row.items() if name != "step"}
+        for logger in self.loggers:
+            logger.log_metrics(metrics, step=int(row["step"]))
+        self._judge(int(row["step"]), row["loss/total"])
+
+    def _judge(self, step: int, loss: float) -> None:
+        """Diverged is what is not finite, or leaves the start behind by the factor of the config.
+
+        The start is the highest loss that any scale began with: scales differ in their losses.
+        """
+        bound = self.run.config.divergence
+        if not math.isfinite(loss):
+            self.diverged = f"the loss is not finite at step {step}"
+        elif any(step == scale.start for scale in self.run.scales):
+            self._start = max(self._start, loss)
+        elif bound is not None and 0 < bound * self._start < loss:
+            times = loss / self._start
+            self.diverged = (
+                f"the loss at step {step} is {times:.3g} times that at the start "
+                f"(divergence={bound:g})"
+            )
+
+    def snapshot(self, step: int, image: Tensor) -> None:
+        """Keeps the image (3, H, W) after ``step`` updates, and tells the loggers."""
+        self.log_picture("snapshot", self.folder.snapshot(step, images.to_image(image)), step)
+
+    def log_picture(self, key: str, path: Any, step: int) -> None:
+        """Hands a picture to every logger that takes pictures."""
+        for logger in self.loggers:
+            if hasattr(logger, "log_image"):
+                logger.log_image(key, [os.fspath(path)], step=step, caption=[f"step {step}"])
+
+    def stand(self, stand: Checkpoint) -> None:
+        """Writes down where the run stands."""
+        checkpoint.save(self.folder.path, stand)
+
+    def complete(self, final: Image.Image, measures: Mapping[str, float]) -> None:
+        """Ends the run with its result."""
+        last = self.rows[-1]
+        step = int(last["step"])
+        self.log_picture("final", self.folder.final(final), step)
+        for logger in self.loggers:
+            found = {f"measure/{name}": value for name, value in measures.items()}
+            logger.log_metrics(found, step=step)
+        self.folder.update(
+            status=COMPLETED,
+            seconds=last["seconds"],
+            steps=step,
+            losses=_losses(last),
+            measures=dict(measures),
+        )
+        checkpoint.remove(self.folder.path)
+
+    def diverge(self, best: tuple[float, int, Tensor]) -> None:
+        """Ends a run that diverged; the other images of its batch go on.
+
+        Args:
+            best: (loss, step, image) with the lowest loss before it did.
+        """
+        loss, best_step, image = best
+        step = int(self.rows[-1]["step"])
+        facts: dict[str, Any] = {}
+        if math.isfinite(loss) or best_step > 0:
+            self.log_picture("best", self.folder.best(images.to_image(image)), step)
+            row = next((row for row in self.rows if row["step"] == best_step), {})
+            facts = {"best_step": best_step, "losses": _losses(row)}
+        seconds = self.rows[-1]["seconds"]
+        self.folder.update(
+            status=DIVERGED, reason=self.diverged, steps=step, seconds=seconds, **facts
+        )
+        checkpoint.remove(self.folder.path)  # would only diverge again
+        for logger in self.loggers:
+            logger.finalize("failed")
+
+    def interrupt(self, by: str, step: int) -> None:
+        """Says that the run was stopped, and can be gone on with."""
+        told = f"stopped by {by} after {step} steps"
+        self.folder.update(status=INTERRUPTED, reason=told, steps=step)
+
+    def fail(self, error: BaseException) -> None:
+        """Says in the run's folder why it ended, if that can still be written."""
+        if self.diverged is not None or isinstance(error, DivergedError):
+            return
+        status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+        with suppress(OSError):  # a full disk may be why it ended
+            self.folder.update(status=status, reason=reason(error), steps=len(self.rows))
+
+
+def _losses(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name.startswith("loss/")}

@@ -1,0 +1,172 @@
+"""What goes wrong while running: each ends one run, says why, and loses nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nst.errors import DivergedError
+from nst.execute import execute
+from nst.folder import COMPLETED, DIVERGED, FAILED, read_facts, read_status
+from nst.main import invoke
+from tests.helpers import prepared
+from tests.test_resume import contents
+
+TINY = ("image.size=48", "steps=6", "snapshot_every=4", "logger=none")
+WILD = ("optimizer.projection=none", "optimizer.max_rise=null", "optimizer.lr=60")
+"""Steps so long that the loss explodes within a few of them."""
+
+
+def runs(place: Path) -> list[Path]:
+    return sorted((place / "runs").iterdir())
+
+
+def test_an_explosion_keeps_the_best_picture(tmp_path: Path) -> None:
+    wild = prepared(*TINY, *WILD, "init=noise", "steps=40", f"outputs={tmp_path}")
+    with pytest.raises(DivergedError, match=r"times that at the start \(divergence=1000\)"):
+        execute([wild])
+    (folder,) = runs(tmp_path)
+    facts = read_facts(folder)
+    assert facts["status"] == DIVERGED
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert len(rows) == facts["steps"] + 2  # it ends with the step that exploded
+    assert f"the loss at step {facts['steps']} is" in facts["reason"]
+    totals = [float(row.split(",")[2]) for row in rows[1:]]
+    assert totals[-1] > 1000 * totals[0]
+    assert facts["losses"]["loss/total"] == min(totals)
+    assert facts["best_step"] == totals.index(min(totals))
+    assert not (folder / "final.png").exists()
+    # the picture is that of the best step: a run that ends there has it too
+    best = np.asarray(Image.open(folder / "best.png"))
+    until = prepared(
+        *TINY, *WILD, "init=noise", f"steps={facts['best_step']}", f"outputs={tmp_path / 'short'}"
+    )
+    (short,) = execute([until])
+    assert np.array_equal(best, np.asarray(Image.open(short / "final.png")))
+
+
+def test_divergence_null_lets_the_loss_explode(tmp_path: Path) -> None:
+    settings = ("init=noise", "steps=4", "divergence=null", f"outputs={tmp_path}")
+    (folder,) = execute([prepared(*TINY, *WILD, *settings)])
+    assert read_facts(folder)["losses"]["loss/total"] > 1e9
+
+
+def test_others_of_the_batch_go_on_untouched(tmp_path: Path) -> None:
+    """One image's loss overflows; the others end as they do beside one whose loss does not."""
+    batches = {}
+    for name, weight in (("calm", "1e5"), ("wild", "1e39")):
+        outputs = f"outputs={tmp_path / name}"
+        batch = [
+            prepared(*TINY, "init=noise", "seed=1", outputs),
+            prepared(*TINY, f"weights.style={weight}", outputs),
+            prepared(*TINY, "style=waves", outputs),
+        ]
+        batches[name] = execute(batch)
+    calm, wild = batches["calm"], batches["wild"]
+    assert [read_status(folder) for folder in wild] == [COMPLETED, DIVERGED, COMPLETED]
+    assert "step 0" in read_facts(wild[1])["reason"]
+    assert not (wild[1] / "best.png").exists()  # it never had a loss
+    assert contents(wild[0]) == contents(calm[0])
+    assert contents(wild[2]) == contents(calm[2])
+
+
+LIMITED = """
+import resource, sys
+from nst.main import main
+import nst.execute
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 1_500_000_000,) * 2)
+main()
+"""
+
+
+def test_out_of_memory_is_one_failure_of_a_sweep(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LIMITED, "-m", "image.size=3000,48", *TINY[1:]]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "sweep: 1 failed, 1 completed" in ended.stderr
+    facts = {
+        read_facts(folder)["status"]: read_facts(folder) for folder in runs(tmp_path / "outputs")
+    }
+    assert set(facts) == {FAILED, COMPLETED}
+    assert facts[FAILED]["reason"].startswith("out of memory")
+
+
+def test_retry_runs_what_failed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures = "content.path=later.png,builtin:coffee"
+    assert invoke(["-m", pictures, *TINY]) == 2
+    refusal = read_facts(next((tmp_path / "outputs/sweeps").glob("*/0")))
+    assert refusal["status"] == FAILED
+    assert refusal["reason"].startswith("content.path=later.png: no such file")
+    (coffee,) = runs(tmp_path / "outputs")
+    began = (coffee / "run.json").stat().st_mtime_ns
+
+    Image.new("RGB", (60, 50), "green").save("later.png")
+    capsys.readouterr()
+    assert invoke(["-m", f"{pictures},builtin:rocket", *TINY, "retry=failed"]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "sweep: 1 completed, 1 finished before, 1 left out" in told
+    assert len(runs(tmp_path / "outputs")) == 2  # none of the rocket
+    assert (coffee / "run.json").stat().st_mtime_ns == began
+
+    assert invoke([*TINY, "retry=failed", "style=waves"]) == 0
+    assert capsys.readouterr().out == ""  # nothing was run
+    assert invoke([*TINY, "weights.style=1e39"]) == 1
+    assert invoke([*TINY, "weights.style=1e39", "retry=failed"]) == 1  # tried again
+    assert "not finite" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("harm", ["cut", "altered", "empty", "list"])
+def test_a_harmed_run_json_is_set_aside(
+    harm: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = prepared(*TINY, f"outputs={tmp_path}")
+    (folder,) = execute([run])
+    before, path = contents(folder), folder / "run.json"
+    text = path.read_text()
+    steps = '"steps": 6'
+    assert steps in text
+    harmed = {"cut": text[:200], "altered": text.replace(steps, '"steps": 7'), "empty": ""}
+    path.write_text(harmed.get(harm, "[]"))
+    execute([run])
+    assert f"{path}: refused, it was cut short or altered" in caplog.text
+    assert path.with_suffix(".refused").read_text() == harmed.get(harm, "[]")
+    assert contents(folder) == before
+
+
+def test_a_finished_run_without_its_picture_is_not_finished(tmp_path: Path) -> None:
+    run = prepared(*TINY, f"outputs={tmp_path}")
+    (folder,) = execute([run])
+    before = contents(folder)
+    (folder / "final.png").unlink()
+    execute([run])
+    assert contents(folder) == before
+
+
+def test_the_run_folder_vanishes(tmp_path: Path) -> None:
+    """Someone cleans up while a run is going."""
+    code = (
+        "import shutil, sys; from nst import recorder; from nst.main import main\n"
+        "plain = recorder.Recorder.snapshot\n"
+        "def snapshot(self, *given):\n"
+        "    plain(self, *given)\n"
+        "    shutil.rmtree(self.folder.path)\n"
+        "recorder.Recorder.snapshot = snapshot\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", code, *TINY]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("nst: outputs/runs/")
+    assert "no such file or directory" in last
+    assert "Traceback" not in ended.stderr

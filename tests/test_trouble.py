@@ -1,0 +1,142 @@
+"""W&B in trouble: the real client against a server that breaks. No run is stopped by it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nst.folder import COMPLETED, read_facts, read_status
+from tests.helpers import LONG, nst
+from tests.test_resume import run_folder, started, wait_for_checkpoint
+from tests.wandb_server import Fault, Stored, WandbServer
+
+ONLINE = ("logger.wandb.mode=online", "image.size=48", "snapshot_every=4")
+SOON = "+logger.wandb.settings.x_file_stream_transmit_interval=1"
+"""Rows go out every second instead of every fifteen, so that there is a half to be cut off."""
+
+FAULTS: list[Fault | None] = ["500", "stall", "drop", "401"] if LONG else ["stall", "401"]
+
+
+def sync(told: str, cwd: Path, server: WandbServer) -> None:
+    """Does what the run said would send it later."""
+    (command,) = re.findall(r"wandb (sync .*)", told)
+    wandb = str(Path(sys.executable).with_name("wandb"))
+    subprocess.run(
+        [wandb, *command.split()],
+        cwd=cwd,
+        env={**os.environ, **server.environment},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+
+
+def check_whole(run: Stored, steps: int) -> None:
+    """Every step is there, with its images, and what the run was."""
+    assert sorted(run.history) == list(range(steps + 1))
+    for step, row in run.history.items():
+        kept = step % 4 == 0 or step == steps
+        assert ("snapshot" in row) == kept
+        if kept:
+            (name,) = row["snapshot"]["filenames"]
+            assert run.files[name].startswith(b"\x89PNG")
+    assert run.config["image"]["value"] == {"size": 48}
+    assert run.complete
+    assert run.exit_code == 0
+
+
+def test_online(tmp_path: Path) -> None:
+    """What arrives is what the run folder has."""
+    with WandbServer() as server:
+        ended = nst(*ONLINE, "steps=6", cwd=tmp_path, **server.environment)
+        assert ended.returncode == 0, ended.stderr
+        (run,) = server.runs.values()
+        check_whole(run, 6)
+        assert run.doubled == []
+        folder = run_folder(tmp_path)
+        assert folder is not None
+        assert run.id == read_facts(folder)["wandb_id"]
+        assert run.display_name == folder.name
+        (name,) = run.history[4]["snapshot"]["filenames"]
+        assert run.files[name] == (folder / "snapshots" / "00004.png").read_bytes()
+        assert f"W&B: {server.url}" in ended.stderr
+
+
+@pytest.mark.parametrize("fault", [None, *FAULTS], ids=lambda fault: fault or "closed port")
+def test_no_server_from_the_start(fault: Fault | None, tmp_path: Path) -> None:
+    """Both runs of a sweep complete; it is told once, and sent later."""
+    with WandbServer() as server:
+        environment = dict(server.environment)
+        if fault is None:
+            environment["WANDB_BASE_URL"] = "http://127.0.0.1:9"  # nobody listens there
+        server.fault = fault
+        ended = nst("-m", "init=noise,content", *ONLINE, "steps=6", cwd=tmp_path, **environment)
+        assert ended.returncode == 0, ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert ended.stderr.count("the run goes on offline") == 1
+        told = [line for line in ended.stderr.splitlines() if line.startswith("W&B: offline;")]
+        assert len(told) == 2
+        folders = list((tmp_path / "outputs" / "runs").iterdir())
+        assert [read_status(folder) for folder in folders] == [COMPLETED, COMPLETED]
+        for folder in folders:
+            assert len(list(folder.glob("wandb/*run-*"))) == 1  # no rest of the attempt
+        assert server.runs == {}
+        server.fault = None
+        for line in told:
+            sync(line, tmp_path, server)
+        assert len(server.runs) == 2
+        assert set(server.runs) == {read_facts(folder)["wandb_id"] for folder in folders}
+        for run in server.runs.values():
+            check_whole(run, 6)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_the_server_breaks_while_a_run_is_going(fault: Fault, tmp_path: Path) -> None:
+    with WandbServer() as server:
+        settings = [*ONLINE, SOON, "steps=60"]
+        process = started(settings, tmp_path, **server.environment)
+        while not any(run.history for run in server.runs.values()) and process.poll() is None:
+            time.sleep(0.05)
+        server.fault = fault
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 0, told
+        assert "Traceback" not in told
+        (line,) = [
+            line for line in told.splitlines() if "not everything could be delivered" in line
+        ]
+        folder = run_folder(tmp_path)
+        assert folder is not None
+        assert read_status(folder) == COMPLETED
+        (run,) = server.runs.values()
+        assert 0 < len(run.history) < 61
+        server.fault = None
+        sync(line, tmp_path, server)
+        check_whole(run, 60)
+
+
+def test_a_killed_run_goes_on_as_the_same_run(tmp_path: Path) -> None:
+    """kill -9 when the server knows half of it; afterwards it knows each step once."""
+    with WandbServer() as server:
+        settings = [*ONLINE, SOON, "steps=60", "checkpoint_seconds=0"]
+        process = started(settings, tmp_path, **server.environment)
+        while not any(run.history for run in server.runs.values()) and process.poll() is None:
+            time.sleep(0.05)
+        wait_for_checkpoint(process, tmp_path)
+        process.kill()
+        process.communicate()
+        (run,) = server.runs.values()
+        half = len(run.history)
+        assert 0 < half < 61
+        ended = nst(*settings, cwd=tmp_path, **server.environment)
+        assert ended.returncode == 0, ended.stderr
+        assert "goes on from step" in ended.stderr
+        assert list(server.runs) == [run.id]
+        assert sorted(run.history) == list(range(61))
+        assert run.doubled == []
+        assert run.complete
