@@ -30,7 +30,7 @@ smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke
 
 # a process per core, each with one thread: several threads in several processes would stall
 test: $(READY) ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 torture: $(READY) ## The long versions: 48 kills, a thousand configs, every fault (docs/reliability.md)
 	NST_LONG=1 NST_EXAMPLES=1000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -rP \

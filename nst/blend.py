@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw
 from scipy.sparse import coo_array, eye_array
 from scipy.sparse.linalg import splu
 
+from nst.images import MAX_PIXELS
+
 Pixels = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -183,6 +185,8 @@ def _drawn(size: tuple[int, int], draw: Callable[..., None]) -> Image.Image:
 def _resized(source: Image.Image, target: Image.Image, scale: float | None) -> Image.Image:
     width = source.width if scale is None else max(1, round(scale * target.width))
     height = max(1, round(source.height * width / source.width))
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"content.scale makes the source {width}x{height} px, too large to hold")
     return source.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
 
 

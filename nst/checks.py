@@ -95,6 +95,7 @@ def _check_pictures(config: Config) -> None:
     for name in ("target", "mask"):
         if getattr(content, name) is None:
             raise ConfigError(f"content.{name}", None, "content=blend needs a picture here")
+    _numbers("content.position", content.position)
     if len(content.position) != 2 or max(map(abs, content.position)) > 10:
         problem = "needs two numbers, x and y of the source's centre as fractions of the target"
         raise ConfigError("content.position", content.position, problem)
@@ -182,8 +183,16 @@ def _check_init(config: Config) -> None:
         raise ConfigError("init", init.name, problem)
 
 
+def _numbers(key: str, values: list[float]) -> None:
+    """A list within the list gets past the schema."""
+    if any(isinstance(value, list) for value in values):
+        raise ConfigError(key, values, "must be a list of numbers")
+
+
 def _check_schedule(config: Config) -> None:
     sizes, shares = config.schedule.sizes, config.schedule.steps
+    _numbers("schedule.sizes", sizes)
+    _numbers("schedule.steps", shares)
     if not sizes or sizes[-1] != 1 or sizes != sorted(set(sizes)) or sizes[0] <= 0:
         problem = "must rise from above 0 to 1 (fractions of image.size, coarse to fine)"
         raise ConfigError("schedule.sizes", sizes, problem)

@@ -146,7 +146,11 @@ def decode(file: Path) -> Image.Image:
 def _quiet() -> Iterator[None]:
     """Pillow's decoders in C write what they think of a file straight to the terminal."""
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no terminal
+        yield
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)

@@ -49,7 +49,9 @@ def to_config(cfg: DictConfig) -> Config:
     removed = {item.name for item in fields(Config)} - {str(key) for key in cfg}
     for key in sorted({*removed, *OmegaConf.missing_keys(cfg)}):
         raise ConfigError(key, "???", "must be set")
-    config = OmegaConf.to_object(cfg)
+    # once more against the schema: an interpolation may have brought a value of any type
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), resolved))
     assert isinstance(config, Config)
     # A logger's config refers to what is found out later, such as the run's folder.
     config.logger = OmegaConf.to_container(cfg, resolve=False)["logger"]  # type: ignore[index,call-overload]

@@ -122,16 +122,20 @@ def _check_sizes(run: Run) -> None:
     config = run.config
     coarsest = run.scales[0].fraction
     style_size = config.style.size or config.image.size
+    for key, seen, size in (
+        ("image.size", run.content or run.style, config.image.size),
+        ("style.size" if config.style.size else "image.size", run.style, style_size),
+    ):
+        height, width = images.fit(seen.image.size, size) if seen else (0, 0)
+        if height * width > images.MAX_PIXELS:
+            problem = f"makes {width}x{height} px of {seen and seen.name}"
+            raise ConfigError(key, size, f"{problem}; at most {images.MAX_PIXELS:,} in all")
     for term, picture, size_key, size in (
         ("content", run.content, "image.size", config.image.size),
         ("style", run.style, "style.size" if config.style.size else "image.size", style_size),
     ):
         if picture is None:
             continue
-        height, width = images.fit(picture.image.size, size)
-        if height * width > images.MAX_PIXELS:
-            problem = f"makes {width}x{height} px of it; at most {images.MAX_PIXELS:,} in all"
-            raise ConfigError(size_key, size, problem)
         deepest = max(getattr(config.layers, term), key=layers.stride)
         least = layers.stride(deepest)
         needs = f"too small for {deepest}, which needs at least {least} px"
@@ -207,7 +211,8 @@ def signature(run: Run, weights: Weights, precision: str) -> str:
                 "weight": getattr(config.weights, term),
             }
     if config.uses_style:
-        identity["style"]["size"] = config.style.size
+        own = config.style.size != config.image.size  # said or not, the same picture
+        identity["style"]["size"] = config.style.size if own else None
     text = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 

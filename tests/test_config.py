@@ -176,6 +176,8 @@ def test_signature_knows_what_determines_the_picture(tmp_path: Path) -> None:
         ["seed=5"],  # nothing is drawn at random from content
         ["layers.style=[conv_1,conv_2,conv_5,conv_9,conv_13]"],  # other names of the same
         ["optimizer.lr=1"],
+        ["style.size=256"],
+        ["divergence=5", "retry=failed", "checkpoint_seconds=0"],
     ]
     for overrides in same:
         assert _signature(prepared(*overrides)) == _signature(base), overrides

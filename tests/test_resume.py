@@ -79,7 +79,7 @@ def contents(folder: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES if LONG else ["lbfgs pyramid", "adam pyramid"])
 def test_killed_at_any_moment(case: str, tmp_path: Path) -> None:
     """kill -9 wherever it hits; the picture is that of a run left in peace, bit for bit."""
     chance = random.Random(case)
