@@ -61,6 +61,7 @@ class WandbLogger(LightningWandbLogger):
         )
         self._wandb_init.pop("anonymous")  # wandb warns of it, whatever it is
         self._broken = self._ended = False
+        self._sync = ""  # what `wandb sync` needs to be told besides the folder
 
     @property
     def experiment(self) -> Any:
@@ -95,8 +96,6 @@ class WandbLogger(LightningWandbLogger):
         identity = self._wandb_init["id"]
         self._wandb_init |= {"mode": "offline", "resume": None, "id": f"{identity}-offline"}
         self._sync = f"--id {identity} "
-
-    _sync = ""
 
     @contextmanager
     def _unharmed(self) -> Iterator[None]:
