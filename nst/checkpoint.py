@@ -8,18 +8,18 @@ import logging
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
 
-from nst.files import write_whole
+from nst.files import writing
 
 log = logging.getLogger(__name__)
 
 NAME = "checkpoint.pt"
-VERSION = 2
-_DIGEST = 64  # hex digits of a SHA-256, before the data
+VERSION = 3
+_DIGEST = 64  # hex digits of a SHA-256, after the data
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,27 @@ class Checkpoint:
     best: tuple[float, int, Tensor]
 
 
+class _Hashed:
+    """A file that ``torch.save`` writes to, hashed on the way: no second pass, no second copy."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.sha256 = file, hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        self.sha256.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        """Nothing: closing the file does it."""
+
+
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Replaces the run folder's checkpoint; whenever the process dies, an unharmed one is left."""
-    data = io.BytesIO()
     fields = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
-    torch.save({"version": VERSION, **fields}, data)
-    content = data.getbuffer()
-    digest = hashlib.sha256(content).hexdigest().encode()
-    write_whole(folder / NAME, digest, content)
+    with writing(folder / NAME) as file:
+        hashed = _Hashed(file)
+        torch.save({"version": VERSION, **fields}, cast(Any, hashed))
+        file.write(hashed.sha256.hexdigest().encode())
 
 
 def load(folder: Path, signature: str) -> Checkpoint | None:
@@ -66,7 +79,7 @@ def load(folder: Path, signature: str) -> Checkpoint | None:
     except FileNotFoundError:
         return None
     problem = "it was cut short or altered"
-    digest, data = content[:_DIGEST], content[_DIGEST:]
+    data, digest = content[:-_DIGEST], content[-_DIGEST:]
     if hashlib.sha256(data).hexdigest().encode() == digest:
         try:
             fields: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True)

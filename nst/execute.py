@@ -7,7 +7,6 @@ import logging
 import pkgutil
 import secrets
 import signal
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,13 +16,13 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
-from nst import checkpoint, weights
+from nst import agent, checkpoint, weights
 from nst.calibrate import activation_means
 from nst.checkpoint import Checkpoint
-from nst.errors import ConfigError, Interrupted, NstError
+from nst.errors import ConfigError, DivergedError, Interrupted, NstError
 from nst.folder import (
     COMPLETED,
     DIVERGED,
@@ -34,13 +33,17 @@ from nst.folder import (
     read_facts,
     read_status,
 )
+from nst.interrupts import interruptible
 from nst.measures import Yardstick
 from nst.module import StyleTransfer
+from nst.optim import PerImage
 from nst.progress import ProgressBar
 from nst.recorder import Recorder
+from nst.retell import retell
 from nst.run import Run, named, resolve_precision, signature
 from nst.schema import Config
-from nst.tracking import STOPPING, Tracker
+from nst.tags import tags
+from nst.tracking import Tracker
 from nst.vgg import VGG
 
 log = logging.getLogger(__name__)
@@ -73,12 +76,7 @@ def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
     """
     config = runs[0].config
     make_optimizer = _optimizer(config)
-    trainer: Any = _build(_dictconfig(config).trainer, "trainer", logger=False)
-    if trainer.max_epochs != 1:
-        problem = "must be 1: how long a run is, steps says"
-        raise ConfigError("trainer.max_epochs", config.trainer["max_epochs"], problem)
-    device = trainer.strategy.root_device
-    precision = resolve_precision(config.precision, device)
+    precision = resolve_precision(config.precision, _trainer(config).strategy.root_device)
     backbone = config.backbone
     loaded = _load_weights(
         backbone.name, backbone.source, backbone.path, backbone.sha256, backbone.order
@@ -97,24 +95,58 @@ def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
         for run in wanted:
             if _finished(run):
                 log.info("already finished: %s (force=true runs it again)", _folder(run))
+                if agent.run_id():  # whose W&B run would stay empty
+                    _retell(run)
             else:
                 waiting.append(run)
             if run.member is not None:
                 RunFolder(_folder(run)).join(run.member)
-        if waiting:
-            _optimise(waiting, trainer, make_optimizer, loaded, precision)
+        batches = _batches(waiting)
+        diverged: list[DivergedError] = []
+        for stands in batches:
+            try:
+                _optimise(stands, make_optimizer, loaded, precision)
+            except DivergedError as error:
+                diverged.append(error)
+        if diverged and len(diverged) == len(batches):
+            raise diverged[0]
     return [_folder(run) for run in runs]
 
 
+Stand = tuple[Run, Checkpoint | None]
+"""A run, and where it stood when it was broken off."""
+
+
+def _batches(runs: Sequence[Run]) -> list[list[Stand]]:
+    """The runs by the step that they go on from: what was broken off may stand at several."""
+    batches: dict[int, list[Stand]] = {}
+    for run in runs:
+        stand = checkpoint.load(_folder(run), run.config.run.signature or "")
+        step = stand.step if stand else 0
+        if stand:
+            log.info("goes on from step %d: %s", step, _folder(run))
+        batches.setdefault(step, []).append((run, stand))
+    return list(batches.values())
+
+
+def _trainer(config: Config) -> Any:
+    trainer = _build(_dictconfig(config).trainer, "trainer", logger=False)
+    if trainer.max_epochs != 1:
+        problem = "must be 1: how long a run is, steps says"
+        raise ConfigError("trainer.max_epochs", config.trainer["max_epochs"], problem)
+    return trainer
+
+
 def _optimise(
-    runs: Sequence[Run],
-    trainer: Any,
-    make_optimizer: partial[torch.optim.Optimizer],
+    stands: Sequence[Stand],
+    make_optimizer: partial[PerImage],
     loaded: weights.Weights,
     precision: str,
 ) -> None:
+    runs = [run for run, _ in stands]
     config = runs[0].config
     backbone = config.backbone
+    trainer = _trainer(config)
     device = trainer.strategy.root_device
     facts = {
         "device": _device_name(device),
@@ -122,9 +154,8 @@ def _optimise(
         "weights_sha256": loaded.sha256,
         "backbone": backbone.name,
     }
-    checkpoints = _checkpoints(runs)
-    stands: list[Checkpoint | None] = [*checkpoints] or [None] * len(runs)
-    recorders = [_recorder(run, facts, stand) for run, stand in zip(runs, stands, strict=True)]
+    checkpoints = [stand for _, stand in stands if stand is not None]
+    recorders = [_recorder(run, facts, stand) for run, stand in stands]
     with _failures_recorded(recorders):
         taps = set().union(*(run.taps for run in runs))
         means = _means(config, loaded)
@@ -133,12 +164,14 @@ def _optimise(
         module = StyleTransfer(network, runs, make_optimizer, checkpoints)
         trainer.loggers = [logger for recorder in recorders for logger in recorder.loggers]
         yardstick = _yardstick(loaded, backbone.name, device)
-        tracker = Tracker(recorders, config.snapshot_every, config.checkpoint_seconds, yardstick)
         name = f"{len(runs)} runs" if len(runs) > 1 else config.run.name or ""
-        trainer.callbacks += [tracker, ProgressBar(name, config.steps)]
-        with interruptible(tracker):
+        with interruptible() as interrupts:
+            tracker = Tracker(
+                recorders, config.snapshot_every, config.checkpoint_seconds, yardstick, interrupts
+            )
+            trainer.callbacks += [tracker, ProgressBar(name, config.steps)]
             trainer.fit(module)
-    if trainer.should_stop:  # max_time, say, or a callback of the user's
+    if tracker.steps_done < config.steps:  # max_time, say, or a callback of the user's
         raise NstError("stopped by the Trainer before the last step; the same command goes on")
 
 
@@ -151,17 +184,6 @@ def _means(config: Config, loaded: weights.Weights) -> list[float] | None:
         problem = "a layer never activates on photographs; normalize=textbook goes without"
         raise ConfigError("backbone.path", config.backbone.path, problem)
     return means
-
-
-def _checkpoints(runs: Sequence[Run]) -> list[Checkpoint]:
-    """Where the runs stood, if all of them stood at the same step; else nothing: from the start."""
-    found = [checkpoint.load(_folder(run), run.config.run.signature or "") for run in runs]
-    known = [stand for stand in found if stand is not None]
-    if len(known) < len(runs) or len({stand.step for stand in known}) > 1:
-        return []
-    for run, stand in zip(runs, known, strict=True):
-        log.info("goes on from step %d: %s", stand.step, _folder(run))
-    return known
 
 
 @contextmanager
@@ -180,40 +202,19 @@ def _failures_recorded(recorders: Sequence[Recorder]) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def interruptible(tracker: Tracker) -> Iterator[None]:
-    """While the tracker listens to signals; afterwards they mean what they meant before.
-
-    Raises:
-        Interrupted: if one came.
-    """
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in before.items():
-                signal.signal(number, handler)
-    if tracker.interrupted is not None:
-        raise Interrupted(tracker.interrupted)
-
-
 def _identified(run: Run, signature: str, group: str | None) -> Run:
     config = run.config
     label = run.label()
     folder = place(Path(config.outputs) / "runs", f"{label}-{signature}", config.force)
-    tags = [config.task, f"init={config.init.name}", config.backbone.name, config.schedule.name]
-    if run.member is not None:
-        tags.append(config.experiment.name)
     return named(
         run,
         signature=signature,
         folder=str(folder),
         name=folder.name,
         group=group,
-        tags=tags,
+        tags=tags(config),
         # of an unfinished attempt, so that its W&B run goes on
-        wandb_id=read_facts(folder).get("wandb_id") or secrets.token_hex(4),
+        wandb_id=agent.run_id() or read_facts(folder).get("wandb_id") or secrets.token_hex(4),
     )
 
 
@@ -248,6 +249,13 @@ def _recorder(run: Run, facts: dict[str, str], stand: Checkpoint | None) -> Reco
     return Recorder(run, folder, resolved, _loggers(run), stand)
 
 
+def _retell(run: Run) -> None:
+    """Tells W&B of a finished run once more; other trackers have it."""
+    loggers = [logger for logger in _loggers(run) if isinstance(logger, WandbLogger)]
+    config: Any = OmegaConf.to_container(_dictconfig(run.config), resolve=True)
+    retell(Recorder(run, RunFolder(_folder(run)), config, loggers))
+
+
 def _loggers(run: Run) -> list[Logger]:
     nodes = _dictconfig(run.config).logger or {}
     return [_build(node, f"logger.{key}") for key, node in nodes.items()]
@@ -257,14 +265,15 @@ def _dictconfig(config: Config) -> DictConfig:
     return OmegaConf.create(config.asdict())
 
 
-def _optimizer(config: Config) -> partial[torch.optim.Optimizer]:
+def _optimizer(config: Config) -> partial[PerImage]:
     """The optimiser of the config, tried once on a small image: wrong settings show up here."""
     arguments = {key: value for key, value in config.optimizer.items() if key != "_target_"}
     try:
         found: Any = pkgutil.resolve_name(config.optimizer["_target_"])
         make = partial(found, **arguments)
-        if not (inspect.isclass(found) and torch.optim.Optimizer in found.__mro__):
-            raise TypeError(f"_target_={config.optimizer['_target_']} is no optimizer")
+        if not (inspect.isclass(found) and PerImage in found.__mro__):
+            problem = "is no optimizer of images, as nst.optim.LBFGS and nst.optim.Adam are"
+            raise TypeError(f"_target_={config.optimizer['_target_']} {problem}")
         make([torch.nn.Parameter(torch.zeros(1, 3, 2, 2))])
     except (ValueError, TypeError, ImportError, KeyError, AttributeError) as error:
         raise ConfigError("optimizer", arguments, " ".join(str(error).split())) from error

@@ -214,6 +214,15 @@ def varying(jobs: Sequence[Sequence[str]]) -> list[str]:
     return [key for key in keys if len({row.get(key) for row in rows}) > 1]
 
 
+def told(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """For each job what makes it, in a line: ``init=noise seed=0``."""
+    keys = varying(jobs)
+    return [
+        " ".join(f"{key}={named[key]}" for key in keys if key in named)
+        for named in map(values, jobs)
+    ]
+
+
 def check(experiment: ExperimentConfig) -> None:
     """Refuses a declaration that no page could show.
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
 
-def write_whole(path: Path, *parts: bytes | memoryview) -> None:
-    """Writes a file beside ``path``, then renames it: a reader never sees half.
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A file beside ``path`` that takes its name at the end: a reader never sees half.
 
     Raises:
         OSError: that names ``path``, if there is no room, say; nothing is left then.
@@ -19,13 +22,19 @@ def write_whole(path: Path, *parts: bytes | memoryview) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.writelines(parts)
+            yield file
         temporary.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         with suppress(OSError):  # the file system may have become read-only
             temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Writes all of a file, or nothing; raises as ``writing`` does."""
+    with writing(path) as file:
+        file.write(content)
 
 
 def save_png(image: Image.Image, path: Path) -> None:

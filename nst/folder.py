@@ -57,9 +57,9 @@ class RunFolder:
             facts: for ``run.json``.
             kept: steps whose snapshots an earlier attempt made, and this one goes on from.
         """
-        shutil.rmtree(self.path / "inputs", ignore_errors=True)
-        # W&B cannot go on with an offline run: it is told from its first step again
-        for path in self.path.glob("wandb/offline-run-*"):
+        # no tracker can go on with its files: it is told from its first step again
+        trackers = [*self.path.glob("wandb/offline-run-*"), self.path / "csv"]
+        for path in (*trackers, self.path / "tensorboard", self.path / "inputs"):
             shutil.rmtree(path, ignore_errors=True)
         for name in ("snapshots", "inputs"):
             (self.path / name).mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from nst.checkpoint import Checkpoint
 from nst.inits import initial_image
 from nst.objective import Objective
+from nst.optim import PerImage
 from nst.run import Run
 from nst.schedule import Scale, Steps
 from nst.vgg import VGG
@@ -80,7 +81,7 @@ class StyleTransfer(L.LightningModule):
         self,
         backbone: VGG,
         runs: Sequence[Run],
-        make_optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
+        make_optimizer: Callable[[list[nn.Parameter]], PerImage],
         checkpoints: Sequence[Checkpoint] = (),
     ) -> None:
         super().__init__()
@@ -113,19 +114,15 @@ class StyleTransfer(L.LightningModule):
         if self.checkpoints:
             for index, checkpoint in enumerate(self.checkpoints):
                 self.best.restore(index, *checkpoint.best)
-            parts = [checkpoint.optimizer for checkpoint in self.checkpoints]
-            optimizer: Any = self.optimizers(use_pl_optimizer=False)
-            optimizer.state[self.image] = {
-                name: _joined([part[name] for part in parts], self.device) for name in parts[0]
-            }
+            self._optimizer.restore([checkpoint.optimizer for checkpoint in self.checkpoints])
         self.objective = Objective(self.backbone, self.runs, self.scale, self.device)
 
     def training_step(self, step: int, batch_idx: int) -> dict[str, Any]:
         """Evaluates all images; ``losses`` are (N,) each and go to the callbacks."""
         losses = self.objective(self.image)
-        optimizer: Any = self.optimizers(use_pl_optimizer=False)
-        optimizer.losses = losses["total"].detach()  # step control is each image's own
-        self.best.update(step, optimizer.losses, self.image.detach())
+        totals = losses["total"].detach()
+        self._optimizer.losses = totals  # step control is each image's own
+        self.best.update(step, totals, self.image.detach())
         return {"loss": losses["total"].sum(), "losses": losses}
 
     def on_train_batch_end(self, outputs: Any, step: int, batch_idx: int) -> None:
@@ -133,15 +130,15 @@ class StyleTransfer(L.LightningModule):
         if step + 1 == self.scale.stop and self.scale is not self.scales[-1]:
             self._enter(self.scales[self.scales.index(self.scale) + 1])
 
+    @property
+    def _optimizer(self) -> PerImage:
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, PerImage)
+        return optimizer
+
     def optimizer_state(self, index: int) -> dict[str, Tensor]:
-        """What the optimiser knows of one image."""
-        optimizer: Any = self.optimizers(use_pl_optimizer=False)
-        state = optimizer.state.get(self.image, {})
-        # a copy: a slice would be saved with the whole batch behind it
-        return {
-            name: value[index : index + 1].clone() if value.dim() else value
-            for name, value in state.items()
-        }
+        """What the optimiser knows of one image, as views."""
+        return self._optimizer.of(index)
 
     def finish(self) -> dict[str, Tensor]:
         """Ends the steps at a scale: no image stays on a last step that went wrong.
@@ -150,8 +147,7 @@ class StyleTransfer(L.LightningModule):
             Losses of the images, (N,) each.
         """
         losses = self.evaluate()
-        optimizer: Any = self.optimizers(use_pl_optimizer=False)
-        return self.evaluate() if optimizer.settle(losses["total"]) else losses
+        return self.evaluate() if self._optimizer.settle(losses["total"]) else losses
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
@@ -168,12 +164,6 @@ class StyleTransfer(L.LightningModule):
 
         # A new parameter: autograd remembers the shape that the old one had.
         self.image = nn.Parameter(resample(self.image.detach()).clamp(0, 1))
-        optimizer: Any = self.optimizers(use_pl_optimizer=False)
-        optimizer.rescale(self.image, resample)
+        self._optimizer.rescale(self.image, resample)
         self.objective = Objective(self.backbone, self.runs, scale, self.device)
         self.best = Best(self.image, scale.start)
-
-
-def _joined(values: list[Tensor], device: torch.device) -> Tensor:
-    """State of single images (1, …) as that of their batch; plain numbers as they are."""
-    return torch.cat(values).to(device) if values[0].dim() else values[0]

@@ -6,7 +6,7 @@ Both keep the image inside [0, 1] by projecting after the step; one ``step`` is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,57 @@ from torch.nn import functional as F
 PROJECTIONS = ("honest", "textbook", "none")
 
 
-class LBFGS(torch.optim.Optimizer):
+class PerImage(torch.optim.Optimizer):
+    """An optimiser of one parameter (N, 3, H, W) whose state can be had image by image.
+
+    Attributes:
+        losses: (N,) of the last evaluation, set by the closure.
+    """
+
+    losses: Tensor | None = None
+
+    def of(self, index: int) -> dict[str, Tensor]:
+        """What is known of one image, as views of shape (1, …); plain numbers as they are."""
+        state = self.state.get(self._image, {})
+        return {
+            name: value[index : index + 1] if value.dim() else value
+            for name, value in state.items()
+        }
+
+    def restore(self, parts: Sequence[dict[str, Tensor]]) -> None:
+        """Puts back what ``of`` gave, an element per image."""
+        device = self._image.device
+        self.state[self._image] = {
+            name: torch.cat([part[name] for part in parts]).to(device) if value.dim() else value
+            for name, value in parts[0].items()
+        }
+
+    def settle(self, losses: Tensor) -> bool:
+        """Undoes last steps that turn out bad when nothing is to follow them.
+
+        Args:
+            losses: (N,) after the last step.
+
+        Returns:
+            Whether any image went back; never, where steps are short.
+        """
+        return False
+
+    def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
+        """Goes on with the parameter ``image``, the old one at another size.
+
+        Args:
+            image: (N, 3, H, W).
+            resample: from the old size to the new one.
+        """
+        raise NotImplementedError
+
+    @property
+    def _image(self) -> Tensor:
+        return self.param_groups[0]["params"][0]
+
+
+class LBFGS(PerImage):
     """Limited-memory BFGS for N independent images in one parameter (N, 3, H, W).
 
     With ``projection="none"`` and ``filter_power=0`` it takes the steps of
@@ -26,7 +76,8 @@ class LBFGS(torch.optim.Optimizer):
     operations whatever the history.
 
     A full step sometimes leads far up a wall, and dozens of steps are needed to come back. With
-    ``max_rise`` such a step is undone and a quarter of it tried, at the price of one evaluation.
+    ``max_rise`` such a step is undone and a quarter of it tried, at the price of one evaluation;
+    without ``losses`` nothing is undone.
 
     Args:
         params: exactly one tensor (N, 3, H, W).
@@ -39,9 +90,6 @@ class LBFGS(torch.optim.Optimizer):
         filter_power: p of the first guess of the inverse Hessian, a filter 1/f^p over image
             frequencies f instead of a scalar; 0: the scalar.
         max_rise: an image whose loss a step multiplies by more than this goes back. None: never.
-
-    Attributes:
-        losses: (N,) of the last evaluation, set by the closure; without them nothing is undone.
     """
 
     def __init__(
@@ -67,7 +115,6 @@ class LBFGS(torch.optim.Optimizer):
         self.projection = projection
         self.filter_power = float(filter_power)
         self.max_rise = max_rise
-        self.losses: Tensor | None = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
@@ -119,14 +166,7 @@ class LBFGS(torch.optim.Optimizer):
 
     @torch.no_grad()
     def settle(self, losses: Tensor) -> bool:
-        """Undoes last steps that turn out bad when nothing is to follow them.
-
-        Args:
-            losses: (N,) after the last step.
-
-        Returns:
-            Whether any image went back.
-        """
+        """Undoes the last step of the images whose loss it raised too much."""
         state = self.state[self._image]
         before = self._image.clone()
         self.losses = losses
@@ -141,9 +181,21 @@ class LBFGS(torch.optim.Optimizer):
         self.state.clear()
         self.param_groups[0]["params"] = [image]
 
-    @property
-    def _image(self) -> Tensor:
-        return self.param_groups[0]["params"][0]
+    def of(self, index: int) -> dict[str, Tensor]:
+        """What is known of one image; of the history, the slots that are filled."""
+        part = super().of(index)
+        if part:
+            filled = min(int(part["kept"]), self.history_size)
+            part |= {name: part[name][:, :filled] for name in ("s", "y")}
+        return part
+
+    def restore(self, parts: Sequence[dict[str, Tensor]]) -> None:
+        """Puts back what ``of`` gave; slots not filled hold zeros."""
+
+        def whole(history: Tensor) -> Tensor:
+            return F.pad(history, (0, 0, 0, self.history_size - history.shape[1]))
+
+        super().restore([part | {name: whole(part[name]) for name in ("s", "y")} for part in parts])
 
     @property
     def _lr(self) -> float:
@@ -216,7 +268,7 @@ class LBFGS(torch.optim.Optimizer):
         return torch.fft.irfft2(spectrum, s=(height, width)).flatten(1)
 
 
-class Adam(torch.optim.Adam):
+class Adam(torch.optim.Adam, PerImage):
     """Adam (Kingma & Ba 2015) with the image projected to [0, 1] after each step.
 
     Args:
@@ -244,10 +296,6 @@ class Adam(torch.optim.Adam):
             for image in group["params"]:
                 image.clamp_(0, 1)
         return loss
-
-    def settle(self, losses: Tensor) -> bool:
-        """Adam's steps are short: none is undone."""
-        return False
 
     def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
         """Goes on with the parameter ``image``, the old one at another size.

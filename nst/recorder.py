@@ -158,6 +158,8 @@ class Recorder:
         """Says that the run was stopped, and can be gone on with."""
         told = f"stopped by {by} after {step} steps"
         self.folder.update(status=INTERRUPTED, reason=told, steps=step)
+        for logger in self.loggers:
+            logger.finalize("aborted")  # the Trainer would say "success"
 
     def fail(self, error: BaseException) -> None:
         """Says in the run's folder why it ended, if that can still be written."""

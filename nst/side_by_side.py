@@ -14,7 +14,10 @@ GAP = 10
 HEADER = 30
 STEPS = 5
 """Snapshots per row, spread evenly."""
+FRAMES = 12
+"""Of a filmstrip, at most: 300 of them would be 40 000 px wide."""
 
+_NOT_COMPARED = ("run", "logger", "trainer", "outputs", "force", "retry", "experiment")
 _PAPER, _INK = "white", "#222222"
 
 
@@ -33,7 +36,10 @@ def side_by_side(folders: Sequence[Path]) -> Image.Image:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     # numbers in order first, then final and the inputs
     columns.sort(key=lambda name: (0, int(name.split()[1])) if name[:4] == "step" else (1, 0))
-    labels = _labels(folders)
+    labels = [
+        [f"{key}={value}" for key, value in found.items()] or [folder.name]
+        for folder, found in zip(folders, settings(folders), strict=True)
+    ]
     font = ImageFont.load_default(15)
     margin = max(round(font.getlength(line)) for label in labels for line in label) + 2 * GAP
     cells = [[_cell(row.get(name)) for name in columns] for row in rows]
@@ -60,15 +66,39 @@ def side_by_side(folders: Sequence[Path]) -> Image.Image:
 
 def _pictures(folder: Path) -> dict[str, Path]:
     snapshots = sorted((folder / "snapshots").glob("*.png"))[:-1]  # the last is the final image
-    last = len(snapshots) - 1
-    chosen = sorted({round(index * last / (STEPS - 1)) for index in range(STEPS)}) if last else [0]
-    pictures = {f"step {int(snapshots[i].stem)}": snapshots[i] for i in chosen if snapshots}
+    pictures = {f"step {int(path.stem)}": path for path in _spread(snapshots, STEPS)}
     pictures["final"] = folder / "final.png"
     for name in ("content", "style"):
         path = folder / "inputs" / f"{name}.png"
         if path.exists():
             pictures[name] = path
     return pictures
+
+
+def filmstrip(folder: Path) -> Image.Image | None:
+    """A run's snapshots in order, next to each other; None if it has none.
+
+    Returns:
+        RGB, ``CELL`` px high; at most ``FRAMES`` snapshots, the first and the last among them.
+    """
+    paths = _spread(sorted((folder / "snapshots").glob("*.png")), FRAMES)
+    frames = [frame for frame in map(_cell, paths) if frame]
+    if not frames:
+        return None
+    strip = Image.new("RGB", (sum(f.width for f in frames) + GAP * (len(frames) - 1), CELL), _PAPER)
+    x = 0
+    for frame in frames:
+        strip.paste(frame, (x, 0))
+        x += frame.width + GAP
+    return strip
+
+
+def _spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """At most ``count`` of them, evenly, from the first to the last."""
+    last = len(paths) - 1
+    return [
+        paths[i] for i in sorted({round(n * last / (count - 1)) for n in range(count)}) if paths
+    ]
 
 
 def _cell(path: Path | None) -> Image.Image | None:
@@ -80,29 +110,29 @@ def _cell(path: Path | None) -> Image.Image | None:
     return image.resize((width, CELL), Image.Resampling.LANCZOS)
 
 
-def _labels(folders: Sequence[Path]) -> list[list[str]]:
-    """For each run ``key=value`` for the keys whose values differ between the runs."""
+def settings(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """For each run the config keys whose values differ between the runs, with its values.
+
+    An init or a picture is told by its name: ``{"init": "noise", "style": "waves"}``.
+    """
     texts = [(folder / "config.yaml").read_text(encoding="utf-8") for folder in folders]
     flat = [_flat(yaml.safe_load(text)) for text in texts]
     keys = dict.fromkeys(key for config in flat for key in config)
     differing = [key for key in keys if len({str(config.get(key)) for config in flat}) > 1]
-    return [
-        _label(config, [key for key in differing if key in config]) or [folder.name]
-        for folder, config in zip(folders, flat, strict=True)
-    ]
+    return [_named(config, [key for key in differing if key in config]) for config in flat]
 
 
-def _label(config: dict[str, Any], keys: Sequence[str]) -> list[str]:
-    # an init or a picture is told by its name; its other fields follow from it
+def _named(config: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    # the other fields of what has a name follow from it
     named = [key.rpartition(".")[0] for key in keys if key.endswith((".name", ".path"))]
-    lines = []
+    found: dict[str, Any] = {}
     for key in keys:
         group, _, last = key.rpartition(".")
         if last in ("name", "path"):
-            lines.append(f"{group}={Path(str(config[key])).name.removeprefix('builtin:')}")
+            found[group] = Path(str(config[key])).name.removeprefix("builtin:")
         elif group not in named:
-            lines.append(f"{key}={config[key]}")
-    return lines
+            found[key] = config[key]
+    return found
 
 
 def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -111,7 +141,7 @@ def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: node}
     flat: dict[str, Any] = {}
     for key, value in node.items():
-        if not prefix and key in ("run", "logger", "trainer", "outputs", "force", "experiment"):
+        if not prefix and key in _NOT_COMPARED:
             continue
         flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
     return flat

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import configure_log
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -21,7 +22,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member, values, varying
+from nst.errors import reason
+from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member, told
 from nst.files import save_png, write_whole
 from nst.folder import COMPLETED, FACTS, FAILED, RunFolder, read_facts, read_status
 
@@ -70,6 +72,7 @@ plan: Plan | None = None
 """Of the sweep that runs in this process, or of all sweeps of ``nst-report --run``."""
 
 _sweep_dir: Path | None = None
+_config: DictConfig | None = None
 _plan_is_ours = False
 
 
@@ -82,7 +85,8 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called before the first job."""
-        global _sweep_dir, plan, _plan_is_ours
+        global _sweep_dir, _config, plan, _plan_is_ours
+        _config = config
         _sweep_dir = Path(config.hydra.sweep.dir)
         _sweep_dir.mkdir(parents=True, exist_ok=True)
         declared = jobs(config)
@@ -223,42 +227,50 @@ def outcomes(sweep_dir: Path) -> list[tuple[int, str, str]]:
 
 
 def summarise() -> None:
-    """Ends a sweep: says how its jobs ended, and draws the finished runs side by side."""
-    global _sweep_dir, plan, _plan_is_ours
+    """Ends a sweep: how its jobs ended, the finished runs side by side, a table for trackers."""
+    global _sweep_dir, _config, plan, _plan_is_ours
     sweep_dir, _sweep_dir = _sweep_dir, None
+    config, _config = _config, None
     if _plan_is_ours:
         plan, _plan_is_ours = None, False
-    if sweep_dir is None:
+    if sweep_dir is None or config is None:
         return
     ended = outcomes(sweep_dir)
+    declared = json.loads((sweep_dir / JOBS).read_text(encoding="utf-8"))["jobs"]
     if ended:
-        _tell(ended, json.loads((sweep_dir / JOBS).read_text(encoding="utf-8"))["jobs"])
-    folders = list(dict.fromkeys(Path(text) for _, outcome, text in ended if outcome in DONE))
-    if not folders:
+        _tell(ended, declared)
+    # a job that was refused has a folder there; where all were, there is nothing to compare
+    if all((sweep_dir / str(number)).exists() for number, _, _ in ended):
         return
-    from nst.side_by_side import side_by_side  # seconds to import: not before the sweep has begun
+    from nst import sweep_table  # seconds to import: not before the sweep has begun
+    from nst.side_by_side import side_by_side
 
+    folders = list(dict.fromkeys(Path(text) for _, outcome, text in ended if outcome in DONE))
     picture = sweep_dir / PICTURE
     try:
-        save_png(side_by_side(folders), picture)
+        if folders:
+            save_png(side_by_side(folders), picture)
+            print(f"side by side: {picture}")
     except (OSError, ValueError) as error:
         print(f"nst: no side-by-side picture: {error}", file=sys.stderr)
-    else:
-        print(f"side by side: {picture}")
+    try:
+        configure_log(config.hydra.job_logging)  # Hydra's own, by now, writes to stdout
+        sweep_table.log(config, sweep_dir, sweep_table.summary(ended, told(declared), picture))
+    except Exception as error:  # a tracker's, whatever it is: the runs are finished
+        print(f"nst: no table of the sweep: {reason(error)}", file=sys.stderr)
     for folder in folders:
         print(os.path.relpath(folder))
 
 
 def _tell(ended: list[tuple[int, str, str]], jobs: list[list[str]]) -> None:
     """The table at the end, on stderr: a row per job, and how many ended which way."""
-    keys = varying(jobs)
+    what = told(jobs)
     last = Column("run folder, or why", overflow="fold")  # its end is the signature
     table = Table("job", "what", "ended", last, box=None, pad_edge=False)
     for number, outcome, text in ended:
-        named = values(jobs[number]) if number < len(jobs) else {}
-        what = " ".join(f"{key}={named[key]}" for key in keys if key in named)
+        job = what[number] if number < len(what) else ""
         shown = text if outcome == FAILED else Path(text).name
-        table.add_row(str(number), Text(what), outcome, Text(shown))
+        table.add_row(str(number), Text(job), outcome, Text(shown))
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     console.print(table)
     counts = Counter(outcome for _, outcome, _ in ended)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,14 +13,16 @@ from torch import Tensor
 from nst import images
 from nst.checkpoint import Checkpoint
 from nst.errors import DivergedError
+from nst.interrupts import Interrupts
 from nst.measures import Yardstick
 from nst.module import StyleTransfer
 from nst.recorder import Recorder
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
-
 CHECKPOINT_SHARE = 0.015
 """Checkpoints may take this share of the time."""
+
+SECONDS_PER_BYTE = 4e-9
+"""What a checkpoint is taken to cost before the first one was timed: 250 MB/s."""
 
 FLUSH_SECONDS = 2.0
 """Losses wait this long on the device at most; reading them each step would stall a GPU."""
@@ -39,10 +39,11 @@ class Tracker(L.Callback):
         snapshot_every: steps between snapshots.
         checkpoint_seconds: at least so long between checkpoints.
         yardstick: measures the results.
+        interrupts: what ends the runs before their time.
 
     Attributes:
-        interrupted: the signal that ends the runs, once one came.
         checkpoint_cost: seconds that checkpoints took so far.
+        steps_done: updates that the images had.
     """
 
     def __init__(
@@ -51,18 +52,20 @@ class Tracker(L.Callback):
         snapshot_every: int,
         checkpoint_seconds: float,
         yardstick: Yardstick,
+        interrupts: Interrupts,
     ) -> None:
         self.recorders = list(recorders)
         self.snapshot_every = snapshot_every
         self.checkpoint_seconds = checkpoint_seconds
         self.yardstick = yardstick
-        self.interrupted: signal.Signals | None = None
+        self.interrupts = interrupts
         self.checkpoint_cost = 0.0
         self._waiting: list[tuple[int, float, float, dict[str, Tensor]]] = []
         self._snapshot: Tensor | None = None
         self._began = self._flushed = 0.0
-        self._saved, self._cost = 0.0, 0.0
-        self._step = 0
+        self._saved = self._here = 0.0
+        self._seconds_per_byte = SECONDS_PER_BYTE
+        self.steps_done = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Tells every logger the run's whole config."""
@@ -75,8 +78,10 @@ class Tracker(L.Callback):
         for recorder in self.recorders:
             recorder.keep_inputs()
             recorder.replay(self.snapshot_every)
-        self.listen()  # only now: the Trainer has brought handlers of its own
-        self._began = self._flushed = self._saved = time.perf_counter()
+        assert isinstance(pl_module, StyleTransfer)
+        self.steps_done = pl_module.first
+        self.interrupts.listen()  # only now: the Trainer has brought handlers of its own
+        self._began = self._here = self._flushed = self._saved = time.perf_counter()
         if self.recorders[0].checkpoint is not None:
             self._began -= self.recorders[0].checkpoint.seconds
 
@@ -85,24 +90,24 @@ class Tracker(L.Callback):
     ) -> None:
         """Takes the snapshot of step k before update k + 1 changes the image."""
         assert isinstance(pl_module, StyleTransfer)
-        waited = time.perf_counter() - self._saved
-        if step > pl_module.first and waited > max(
-            self.checkpoint_seconds, self._cost / CHECKPOINT_SHARE
-        ):
+        if step > pl_module.first and self._may_save(pl_module):
             self._save(pl_module, step)
         if step % self.snapshot_every == 0:
             self._snapshot = pl_module.image.detach().clone()
 
-    def listen(self) -> None:
-        """Lets the first Ctrl-C or SIGTERM end the step; the second one leaves at once."""
-        if threading.current_thread() is threading.main_thread():
-            for number in STOPPING:
-                signal.signal(number, self._stop)
+    def _may_save(self, module: StyleTransfer) -> bool:
+        """Whether a checkpoint is due, and all of them together stay within their share."""
+        now = time.perf_counter()
+        if now - self._saved <= self.checkpoint_seconds:
+            return False
+        cost = self._seconds_per_byte * self._size(module)
+        return self.checkpoint_cost + cost < CHECKPOINT_SHARE * (now - self._here)
 
-    def _stop(self, number: int, frame: object) -> None:
-        self.interrupted = signal.Signals(number)
-        for each in STOPPING:
-            signal.signal(each, signal.SIG_DFL)
+    def _size(self, module: StyleTransfer) -> int:
+        """Bytes of the tensors in all checkpoints: nearly all that there is to write."""
+        numbers = range(len(self.recorders))
+        states = sum(part.nbytes for i in numbers for part in module.optimizer_state(i).values())
+        return states + 2 * module.image.nbytes  # the best ones as well
 
     def _save(self, module: StyleTransfer, step: int) -> None:
         """Writes down where every run stands before update ``step`` + 1."""
@@ -118,15 +123,15 @@ class Tracker(L.Callback):
                 signature,
                 step,
                 began - self._began,
-                module.image[index].detach().cpu(),
-                module.optimizer_state(index),
+                _alone(module.image[index].detach()),
+                {name: _alone(part) for name, part in module.optimizer_state(index).items()},
                 recorder.rows,
                 module.best.of(index),
             )
             recorder.stand(stand)
         self._saved = time.perf_counter()
-        self._cost = self._saved - began
-        self.checkpoint_cost += self._cost
+        self.checkpoint_cost += self._saved - began
+        self._seconds_per_byte = (self._saved - began) / self._size(module)
 
     def on_train_batch_end(
         self,
@@ -141,23 +146,22 @@ class Tracker(L.Callback):
         now = time.perf_counter()
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self._waiting.append((step, now - self._began, rate, outputs["losses"]))
-        self._step = step
+        self.steps_done = step + 1
         last_of_scale = step + 1 == pl_module.scale.stop  # its best image goes with it
         if self._snapshot is not None or last_of_scale or now - self._flushed > FLUSH_SECONDS:
             self._flush(pl_module)
-        if self.interrupted is not None and step + 1 < pl_module.scales[-1].stop:
+        if self.interrupts.received and step + 1 < pl_module.scales[-1].stop:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Evaluates the final images once more, so that the last row is the result's."""
         assert isinstance(pl_module, StyleTransfer)
-        if trainer.should_stop:  # by a signal, or by what else a Trainer may be told, as max_time
-            step = self._step + 1
+        step = self.steps_done
+        if step < pl_module.scales[-1].stop:  # a signal, or a Trainer told so: max_time, max_steps
+            signal = self.interrupts.received
             self._save(pl_module, step)
             for recorder in self._going_on():
-                recorder.interrupt(
-                    self.interrupted.name if self.interrupted else "the Trainer", step
-                )
+                recorder.interrupt(signal.name if signal else "the Trainer", step)
             return
         losses = pl_module.finish()
         self._snapshot = pl_module.image.detach().clone()
@@ -204,3 +208,9 @@ class Tracker(L.Callback):
         self._flushed = time.perf_counter()
         if not self._going_on():
             raise DivergedError(self.recorders[0].diverged)
+
+
+def _alone(part: Tensor) -> Tensor:
+    """On the CPU, and without the rest of the tensor that it is a view of: that would be saved."""
+    part = part.cpu()
+    return part if part.untyped_storage().nbytes() == part.nbytes else part.clone()

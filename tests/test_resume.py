@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 import torch
@@ -21,7 +23,11 @@ from nst.checkpoint import Checkpoint
 from nst.errors import NstError
 from nst.execute import execute
 from nst.folder import read_facts
-from nst.tracking import STOPPING, Tracker
+from nst.interrupts import Interrupts
+from nst.module import StyleTransfer
+from nst.optim import LBFGS
+from nst.run import Run
+from nst.tracking import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
 from tests.helpers import LONG, nst, prepared
 from tests.test_end_to_end import _history, _wandb_records
 
@@ -207,12 +213,14 @@ def test_no_checkpoint(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path, "abc") is None
 
 
-def test_stopped_by_the_trainer(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "limit", ["max_time='00:00:00:01'", "max_steps=5", "limit_train_batches=5"]
+)
+def test_stopped_by_the_trainer(limit: str, tmp_path: Path) -> None:
     """What else may end a Trainer early is no finished run either."""
-    limit = "+trainer.max_time='00:00:00:01'"
-    run = prepared("image.size=48", "steps=4000", "logger=none", f"outputs={tmp_path}", limit)
+    settings = ("image.size=48", "steps=4000", "logger=none", f"outputs={tmp_path}")
     with pytest.raises(NstError, match="stopped by the Trainer"):
-        execute([run])
+        execute([prepared(*settings, f"+trainer.{limit}")])
     (folder,) = (tmp_path / "runs").iterdir()
     facts = read_facts(folder)
     assert facts["status"] == "interrupted"
@@ -222,14 +230,121 @@ def test_stopped_by_the_trainer(tmp_path: Path) -> None:
     assert not (folder / "final.png").exists()
 
 
-def test_the_second_signal_leaves_at_once() -> None:
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    tracker = Tracker([], 1, 1.0, cast(Any, None))
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_batch_of_runs_that_stood_at_different_steps(optimizer: str, tmp_path: Path) -> None:
+    """Each goes on from where it was; results are those of runs left in peace, but for rounding."""
+    tiny = ("image.size=32", "steps=6", "snapshot_every=2", "logger=none", f"optimizer={optimizer}")
+    own = [("init=noise", "seed=1"), ("init=noise", "seed=2"), ("style=waves",), ("style=mosaic",)]
+
+    def runs(place: str, *more: str) -> list[Run]:
+        return [prepared(*tiny, *each, *more, f"outputs={tmp_path / place}") for each in own]
+
+    peace = execute(runs("peace"))
+    for index, limit in ((0, 2), (1, 4), (2, 4)):
+        with pytest.raises(NstError, match="stopped by the Trainer"):
+            execute([runs("war", f"+trainer.max_steps={limit}")[index]])
+    plain = StyleTransfer.on_train_start
+    with mock.patch.object(StyleTransfer, "on_train_start", autospec=True) as began:
+        began.side_effect = plain
+        war = execute(runs("war"))
+    assert [call.args[0].first for call in began.call_args_list] == [2, 4, 0]
+    for before, after in zip(peace, war, strict=True):
+        losses = [
+            [float(row["loss/total"]) for row in contents(folder)["rows"]]
+            for folder in (before, after)
+        ]
+        assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
+def test_a_checkpoint_holds_only_filled_slots(tmp_path: Path) -> None:
+    """Few pairs make a small checkpoint, and it is restored to a whole history."""
+    settings = ("image.size=32", "steps=9", "logger=none", f"outputs={tmp_path}")
+    with pytest.raises(NstError):
+        execute([prepared(*settings, "+trainer.max_steps=3")])
+    (folder,) = (tmp_path / "runs").iterdir()
+    found = checkpoint.load(folder, read_facts(folder)["signature"])
+    assert found is not None
+    assert int(found.optimizer["kept"]) == 2
+    assert found.optimizer["s"].shape[:2] == found.optimizer["y"].shape[:2] == (1, 2)
+    image = torch.nn.Parameter(found.image[None])
+    whole = LBFGS([image])
+    whole.restore([found.optimizer])
+    assert whole.state[image]["s"].shape[:2] == (1, whole.history_size)
+    assert torch.equal(whole.of(0)["s"], found.optimizer["s"])
+    assert whole.state[image]["s"][:, 2:].eq(0).all()
+
+
+@pytest.mark.parametrize("checkpoints", [0.0, 0.4], ids=["none before", "some before"])
+def test_checkpoints_stay_within_their_share(checkpoints: float) -> None:
+    """What one will cost is known before the first."""
+    tracker = Tracker([cast(Any, None)], 1, 0.0, cast(Any, None), Interrupts())
+    module = mock.Mock()
+    module.image = torch.zeros(1)
+    module.optimizer_state.return_value = {"s": torch.zeros(25_000_000)}  # 100 MB
+    tracker.checkpoint_cost = checkpoints
+    seconds = (1e8 * SECONDS_PER_BYTE + checkpoints) / CHECKPOINT_SHARE
+    with mock.patch("time.perf_counter", return_value=seconds - 1):
+        assert not tracker._may_save(module)
+    with mock.patch("time.perf_counter", return_value=seconds + 1):
+        assert tracker._may_save(module)
+
+
+SECOND = """
+import hashlib
+from nst.interrupts import Interrupts
+interrupts = Interrupts()
+interrupts.listen()
+print("listens", flush=True)
+hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # not back at Python's handlers for minutes
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_the_second_signal_leaves_at_once(number: signal.Signals) -> None:
+    """Even while the main thread is far from Python, as in a backward pass."""
+    with subprocess.Popen([sys.executable, "-c", SECOND], stdout=subprocess.PIPE, text=True) as it:
+        try:
+            assert it.stdout is not None
+            assert it.stdout.readline() == "listens\n"
+            it.send_signal(number)
+            with pytest.raises(subprocess.TimeoutExpired):
+                it.wait(1)
+            it.send_signal(number)
+            assert it.wait(10) == 128 + number
+        finally:
+            it.kill()
+
+
+def test_ctrl_c_twice_in_a_terminal(tmp_path: Path) -> None:
+    """Typed in a real terminal, in the middle of a step of more than a second."""
+    ours, theirs = os.openpty()
+    code = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # keys become signals
+    code += "from nst.main import main; main()"
+    words = ["image.size=700", "optimizer=adam", "layers.style=[conv1_1]", "logger=none"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
     try:
-        tracker.listen()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert tracker.interrupted == signal.SIGTERM
-        assert [signal.getsignal(number) for number in STOPPING] == [signal.SIG_DFL] * 2
+        shown = b""
+        while b"total" not in shown:  # the first step is done
+            shown += os.read(ours, 65536)
+        os.write(ours, b"\x03")
+        time.sleep(0.2)
+        os.write(ours, b"\x03")
+        with suppress(OSError):  # the terminal is gone with the process
+            while more := os.read(ours, 65536):
+                shown += more
+        assert process.wait(10) == 128 + signal.SIGINT
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        process.kill()
+    assert b"\x1b[?25h" in shown[-20:]
+    assert b"Traceback" not in shown
+    folder = run_folder(tmp_path)
+    assert folder is not None
+    assert read_facts(folder)["status"] == "running"  # no time to say more

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
+import yaml
+
 KEY = "0123456789" * 4
 ENTITY = "tester"
+SWEEP = "sweep1"
 HISTORY, SUMMARY = "wandb-history.jsonl", "wandb-summary.json"
 EVENTS, OUTPUT = "wandb-events.jsonl", "output.log"
 
@@ -38,6 +43,7 @@ class Stored:
     display_name: str = ""
     group: str = ""
     job_type: str = ""
+    sweep: str = ""
     tags: list[str] = field(default_factory=list)
     history: dict[int, dict[str, Any]] = field(default_factory=dict)
     offsets: dict[int, set[int]] = field(default_factory=dict)
@@ -64,6 +70,7 @@ class Stored:
         self.config = json.loads(sent.get("config") or "null") or self.config
         self.display_name = sent.get("displayName") or self.display_name or self.id
         self.group = sent.get("groupName") or self.group
+        self.sweep = sent.get("sweep") or self.sweep
         self.job_type = sent.get("jobType") or self.job_type
         self.tags = sent.get("tags") or self.tags
 
@@ -104,11 +111,19 @@ class WandbServer:
 
     Attributes:
         runs: every run by its id.
+        artifacts: the files of each, by name.
+        committed: names of artifacts that were uploaded whole.
+        sweep: what ``wandb sweep`` uploaded.
+        points: of its grid, those that no agent has got yet.
         requests: what was asked, answered or not: a GraphQL operation, or method and path.
     """
 
     def __init__(self) -> None:
         self.runs: dict[str, Stored] = {}
+        self.artifacts: dict[str, dict[str, bytes]] = {}
+        self.committed: list[str] = []
+        self.sweep: dict[str, Any] = {}
+        self.points: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self._fault: Fault | None = None
         self._changed = threading.Condition()
@@ -146,6 +161,8 @@ class WandbServer:
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any] | None:
         """Status and JSON; None: hang up."""
         sent = json.loads(body) if path == "/graphql" else {}
+        if path == "/graphql" and not sent.get("operationName"):  # W&B's public API leaves it out
+            sent["operationName"] = re.findall(r"(?:query|mutation)\s+(\w+)", sent["query"])[0]
         with self._changed:
             self.requests.append(sent.get("operationName") or f"{method} {path}")
             fault = self._fault
@@ -164,6 +181,8 @@ class WandbServer:
         match [method, *(unquote(part) for part in path.strip("/").split("/"))]:
             case ["PUT", "storage", run, *name] if run in self.runs:
                 self.runs[run].files["/".join(name)] = body
+            case ["PUT", "artifacts", artifact, *name] if artifact in self.artifacts:
+                self.artifacts[artifact]["/".join(name)] = body
             case ["POST", "files", _, _, run, "file_stream"] if run in self.runs:
                 self.runs[run].stream(json.loads(body))
             case _:  # the client's telemetry, for one
@@ -190,7 +209,74 @@ class WandbServer:
                 ]
                 made = {"runID": sent["run"], "uploadHeaders": [], "files": files}
                 return {"createRunFiles": made}
+            case "ArtifactType":
+                return {"project": {"artifact": None}}
+            case "UpsertSweep" | "SweepWithRuns" | "CreateAgent" | "Heartbeat":
+                return self._sweep(operation, sent)
+            case _ if "Artifact" in operation:
+                return self._artifact(operation, sent)
         return {}  # what an older server does not know
+
+    def _sweep(self, operation: str, sent: dict[str, Any]) -> dict[str, Any]:
+        """A grid: an agent gets a point whenever it has nothing to run, and then the end."""
+        match operation:
+            case "UpsertSweep":
+                self.sweep = yaml.safe_load(sent["config"])
+                grid = [
+                    [(name, {"value": value}) for value in parameter["values"]]
+                    for name, parameter in self.sweep["parameters"].items()
+                ]
+                self.points = [dict(point) for point in itertools.product(*grid)]
+                project = {"id": "1", "name": sent["projectName"], "entity": {"id": "1"}}
+                project["entity"]["name"] = ENTITY
+                return {"upsertSweep": {"sweep": {"name": SWEEP, "project": project}}}
+            case "SweepWithRuns":
+                config = yaml.safe_dump(self.sweep)
+                return {"project": {"sweep": {"config": config, "runs": {"edges": []}}}}
+            case "CreateAgent":
+                return {"createAgent": {"agent": {"id": "agent"}}}
+        commands: list[dict[str, Any]] = []
+        if not json.loads(sent["runState"]):
+            commands = [{"type": "exit"}]
+            if self.points:
+                run = f"point{len(self.points)}"
+                args = self.points.pop(0)
+                program = self.sweep["program"]
+                commands = [{"type": "run", "run_id": run, "program": program, "args": args}]
+        return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(commands)}}
+
+    def _artifact(self, operation: str, sent: dict[str, Any]) -> dict[str, Any]:
+        """An artifact's id, and its manifest's, is its name."""
+        done = operation[0].lower() + operation[1:]
+        match operation:
+            case "CreateArtifact":
+                name = sent["input"]["artifactCollectionName"]
+                self.artifacts[name] = {}
+                made = {
+                    "id": name,
+                    "state": "PENDING",
+                    "artifactSequence": {"latestArtifact": None},
+                }
+                return {done: {"artifact": made}}
+            case "CreateArtifactManifest" | "UpdateArtifactManifest":
+                name = sent.get("artifactID") or sent["artifactManifestID"]
+                file = self._upload(name, "wandb_manifest.json") | {"id": "1"}
+                return {done: {"artifactManifest": {"id": name, "file": file}}}
+            case "CreateArtifactFiles":
+                nodes = [
+                    self._upload(file["artifactID"], file["name"])
+                    | {"storagePath": file["name"], "artifact": {"id": file["artifactID"]}}
+                    for file in sent["input"]["artifactFiles"]
+                ]
+                return {done: {"files": {"edges": [{"node": node} for node in nodes]}}}
+            case "CommitArtifact":
+                self.committed.append(sent["artifactID"])
+                return {done: {"artifact": {"id": sent["artifactID"], "digest": ""}}}
+        return {}
+
+    def _upload(self, artifact: str, name: str) -> dict[str, Any]:
+        url = f"{self.url}/artifacts/{quote(artifact)}/{quote(name)}"
+        return {"uploadUrl": url, "uploadHeaders": []}
 
 
 def _handler(server: WandbServer) -> type[BaseHTTPRequestHandler]:

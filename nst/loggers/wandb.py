@@ -5,16 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # A client that reaches no server would wait for its own error reports when the process ends.
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
+from PIL import Image
+
+from nst import agent
+
+if TYPE_CHECKING:
+    from nst.sweep_table import Summary
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +66,10 @@ class WandbLogger(LightningWandbLogger):
             **kwargs,
         )
         self._wandb_init.pop("anonymous")  # wandb warns of it, whatever it is
+        self._id = self._wandb_init["id"]
+        if agent.run_id():  # its run is taken, whatever is said here; saying it makes wandb warn
+            self._wandb_init |= {"id": None, "project": None, "entity": None}
+            self._wandb_init["group"] = self._wandb_init.get("group") or agent.sweep()
         self._broken = self._ended = False
         self._sync = ""  # what `wandb sync` needs to be told besides the folder
 
@@ -82,20 +92,20 @@ class WandbLogger(LightningWandbLogger):
         global _unreachable
         _unreachable = True
         # the attempt holds nothing but the run's name
-        identity = self._wandb_init["id"]
-        for attempt in Path(self._wandb_init["dir"] or ".").glob(f"wandb/run-*-{identity}"):
+        for attempt in Path(self._wandb_init["dir"] or ".").glob(f"wandb/run-*-{self._id}"):
             if not list(attempt.glob("files/media")):
                 shutil.rmtree(attempt, ignore_errors=True)
         reason = " ".join(str(error).split())
         log.warning("W&B: %s; the run goes on offline, and so do those after it", reason)
         self._go_offline()
+        # the client still holds the id that could not be had, and in a sweep would insist on it
+        wandb.setup().settings.sweep_id = None
+        self._wandb_init["id"] = f"{self._id}-offline"
+        self._sync = f"--id {self._id} "
 
     def _go_offline(self) -> None:
-        # The client still holds the id that could not be had. And a run that resumes offline would
-        # have its steps moved behind those that the server knows.
-        identity = self._wandb_init["id"]
-        self._wandb_init |= {"mode": "offline", "resume": None, "id": f"{identity}-offline"}
-        self._sync = f"--id {identity} "
+        # a run that resumes offline would have its steps moved behind those that the server knows
+        self._wandb_init |= {"mode": "offline", "resume": None}
 
     @contextmanager
     def _unharmed(self) -> Iterator[None]:
@@ -108,9 +118,9 @@ class WandbLogger(LightningWandbLogger):
             log.warning("W&B: %s; this run is no longer told to it", reason)
 
     def log_hyperparams(self, params: Any) -> None:
-        """Tells W&B the config."""
+        """Tells W&B the config; what a W&B sweep has set stays as it is."""
         with self._unharmed():
-            super().log_hyperparams(params)
+            super().log_hyperparams(agent.beside(params, agent.parameters()))
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         """Logs at W&B's step ``step``, so that media of all runs slide together."""
@@ -121,6 +131,35 @@ class WandbLogger(LightningWandbLogger):
                 metrics = {**metrics, "trainer/global_step": step}  # Lightning's x axis
             if step is None or step >= self.experiment.starting_step:  # else the server has it
                 self.experiment.log(metrics, step=step)
+
+    def log_sweep(self, summary: Summary) -> None:
+        """Logs what a sweep came to, as a W&B run of its own, and ends that.
+
+        Its folder gets a link to the W&B files of every run, so that one path shows or sends all.
+        """
+        self._wandb_init["job_type"] = "sweep"  # beside those of its runs, which are tasks
+        rows = summary.rows
+        with self._unharmed(), self._staged_here():
+            table = wandb.Table(columns=list(rows[0]), data=[_cells(row) for row in rows])
+            logged: dict[str, Any] = {"runs": table}
+            if summary.picture is not None:
+                logged["side_by_side"] = wandb.Image(str(summary.picture))
+            self.experiment.log(logged, step=0)
+        self.finalize("success")
+        with suppress(OSError):  # a file system without links
+            _link(Path(self._wandb_init["dir"] or ".") / "wandb", summary.folders)
+
+    @contextmanager
+    def _staged_here(self) -> Iterator[None]:
+        """Pictures of a table lie with the run until they are uploaded, not in the user's home."""
+        if "WANDB_DATA_DIR" in os.environ:
+            yield
+            return
+        os.environ["WANDB_DATA_DIR"] = str(Path(self.experiment.settings.sync_dir).resolve())
+        try:
+            yield
+        finally:
+            del os.environ["WANDB_DATA_DIR"]
 
     def finalize(self, status: str) -> None:
         """Ends the W&B run as well, which Lightning leaves open."""
@@ -147,13 +186,27 @@ class WandbLogger(LightningWandbLogger):
         log.warning(told, folder)
 
 
+def _cells(row: dict[str, Any]) -> list[Any]:
+    return [wandb.Image(cell) if isinstance(cell, Image.Image) else cell for cell in row.values()]
+
+
+def _link(folder: Path, runs: Sequence[Path]) -> None:
+    """Links to the W&B files of runs, by the names that they have: `wandb leet` takes no others."""
+    for run in runs:
+        for kept in run.glob("wandb/*run-*-*"):
+            link = folder / kept.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(os.path.relpath(kept.resolve(), folder.resolve()))
+
+
 def _refused(run: Any) -> bool:
-    """Whether the server ended the stream, as with a key that is no longer good; W&B's log only."""
-    record = Path(run.settings.sync_dir) / "logs" / "debug-internal.log"
+    """Whether the server ended the stream, as with a key that is no longer good, or a table."""
+    record = Path(run.settings.sync_dir) / "logs" / "debug-internal.log"  # nothing else says so
     try:
-        return "filestream: fatal error" in record.read_text(encoding="utf-8", errors="replace")
+        told = record.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
+    return "filestream: fatal error" in told or "failed to log artifact" in told
 
 
 def _default_mode() -> str:

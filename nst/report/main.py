@@ -47,6 +47,10 @@ def report(arguments: Sequence[str]) -> int:
                 raise ConfigError("experiment", name, problem)
         if overrides and not options.run:
             raise ConfigError("override", overrides[0], "overrides are for --run")
+        if options.wandb:
+            from nst.report import wandb_save
+
+            wandb_save.check_login()  # not after half an hour of runs
         status = 0
         if options.run:
             fixed = [*overrides, f"outputs={options.outputs}"]
@@ -54,6 +58,8 @@ def report(arguments: Sequence[str]) -> int:
         from nst.report.page import build  # a second to import
 
         page = build(Path(options.outputs), names, available)
+        for address in wandb_save.save(Path(options.outputs), names) if options.wandb else []:
+            print(address)
     except (NstError, HydraException, OmegaConfBaseException) as error:
         print(f"nst-report: {nst_main.one_line(error)}", file=sys.stderr)
         return nst_main.exit_status(error)
@@ -75,6 +81,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         help="experiments to show (all), and with --run overrides for each of them",
     )
     parser.add_argument("--run", action="store_true", help="run what is missing first")
+    parser.add_argument(
+        "--wandb", action="store_true", help="save a report and workspaces in W&B as well"
+    )
     parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")
     parser.add_argument(
         "--config-dir", metavar="DIR", help="a folder whose experiments/ are to be known as well"

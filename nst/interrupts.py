@@ -1,0 +1,86 @@
+"""Ctrl-C and SIGTERM while a run is going."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nst.errors import Interrupted
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+STDERR = 2  # the file, where sys.stderr may be a progress bar's
+_SHOW_CURSOR = b"\x1b[?25h"  # a progress bar may have hidden it
+
+
+class Interrupts:
+    """The first signal is noted, the second ends the process at once.
+
+    Attributes:
+        received: the signal, once one came.
+    """
+
+    received: signal.Signals | None = None
+
+    def listen(self) -> None:
+        """Takes the place of whatever handles the signals now; in the main thread only.
+
+        Python's own handlers wait until the main thread is back from what it computes, for a large
+        picture many seconds, and two signals meanwhile count as one. The system's handler writes
+        every one to a socket at once, which a thread reads.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        for number in STOPPING:
+            signal.signal(number, self._note)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        self._socket = theirs
+        threading.Thread(target=_leave_at_second, args=(ours,), daemon=True).start()
+
+    def _note(self, number: int, frame: object) -> None:
+        self.received = signal.Signals(number)
+
+    def close(self) -> None:
+        """Listens no more."""
+        if hasattr(self, "_socket"):
+            signal.set_wakeup_fd(-1)
+            self._socket.close()
+
+
+def _leave_at_second(numbers: socket.socket) -> None:
+    """Counts signals until the other end is closed."""
+    count = 0
+    with numbers:
+        while received := numbers.recv(1):
+            if received[0] in STOPPING:
+                count += 1
+            if count == 2:
+                if os.isatty(STDERR):
+                    os.write(STDERR, _SHOW_CURSOR)
+                os._exit(128 + received[0])
+
+
+@contextmanager
+def interruptible() -> Iterator[Interrupts]:
+    """Afterwards the signals mean what they meant before.
+
+    Raises:
+        Interrupted: if one was noted.
+    """
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    interrupts = Interrupts()
+    try:
+        yield interrupts
+    finally:
+        interrupts.close()
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if interrupts.received is not None:
+        raise Interrupted(interrupts.received)
