@@ -19,8 +19,9 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $(READY)
 
-demo: $(READY) ## Noise against content initialisation, tracked, side by side
-	$(BIN)/nst -m init=noise,content weights=mild image.size=160 steps=100 snapshot_every=20
+demo: $(READY) ## Noise against content initialisation, tracked, and a page that compares them
+	$(BIN)/nst -m init=noise,content weights=mild image.size=160 steps=100 snapshot_every=10
+	$(BIN)/nst-report --compare sweep=last
 
 report: $(READY) ## Every table of the report: runs what is missing, then outputs/report/index.html
 	$(BIN)/nst-report --run $(ARGS)
@@ -32,7 +33,7 @@ smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke
 test: $(READY) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-torture: $(READY) ## The long versions: 48 kills, a thousand configs, every fault (docs/reliability.md)
+torture: $(READY) ## The long versions: 60 kills, a thousand configs, every fault (docs/reliability.md)
 	NST_LONG=1 NST_EXAMPLES=1000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -rP \
 		tests/test_resume.py tests/test_failures.py tests/test_disk.py tests/test_trouble.py \
 		tests/test_zoo.py tests/test_properties.py
@@ -46,8 +47,9 @@ format: $(READY) ## Put the code into its style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## Seconds per step against the textbook loop and a bare loop
+bench: $(READY) ## Seconds per step against the textbook and a bare loop; a page of 200 runs
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench_compare
 
 clean: ## Remove caches and the virtual environment; keep outputs/
 	rm -rf $(VENV) .ruff_cache .mypy_cache .pytest_cache .hypothesis dist build

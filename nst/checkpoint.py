@@ -50,10 +50,15 @@ class _Hashed:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.sha256 = file, hashlib.sha256()
+        self.error: OSError | None = None
 
     def write(self, content: Any) -> int:
         self.sha256.update(content)
-        return self.file.write(content)
+        try:
+            return self.file.write(content)
+        except OSError as error:
+            self.error = error
+            raise
 
     def flush(self) -> None:
         """Nothing: closing the file does it."""
@@ -64,7 +69,10 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     fields = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
     with writing(folder / NAME) as file:
         hashed = _Hashed(file)
-        torch.save({"version": VERSION, **fields}, cast(Any, hashed))
+        try:
+            torch.save({"version": VERSION, **fields}, cast(Any, hashed))
+        except RuntimeError as error:  # torch's, of a place in the file that is not as it should be
+            raise hashed.error or error from None
         file.write(hashed.sha256.hexdigest().encode())
 
 

@@ -59,11 +59,30 @@ _yardstick = lru_cache(maxsize=1)(Yardstick)
 
 
 def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
+    """``identify`` and ``compute``."""
+    return compute(identify(runs, group))
+
+
+def identify(runs: Sequence[Run], group: str | None = None) -> list[Run]:
+    """The runs with their signatures, and with the folders that they belong into.
+
+    Args:
+        runs: alike in backbone, precision and trainer.
+        group: what they belong to, for trackers.
+
+    Raises:
+        ConfigError: if what was asked for is not possible.
+    """
+    loaded, precision = _weights(runs[0].config), _precision(runs[0].config)
+    return [_identified(run, signature(run, loaded, precision), group) for run in runs]
+
+
+def compute(runs: Sequence[Run]) -> list[Path]:
     """Optimises runs that can share a pass, as one batch; finished ones are returned at once.
 
     Args:
-        runs: alike in picture shape, schedule, optimiser, backbone, precision and trainer.
-        group: what they belong to, for trackers.
+        runs: identified; alike in picture shape, schedule, optimiser, backbone, precision and
+            trainer.
 
     Returns:
         The run folders, in order; with ``retry=failed`` there may be none where none was before.
@@ -76,12 +95,7 @@ def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
     """
     config = runs[0].config
     make_optimizer = _optimizer(config)
-    precision = resolve_precision(config.precision, _trainer(config).strategy.root_device)
-    backbone = config.backbone
-    loaded = _load_weights(
-        backbone.name, backbone.source, backbone.path, backbone.sha256, backbone.order
-    )
-    runs = [_identified(run, signature(run, loaded, precision), group) for run in runs]
+    loaded, precision = _weights(config), _precision(config)
     wanted = [run for run in runs if not _left_out(run)]
     for run in wanted:
         if not _finished(run):  # wrong settings show up here, before there is a folder
@@ -111,6 +125,17 @@ def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
         if diverged and len(diverged) == len(batches):
             raise diverged[0]
     return [_folder(run) for run in runs]
+
+
+def _weights(config: Config) -> weights.Weights:
+    backbone = config.backbone
+    return _load_weights(
+        backbone.name, backbone.source, backbone.path, backbone.sha256, backbone.order
+    )
+
+
+def _precision(config: Config) -> str:
+    return resolve_precision(config.precision, _trainer(config).strategy.root_device)
 
 
 Stand = tuple[Run, Checkpoint | None]

@@ -24,9 +24,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from nst import checks, schema, sweep
-from nst.errors import ConfigError, Interrupted, NstError, listed, reason
-from nst.folder import FAILED
+from nst.errors import ConfigError, DivergedError, Interrupted, NstError, listed, reason
+from nst.folder import DIVERGED, FAILED
 from nst.schema import Config
+from nst.sweep import Ended
 
 log = logging.getLogger(__name__)
 
@@ -76,43 +77,51 @@ def _shown(node: object) -> object:
     return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
 
 
-def job(cfg: DictConfig) -> str:
-    """One run. Returns its folder, and prints it as the last line of stdout."""
+def job(cfg: DictConfig) -> str | None:
+    """One run. Returns its folder, and prints it as the last line of stdout.
+
+    In a sweep one that failed returns None: of an exception Hydra would tell in lines of its own,
+    and a sweeper of several batches would end with the batch.
+    """
     hydra_config = HydraConfig.get()
     multirun = hydra_config.mode == RunMode.MULTIRUN
     overrides = sweep.overrides(hydra_config)
-    member = None
+    member = folder = None
     began = time.time()
     try:
         config = to_config(cfg)
+        config.run.overrides = overrides
         sweep_dir = Path(hydra_config.sweep.dir)
         member = sweep.member(hydra_config, asdict(config.experiment))
         if config.retry and sweep.failed_before(Path(config.outputs), overrides):
             config.retry = None  # it failed before it had a folder that could say so
-        from nst.execute import execute  # seconds to import: a wrong config is told before
+        # seconds to import: a wrong config is told before
+        from nst.execute import compute, identify
         from nst.run import prepare
 
-        (folder,) = execute([prepare(config, member)], sweep_dir.name if multirun else None)
+        runs = identify([prepare(config, member)], sweep_dir.name if multirun else None)
+        folder = Path(str(runs[0].config.run.folder))
+        compute(runs)
     except Exception as error:
         if os.environ.get("NST_FULL_ERROR"):
             raise
-        # Hydra would print more than a line for a single run, and go on in a sweep.
-        _tell(error)
+        print(f"nst: {one_line(error)}", file=sys.stderr)
         if not multirun:
             sys.exit(exit_status(error))
-        sweep_dir = Path(hydra_config.sweep.dir)
-        sweep.record(sweep_dir, hydra_config.job.num, FAILED, one_line(error))
+        sweep_dir, number = Path(hydra_config.sweep.dir), hydra_config.job.num
         if exit_status(error) == BAD_INPUT:
-            number = hydra_config.job.num
+            folder = None  # if there is one, an earlier attempt left it
             sweep.record_refusal(sweep_dir, number, one_line(error), overrides, member)
+        outcome = DIVERGED if isinstance(error, DivergedError) else FAILED
+        sweep.record(sweep_dir, Ended(number, outcome, folder, one_line(error)))
         _release(error)
-        raise
+        return None
     finally:
         if sweep.plan is not None:
             sweep.plan.done += 1
     outcome = sweep.outcome(folder, began)
     if multirun:
-        sweep.record(sweep_dir, hydra_config.job.num, outcome, str(folder.resolve()))
+        sweep.record(sweep_dir, Ended(hydra_config.job.num, outcome, folder))
     if outcome != sweep.LEFT_OUT:
         print(folder, flush=True)
     return str(folder)
@@ -133,8 +142,8 @@ def invoke(arguments: Sequence[str]) -> int:
     """
     schema.register()
     run = hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")(job)
-    sys.argv[1:] = arguments
-    _told.clear()
+    # Hydra's parser takes no -m between overrides
+    sys.argv[1:] = sorted(arguments, key=lambda each: each not in ("-m", "--multirun"))
     try:
         with _as_hydra_should_behave():
             run()
@@ -147,16 +156,14 @@ def invoke(arguments: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get("NST_FULL_ERROR"):
             raise
-        if any(error is told for told in _told):
-            return exit_status(error)
         # Hydra could not compose what was asked for; some of its errors do not name it
         known = isinstance(error, NstError | HydraException | OmegaConfBaseException | OSError)
         asked = "" if known else " ".join(["", "in", *arguments])
         print(f"nst: {one_line(error)}{_printable(asked)[:200]}", file=sys.stderr)
         return exit_status(error) if isinstance(error, OSError) else BAD_INPUT
     finally:
-        sweep.summarise()
-    return 0
+        status = sweep.summarise()
+    return status
 
 
 @contextmanager
@@ -182,17 +189,8 @@ def _terminate(number: int, frame: object) -> None:
     raise Interrupted(signal.Signals(number))
 
 
-_told: list[Exception] = []
-"""By jobs, of this call of ``invoke``."""
-
-
-def _tell(error: Exception) -> None:
-    _told.append(error)
-    print(f"nst: {one_line(error)}", file=sys.stderr)
-
-
 def _release(error: BaseException | None) -> None:
-    """Lets go of what a failed job computed with: Hydra keeps its exception to the sweep's end."""
+    """Lets go of what a failed job computed with, before the next one needs the memory."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

@@ -117,6 +117,7 @@ class RunConfig:
     group: str | None = None
     tags: list[str] | None = None
     wandb_id: str | None = None
+    overrides: list[str] | None = None
 
 
 @dataclass

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
 from PIL import Image, ImageDraw, ImageFont
+
+from nst.settings import read_config, settings
 
 CELL = 180  # height of a picture, px
 GAP = 10
@@ -17,7 +17,6 @@ STEPS = 5
 FRAMES = 12
 """Of a filmstrip, at most: 300 of them would be 40 000 px wide."""
 
-_NOT_COMPARED = ("run", "logger", "trainer", "outputs", "force", "retry", "experiment")
 _PAPER, _INK = "white", "#222222"
 
 
@@ -38,7 +37,7 @@ def side_by_side(folders: Sequence[Path]) -> Image.Image:
     columns.sort(key=lambda name: (0, int(name.split()[1])) if name[:4] == "step" else (1, 0))
     labels = [
         [f"{key}={value}" for key, value in found.items()] or [folder.name]
-        for folder, found in zip(folders, settings(folders), strict=True)
+        for folder, found in zip(folders, settings([*map(read_config, folders)]), strict=True)
     ]
     font = ImageFont.load_default(15)
     margin = max(round(font.getlength(line)) for label in labels for line in label) + 2 * GAP
@@ -108,40 +107,3 @@ def _cell(path: Path | None) -> Image.Image | None:
         image = file.convert("RGB")
     width = max(1, round(image.width * CELL / image.height))
     return image.resize((width, CELL), Image.Resampling.LANCZOS)
-
-
-def settings(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """For each run the config keys whose values differ between the runs, with its values.
-
-    An init or a picture is told by its name: ``{"init": "noise", "style": "waves"}``.
-    """
-    texts = [(folder / "config.yaml").read_text(encoding="utf-8") for folder in folders]
-    flat = [_flat(yaml.safe_load(text)) for text in texts]
-    keys = dict.fromkeys(key for config in flat for key in config)
-    differing = [key for key in keys if len({str(config.get(key)) for config in flat}) > 1]
-    return [_named(config, [key for key in differing if key in config]) for config in flat]
-
-
-def _named(config: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    # the other fields of what has a name follow from it
-    named = [key.rpartition(".")[0] for key in keys if key.endswith((".name", ".path"))]
-    found: dict[str, Any] = {}
-    for key in keys:
-        group, _, last = key.rpartition(".")
-        if last in ("name", "path"):
-            found[group] = Path(str(config[key])).name.removeprefix("builtin:")
-        elif group not in named:
-            found[key] = config[key]
-    return found
-
-
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys of a config, without what differs from run to run by itself."""
-    if not isinstance(node, dict):
-        return {prefix: node}
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if not prefix and key in _NOT_COMPARED:
-            continue
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat

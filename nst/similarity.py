@@ -35,7 +35,7 @@ def ssim(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def roughness(image: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
     """Standard deviation of the finest band over that of the original, a picture of its size."""
     band, wanted = (_laplacian(picture, 1)[0].std() for picture in (image, original))
-    return float(band / max(wanted, 1e-6))
+    return float(band / np.maximum(wanted, 1e-6))
 
 
 def patch_distance(image: NDArray[np.uint8], style: NDArray[np.uint8]) -> float:

@@ -8,9 +8,10 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import configure_log
@@ -22,17 +23,35 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from nst.errors import reason
+from nst.errors import ConfigError, NstError, reason
 from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member, told
 from nst.files import save_png, write_whole
-from nst.folder import COMPLETED, FACTS, FAILED, RunFolder, read_facts, read_status
+from nst.folder import COMPLETED, DIVERGED, FACTS, FAILED, RunFolder, read_facts, read_status
 
 SKIPPED = "finished before"
 LEFT_OUT = "left out"
 DONE = (COMPLETED, SKIPPED)
-RUNS = "runs.txt"
+NOT_DONE = (FAILED, DIVERGED)
+RUNS = "runs.jsonl"
 JOBS = "jobs.json"
 PICTURE = "side_by_side.png"
+
+
+class Ended(NamedTuple):
+    """How a job of a sweep ended.
+
+    Attributes:
+        number: of the job.
+        outcome: ``COMPLETED``, ``SKIPPED`` (finished before), ``LEFT_OUT`` (``retry=failed``),
+            ``FAILED`` or ``DIVERGED``.
+        folder: its run folder; None if it could not begin.
+        why: it failed or diverged, in one line; else empty.
+    """
+
+    number: int
+    outcome: str
+    folder: Path | None
+    why: str = ""
 
 
 class Plan:
@@ -165,18 +184,12 @@ def started() -> bool:
     return _sweep_dir is not None
 
 
-def record(sweep_dir: Path, number: int, outcome: str, text: str) -> None:
-    """Notes how a job ended; jobs may run in other processes, so the record is a file.
-
-    Args:
-        sweep_dir: the sweep's folder.
-        number: of the job.
-        outcome: ``COMPLETED``, ``SKIPPED`` (finished before), ``LEFT_OUT`` (``retry=failed``) or
-            ``FAILED``.
-        text: the run folder, or why it failed.
-    """
+def record(sweep_dir: Path, ended: Ended) -> None:
+    """Notes how a job ended; jobs may run in other processes, so the record is a file."""
+    folder = str(ended.folder.resolve()) if ended.folder else None
+    line = json.dumps([ended.number, ended.outcome, folder, ended.why])
     with (sweep_dir / RUNS).open("a", encoding="utf-8") as file:
-        file.write(f"{number}\t{outcome}\t{text}\n")
+        file.write(f"{line}\n")
 
 
 def outcome(folder: Path, began: float) -> str:
@@ -216,36 +229,57 @@ def _asked(overrides: list[str]) -> list[str]:
     return sorted(text for text in overrides if text.split("=")[0] not in ("retry", "force"))
 
 
-def outcomes(sweep_dir: Path) -> list[tuple[int, str, str]]:
-    """Number, outcome and text of the jobs that ended, in the order of the sweep."""
+def outcomes(sweep_dir: Path) -> list[Ended]:
+    """What was recorded, in the order of the sweep."""
     try:
         lines = (sweep_dir / RUNS).read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    found = (line.split("\t", 2) for line in lines)
-    return sorted((int(number), outcome, text) for number, outcome, text in found)
+    found = []
+    for line in lines:
+        with suppress(ValueError):  # the last one may be half written, by a process that was killed
+            number, outcome, folder, why = json.loads(line)
+            found.append(Ended(number, outcome, Path(folder) if folder else None, why))
+    return sorted(found, key=lambda each: each.number)
 
 
-def summarise() -> None:
-    """Ends a sweep: how its jobs ended, the finished runs side by side, a table for trackers."""
+def summarise() -> int:
+    """Ends a sweep: how its jobs ended, the finished runs side by side, a table for trackers.
+
+    Returns:
+        The exit status: of the first job that failed, or 0.
+    """
     global _sweep_dir, _config, plan, _plan_is_ours
     sweep_dir, _sweep_dir = _sweep_dir, None
     config, _config = _config, None
     if _plan_is_ours:
         plan, _plan_is_ours = None, False
     if sweep_dir is None or config is None:
-        return
+        return 0
     ended = outcomes(sweep_dir)
+    if not ended:
+        return 0
     declared = json.loads((sweep_dir / JOBS).read_text(encoding="utf-8"))["jobs"]
-    if ended:
-        _tell(ended, declared)
-    # a job that was refused has a folder there; where all were, there is nothing to compare
-    if all((sweep_dir / str(number)).exists() for number, _, _ in ended):
-        return
+    _tell(ended, declared)
+    failed = [each.number for each in ended if each.outcome in NOT_DONE]
+    # a job that was refused has a folder there
+    refused = [number for number in failed if (sweep_dir / str(number)).exists()]
+    if len(refused) < len(ended):  # else there is nothing to compare
+        _show(config, sweep_dir, ended, declared)
+    if not failed:
+        return 0
+    return ConfigError.exit_status if failed[0] in refused else NstError.exit_status
+
+
+def _show(
+    config: DictConfig, sweep_dir: Path, ended: list[Ended], declared: list[list[str]]
+) -> None:
+    """The picture that ends a sweep, the table for trackers, and the folders of finished runs."""
     from nst import sweep_table  # seconds to import: not before the sweep has begun
     from nst.side_by_side import side_by_side
 
-    folders = list(dict.fromkeys(Path(text) for _, outcome, text in ended if outcome in DONE))
+    done = (each.folder for each in ended if each.folder and each.outcome in DONE)
+    folders = list(dict.fromkeys(done))
     picture = sweep_dir / PICTURE
     try:
         if folders:
@@ -262,18 +296,18 @@ def summarise() -> None:
         print(os.path.relpath(folder))
 
 
-def _tell(ended: list[tuple[int, str, str]], jobs: list[list[str]]) -> None:
+def _tell(ended: list[Ended], jobs: list[list[str]]) -> None:
     """The table at the end, on stderr: a row per job, and how many ended which way."""
     what = told(jobs)
-    last = Column("run folder, or why", overflow="fold")  # its end is the signature
+    last = Column("run folder, and why", overflow="fold")  # its end is the signature
     table = Table("job", "what", "ended", last, box=None, pad_edge=False)
-    for number, outcome, text in ended:
+    for number, outcome, folder, why in ended:
         job = what[number] if number < len(what) else ""
-        shown = text if outcome == FAILED else Path(text).name
+        shown = ": ".join(filter(None, [folder.name if folder else "", why]))
         table.add_row(str(number), Text(job), outcome, Text(shown))
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     console.print(table)
-    counts = Counter(outcome for _, outcome, _ in ended)
+    counts = Counter(each.outcome for each in ended)
     missing = len(jobs) - len(ended)
     parts = [f"{number} {outcome}" for outcome, number in counts.items()]
     console.print("sweep: " + ", ".join([*parts, *([f"{missing} not run"] if missing > 0 else [])]))

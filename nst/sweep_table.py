@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from omegaconf import DictConfig, read_write
 from PIL import Image
 
 from nst.experiment import NO_EXPERIMENT
-from nst.folder import FAILED, read_facts
-from nst.side_by_side import filmstrip, settings
+from nst.folder import COMPLETED, read_facts
+from nst.settings import read_config, settings
+from nst.side_by_side import filmstrip
+from nst.sweep import NOT_DONE, Ended
 from nst.tags import tag
 
 Row = dict[str, Any]
@@ -27,10 +30,11 @@ class Summary:
     """What a sweep came to.
 
     Attributes:
-        rows: one per finished run, and one per job that failed, in the order of the sweep. All have
-            the same columns, in the same order: ``job``, ``overrides``, ``status``, ``reason``, the
-            config keys in which the runs differ, ``final``, ``snapshots``, final losses, quality
-            measures, ``seconds``, ``steps``, ``run``.
+        rows: one per finished run, and one per job that failed or diverged, in the order of the
+            sweep. All have the same columns, in the same order: ``job``, ``overrides``, ``status``,
+            ``reason``, the config keys in which the runs differ, ``final`` (the best image of a run
+            that diverged), ``snapshots``, final losses, quality measures, ``seconds``, ``steps``,
+            ``run``.
         folders: run folders of the finished ones.
         picture: all of them side by side, if there is such a file.
     """
@@ -40,38 +44,43 @@ class Summary:
     picture: Path | None
 
 
-def summary(ended: Sequence[tuple[int, str, str]], what: Sequence[str], picture: Path) -> Summary:
+def summary(ended: Sequence[Ended], what: Sequence[str], picture: Path) -> Summary:
     """Reads it from the run folders.
 
     Args:
-        ended: number, outcome and run folder (or why it failed) of every job that ended.
+        ended: how every job did that did.
         what: of every job, by its number, the overrides that make it.
         picture: where the runs are side by side, if they are.
     """
-    folders: dict[Path, Row] = {}  # several jobs may have asked for the same run
+    finished: list[Path] = []  # several jobs may have asked for the same run
     found: list[Row] = []
-    for number, outcome, text in ended:
+    begun: list[tuple[Row, Path, dict[str, Any]]] = []
+    for number, outcome, folder, why in ended:
         row: Row = {"job": number, "overrides": what[number] if number < len(what) else ""}
-        if outcome == FAILED:
-            found.append(row | {"status": FAILED, "reason": text})
-        elif (Path(text) / "final.png").is_file() and Path(text) not in folders:
-            folders[Path(text)] = row
-            found.append(row)
-    for (folder, row), differing in zip(folders.items(), settings([*folders]), strict=True):
-        row.update(_run(folder, differing))
-    return Summary(_aligned(found), list(folders), picture if picture.is_file() else None)
+        if outcome in NOT_DONE:
+            row |= {"status": outcome, "reason": why}
+        elif folder is None or folder in finished or not (folder / "final.png").is_file():
+            continue
+        else:
+            finished.append(folder)
+            row |= {"status": COMPLETED, "reason": ""}
+        found.append(row)
+        with suppress(OSError, ValueError):  # a failed run may have lost its folder, or all of it
+            if folder is not None:
+                begun.append((row, folder, read_config(folder)))
+    differing = settings([config for *_, config in begun])
+    for (row, folder, _), own in zip(begun, differing, strict=True):
+        row.update(_run(folder, own))
+    return Summary(_aligned(found), finished, picture if picture.is_file() else None)
 
 
-def _run(folder: Path, differing: dict[str, Any]) -> dict[str, Any]:
+def _run(folder: Path, differing: dict[str, Any]) -> Row:
     facts = read_facts(folder)
     losses = {key: value for key, value in facts.get("losses", {}).items() if key.count("/") == 1}
-    with Image.open(folder / "final.png") as file:
-        final = file.convert("RGB")
+    pictures = [path for path in (folder / "final.png", folder / "best.png") if path.is_file()]
     return {
-        "status": facts.get("status"),
-        "reason": "",
         **{key: _cell(value) for key, value in differing.items()},
-        "final": final,
+        "final": _picture(pictures[0]) if pictures else None,
         "snapshots": filmstrip(folder),
         **losses,
         **{f"measure/{key}": value for key, value in facts.get("measures", {}).items()},
@@ -79,6 +88,11 @@ def _run(folder: Path, differing: dict[str, Any]) -> dict[str, Any]:
         "steps": facts.get("steps"),
         "run": folder.name,
     }
+
+
+def _picture(path: Path) -> Image.Image:
+    with Image.open(path) as file:
+        return file.convert("RGB")
 
 
 def _cell(value: Any) -> Any:

@@ -33,7 +33,7 @@ from tests.textbook import Textbook
 
 # size: (steps in a round, rounds)
 SIZES = {64: (30, 7), 128: (20, 7), 256: (6, 5)}
-CHECKPOINTS = {64: 300, 256: 80}  # size: steps
+CHECKPOINTS = {64: 300, 128: 150, 256: 80}  # size: steps
 SETTINGS = ["init=noise", "precision=32", "snapshot_every=25"]
 
 

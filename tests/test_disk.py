@@ -163,16 +163,20 @@ def mounted(tmp_path: Path) -> Iterator[tuple[Path, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("room", "logger"),
-    [("96k", "none"), ("400k", "wandb"), ("3m", "none")] if LONG else [("400k", "wandb")],
+    ("room", "logger", "steps"),
+    # the last is filled by a checkpoint, once it has a history of some 20 steps
+    [("96k", "none", 6), ("400k", "wandb", 6), ("3m", "none", 40)]
+    if LONG
+    else [("400k", "wandb", 6)],
 )
 def test_a_disk_that_is_really_full(
-    room: str, logger: str, mounted: tuple[Path, Any], tmp_path: Path
+    room: str, logger: str, steps: int, mounted: tuple[Path, Any], tmp_path: Path
 ) -> None:
     """In a file system of this size a run ends with one line; with room it goes on."""
     place, mount = mounted
     mount("remount", f"size={room}")
-    settings = [*TINY[:-1], f"logger={logger}", "image.size=64", f"outputs={place}"]
+    larger = ("image.size=64", f"steps={steps}")
+    settings = [*TINY[:-1], *larger, f"logger={logger}", f"outputs={place}"]
     ended = nst(*settings, cwd=tmp_path)
     assert ended.returncode == 1, ended.stderr
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("nst: ")]
@@ -185,7 +189,7 @@ def test_a_disk_that_is_really_full(
     mount("remount", "size=200m")
     again = nst(*settings, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    (peace,) = execute([prepared(*TINY, "image.size=64", f"outputs={tmp_path / 'peace'}")])
+    (peace,) = execute([prepared(*TINY, *larger, f"outputs={tmp_path / 'peace'}")])
     assert contents(folder) == contents(peace)
     shutil.rmtree(place / "runs")
 

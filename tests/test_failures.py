@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nst import sweep, sweep_table
 from nst.errors import DivergedError
 from nst.execute import execute
 from nst.folder import COMPLETED, DIVERGED, FAILED, read_facts, read_status
@@ -96,6 +98,41 @@ def test_out_of_memory_is_one_failure_of_a_sweep(tmp_path: Path) -> None:
     }
     assert set(facts) == {FAILED, COMPLETED}
     assert facts[FAILED]["reason"].startswith("out of memory")
+
+
+def test_a_sweep_shows_what_diverged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its status, picture and strip; and the sweep goes on, even where each job is a batch."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    rates = "optimizer.lr=60,1"
+    batches = "hydra.sweeper.max_batch_size=1"
+    assert invoke([*TINY, *WILD[:2], "init=noise", "-m", rates, batches]) == 1
+    told = capsys.readouterr().err
+    assert "Error executing job" not in told  # Hydra's
+    assert told.splitlines()[-1] == "sweep: 1 diverged, 1 completed"
+    (place,) = (tmp_path / "outputs/sweeps").iterdir()
+    ended = sweep.outcomes(place)
+    assert [each.outcome for each in ended] == [DIVERGED, COMPLETED]
+    wild, calm = (each.folder for each in ended)
+    assert wild is not None and calm is not None
+    assert f"{wild.name}: {read_facts(wild)['reason']}" in told
+    found = sweep_table.summary(ended, ["a", "b"], place / "none.png")
+    assert found.folders == [calm]
+    assert [row["status"] for row in found.rows] == [DIVERGED, COMPLETED]
+    assert [row["reason"] for row in found.rows] == [read_facts(wild)["reason"], ""]
+    assert [row["optimizer.lr"] for row in found.rows] == [60, 1]
+    for row, folder, name in zip(found.rows, (wild, calm), ("best.png", "final.png"), strict=True):
+        facts = read_facts(folder)
+        assert np.array_equal(row["final"], np.asarray(Image.open(folder / name)))
+        assert row["snapshots"] is not None
+        assert row["run"] == folder.name
+        assert (row["steps"], row["loss/total"]) == (facts["steps"], facts["losses"]["loss/total"])
+
+    shutil.rmtree(wild)
+    (row, _) = sweep_table.summary(ended, ["a", "b"], place / "none.png").rows
+    assert (row["status"], row["final"], row["run"]) == (DIVERGED, None, None)
 
 
 def test_retry_runs_what_failed_and_nothing_else(

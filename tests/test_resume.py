@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from nst.errors import NstError
 from nst.execute import execute
 from nst.folder import read_facts
 from nst.interrupts import Interrupts
+from nst.main import invoke
 from nst.module import StyleTransfer
 from nst.optim import LBFGS
 from nst.run import Run
@@ -59,12 +61,12 @@ def run_folder(cwd: Path) -> Path | None:
 
 
 def wait_for_checkpoint(process: subprocess.Popen[str], cwd: Path, changed: float = 0) -> None:
-    """Until a checkpoint is there that was written after the time given."""
+    """Until a checkpoint of any run is there that was written after the time given."""
     while process.poll() is None:
-        folder = run_folder(cwd)
-        path = folder / checkpoint.NAME if folder else None
-        if path and path.exists() and path.stat().st_mtime > changed:
-            return
+        for path in (cwd / "outputs" / "runs").glob(f"*/{checkpoint.NAME}"):
+            with suppress(OSError):  # the run has ended meanwhile
+                if path.stat().st_mtime > changed:
+                    return
         time.sleep(0.01)
 
 
@@ -105,9 +107,10 @@ def test_killed_at_any_moment(case: str, tmp_path: Path) -> None:
         process.kill()
         _, told = process.communicate()
         resumed += "goes on from step" in told
-        if process.returncode == 0:
-            break  # it was faster
-        killed += 1
+        if process.returncode == 0:  # it was faster: once more from the start
+            shutil.rmtree(tmp_path / "war" / "outputs")
+        else:
+            killed += 1
     ended = nst(*arguments, cwd=tmp_path / "war")
     assert ended.returncode == 0, ended.stderr
     resumed += "goes on from step" in ended.stderr
@@ -118,6 +121,73 @@ def test_killed_at_any_moment(case: str, tmp_path: Path) -> None:
     assert contents(folders[1]) == contents(folders[0])
     assert not (folders[1] / checkpoint.NAME).exists()
     print(f"{case}: {killed} kills, {resumed} times gone on")
+
+
+def test_a_sweep_killed_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is finished stays as it is, the rest goes on; all of it as in a sweep left in peace."""
+    chance = random.Random("sweep")
+    asked = ["style=waves,mosaic"] if LONG else ["steps=40"]
+    arguments = ["-m", *BASE, "init=noise,content", *asked, "logger=none"]
+    count = 4 if LONG else 2
+    peace, war = tmp_path / "peace", tmp_path / "war"
+    for place in (peace, war):
+        place.mkdir()
+    monkeypatch.chdir(peace)
+    assert invoke(arguments) == 0
+    finished: dict[Path, int] = {}
+    killed, resumed, outlived = 0, 0, 0
+    while killed < KILLS:
+        began = time.time()
+        process = started(arguments, war)
+        if killed % 3 == 0:  # between two runs, or early in the next
+            while process.poll() is None and len(finals(war)) == len(finished):
+                time.sleep(0.01)
+        if killed % 3 < 2:
+            wait_for_checkpoint(process, war, began)
+            time.sleep(chance.random() * 0.4)
+        else:
+            time.sleep(chance.random() * 15)
+        process.kill()
+        _, told = process.communicate()
+        resumed += told.count("goes on from step")
+        assert finals(war).items() >= finished.items()
+        finished = finals(war)
+        outlived += len(finished)
+        if process.returncode == 0:  # it was faster: once more from the start
+            shutil.rmtree(war / "outputs")
+            finished = {}
+        else:
+            killed += 1
+    assert outlived >= 1
+    monkeypatch.chdir(war)
+    capsys.readouterr()
+    assert invoke(arguments) == 0
+    told = capsys.readouterr().err
+    resumed += told.count("goes on from step")
+    assert resumed >= 1
+    ends = {"finished before": len(finished), "completed": count - len(finished)}
+    last = told.splitlines()[-1].removeprefix("sweep: ").split(", ")
+    assert {*last} == {f"{number} {end}" for end, number in ends.items() if number}
+    assert finals(war).items() >= finished.items()
+    assert [path.name for path in finals(war)] == [path.name for path in finals(peace)]
+    assert len(finals(war)) == count
+    for ours, theirs in zip(finals(war), finals(peace), strict=True):
+        assert contents(ours) == contents(theirs)
+    pictures = [sorted(place.glob("outputs/sweeps/*/side_by_side.png")) for place in (peace, war)]
+    assert pictures[1][-1].read_bytes() == pictures[0][0].read_bytes()
+    print(f"sweep: {killed} kills, {resumed} times gone on")
+
+
+def finals(cwd: Path) -> dict[Path, int]:
+    """The folders of finished runs, and when their pictures were written."""
+    found = sorted((cwd / "outputs" / "runs").glob("*/final.png"))
+    return {
+        path.parent: path.stat().st_mtime_ns
+        for path in found
+        if read_facts(path.parent).get("status") == "completed"
+    }
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)

@@ -14,13 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nst.errors import ConfigError
 from nst.experiment import ExperimentConfig, Member, check, fixed, values, varying
 from nst.folder import COMPLETED, read_facts, read_json
+from nst.settings import read_config
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class Result:
     def config(self) -> dict[str, Any]:
         """The resolved config; empty if it cannot be read."""
         try:
-            return yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError):
+            return read_config(self.folder)
+        except (OSError, ValueError):
             return {}
 
     @cached_property

@@ -26,6 +26,10 @@ examples:
   nst-report --run                           first run every experiment that is missing
   nst-report --run weights texture_layers    only these two
   nst-report --run image.size=64 seed=0      all of them smaller, with one seed
+  nst-report --compare                       any runs side by side: outputs/compare/index.html
+  nst-report --compare sweep=last            those of the last sweep
+  nst-report --compare init=noise weights.style=1e5,1e6 status=completed
+  nst-report --watch sweep=last              the same, kept up to date while the sweep runs
 """
 
 
@@ -37,6 +41,8 @@ def main() -> None:
 def report(arguments: Sequence[str]) -> int:
     """Does what ``nst-report`` does with these arguments and returns the exit status."""
     options = _options(arguments)
+    if options.compare or options.watch:
+        return _compare(options)
     overrides = [word for word in options.words if "=" in word]
     names = [word for word in options.words if "=" not in word]
     try:
@@ -67,10 +73,28 @@ def report(arguments: Sequence[str]) -> int:
     return status
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from nst.report import compare
+
+    try:
+        if options.run or options.wandb:
+            other = "--run" if options.run else "--wandb"
+            problem = "not together with --compare or --watch: one after the other"
+            raise ConfigError("option", other, problem)
+        make = compare.watch if options.watch else compare.build
+        page = make(Path(options.outputs), options.words)
+    except NstError as error:
+        print(f"nst-report: {nst_main.one_line(error)}", file=sys.stderr)
+        return nst_main.exit_status(error)
+    print(page)
+    return 0
+
+
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "nst-report",
-        description="Builds OUTPUTS/report/index.html from run folders alone.",
+        description="Builds pages from run folders alone: OUTPUTS/report/index.html, "
+        "or with --compare OUTPUTS/compare/index.html.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -78,11 +102,18 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "words",
         nargs="*",
         metavar="NAME | KEY=VALUE",
-        help="experiments to show (all), and with --run overrides for each of them",
+        help="experiments to show (all), and with --run overrides for each of them; with --compare "
+        "which runs: parts of their folders' names, keys of the config, experiment, sweep, status",
     )
     parser.add_argument("--run", action="store_true", help="run what is missing first")
     parser.add_argument(
         "--wandb", action="store_true", help="save a report and workspaces in W&B as well"
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="instead, a page that sets any runs side by side"
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="the same, kept up to date until Ctrl-C"
     )
     parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")
     parser.add_argument(

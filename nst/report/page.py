@@ -86,7 +86,7 @@ def build(outputs: Path, names: Sequence[str] = (), known: Sequence[str] = ()) -
         _write(folder / PLOTLY, get_plotlyjs())
         _write(folder / "numbers.csv", _numbers(shown))
         for name in ("report.md", "index.html"):  # the page last: it names the others
-            _write(folder / name, _environment().get_template(f"{name}.jinja").render(facts))
+            _write(folder / name, environment().get_template(f"{name}.jinja").render(facts))
     except OSError as error:
         raise NstError(f"the report cannot be written: {error}") from error
     return folder / "index.html"
@@ -114,7 +114,8 @@ def summary(numbers: Sequence[float]) -> str:
     return mean if len(numbers) < 2 else f"{mean} ± {np.std(numbers, ddof=1):.2g}"
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Where the pages' templates are, and what they may use."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("nst.report"),
         autoescape=jinja2.select_autoescape(["html.jinja"]),

@@ -1,0 +1,149 @@
+"""Which runs a person means: words and ``key=value`` against what run folders say."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nst import sweep
+from nst.errors import ConfigError, NstError, listed
+from nst.folder import FACTS, read_facts
+from nst.report.collect import Result
+from nst.settings import flat
+
+SPECIAL = ("experiment", "status", "sweep", "task", "init", "content", "style")
+"""Keys besides those of configs; ``sweep=last`` is the one that was begun last."""
+
+LAST = "last"
+
+
+class NoRunsError(NstError):
+    """There is no run of what was asked for, or not yet."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run that may be shown.
+
+    Attributes:
+        result: what its folder says.
+        experiments: names of those that it is part of.
+        sweeps: names of the folders of those that it was a job of.
+    """
+
+    result: Result
+    experiments: list[str]
+    sweeps: list[str]
+
+    @property
+    def name(self) -> str:
+        """Name of the run folder."""
+        return self.result.folder.name
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What a filter may ask for, by key."""
+        config = self.result.config
+        named = {
+            group: node.get("name") or Path(str(node.get("path"))).name.removeprefix("builtin:")
+            for group in ("init", "content", "style")
+            if isinstance(node := config.get(group), dict)
+        }
+        own = {"status": self.result.status, "experiment": self.experiments, "sweep": self.sweeps}
+        return flat(config) | named | own
+
+
+def entries(outputs: Path) -> list[Entry]:
+    """All runs of an output folder that have begun, the oldest first.
+
+    Raises:
+        NoRunsError: if there is none.
+    """
+    sweeps: dict[str, list[str]] = {}
+    for path in sorted((outputs / "sweeps").glob(f"*/{sweep.RUNS}"), key=_age):
+        for ended in sweep.outcomes(path.parent):
+            if ended.folder is not None:
+                sweeps.setdefault(ended.folder.name, []).append(path.parent.name)
+    found = []
+    for file in sorted((outputs / "runs").glob(f"*/{FACTS}"), key=_age):
+        folder = file.parent
+        members = {path.stem.rpartition("-")[0] for path in folder.glob("experiments/*.json")}
+        result = Result(folder, read_facts(folder))
+        if result.config:
+            own = sweeps.get(folder.name, [])
+            group = (result.config.get("run") or {}).get("group")
+            found.append(Entry(result, sorted(members), [*own, *([group] if group else [])]))
+    if not found:
+        raise NoRunsError(f"no run in {outputs / 'runs'}")
+    return found
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # taken away meanwhile
+        return 0.0
+
+
+def select(found: Sequence[Entry], words: Iterable[str]) -> list[Entry]:
+    """The runs that all words speak of.
+
+    Args:
+        found: the runs to choose from.
+        words: ``KEY=PATTERN[,PATTERN]`` with ``*`` and ``?`` for a key of the config, or of
+            ``SPECIAL``; anything else is part of a run folder's name.
+
+    Raises:
+        ConfigError: for a key that no run has.
+        NoRunsError: if there is no such run.
+    """
+    words = list(words)
+    keys = {*SPECIAL, *(key for entry in found for key in entry.settings)}
+    last = max((name for entry in found for name in entry.sweeps), key=_begun, default="")
+    chosen = list(found)
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            pattern = word if any(sign in word for sign in "*?[") else f"*{word}*"
+            chosen = [entry for entry in chosen if fnmatchcase(entry.name, pattern)]
+            continue
+        if key not in keys:
+            near = difflib.get_close_matches(key, keys, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            problem = f"no key of these runs{hint}; allowed: keys of the config, {listed(SPECIAL)}"
+            raise ConfigError(key, text, problem)
+        patterns = text.strip("[]").split(",") if not text.startswith("[") else [text]
+        if key == "sweep":
+            patterns = [last if pattern == LAST else pattern for pattern in patterns]
+        chosen = [entry for entry in chosen if _matches(entry.settings.get(key), patterns)]
+    if not chosen:
+        raise NoRunsError(f"none of {len(found)} runs is of {' '.join(words)}")
+    return chosen
+
+
+def _begun(name: str) -> str:
+    """A sweep's folder ends with the time."""
+    return name[-len("2000-01-01_00-00-00") :]
+
+
+def _matches(value: Any, patterns: Sequence[str]) -> bool:
+    values = value if isinstance(value, list) else [value]
+    whole = f"[{','.join(map(str, values))}]" if isinstance(value, list) else str(value)
+    return any(
+        pattern.replace(" ", "") == whole
+        or any(fnmatchcase(str(each), pattern) or _same(each, pattern) for each in values)
+        for pattern in patterns
+    )
+
+
+def _same(value: Any, text: str) -> bool:
+    """1e5 is 100000.0."""
+    try:
+        return not isinstance(value, bool) and float(value) == float(text)
+    except (TypeError, ValueError):
+        return False
