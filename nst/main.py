@@ -23,11 +23,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from nst import checks, schema, sweep
+from nst import checks, schema, sweep, sweep_record
 from nst.errors import ConfigError, DivergedError, Interrupted, NstError, listed, reason
 from nst.folder import DIVERGED, FAILED
 from nst.schema import Config
-from nst.sweep import Ended
+from nst.sweep_record import Ended
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def job(cfg: DictConfig) -> str | None:
         config.run.overrides = overrides
         sweep_dir = Path(hydra_config.sweep.dir)
         member = sweep.member(hydra_config, asdict(config.experiment))
-        if config.retry and sweep.failed_before(Path(config.outputs), overrides):
+        if config.retry and sweep_record.failed_before(Path(config.outputs), overrides):
             config.retry = None  # it failed before it had a folder that could say so
         # seconds to import: a wrong config is told before
         from nst.execute import compute, identify
@@ -111,18 +111,18 @@ def job(cfg: DictConfig) -> str | None:
         sweep_dir, number = Path(hydra_config.sweep.dir), hydra_config.job.num
         if exit_status(error) == BAD_INPUT:
             folder = None  # if there is one, an earlier attempt left it
-            sweep.record_refusal(sweep_dir, number, one_line(error), overrides, member)
+            sweep_record.record_refusal(sweep_dir, number, one_line(error), overrides, member)
         outcome = DIVERGED if isinstance(error, DivergedError) else FAILED
-        sweep.record(sweep_dir, Ended(number, outcome, folder, one_line(error)))
+        sweep_record.record(sweep_dir, Ended(number, outcome, folder, one_line(error)))
         _release(error)
         return None
     finally:
         if sweep.plan is not None:
             sweep.plan.done += 1
-    outcome = sweep.outcome(folder, began)
+    outcome = sweep_record.outcome(folder, began)
     if multirun:
-        sweep.record(sweep_dir, Ended(hydra_config.job.num, outcome, folder))
-    if outcome != sweep.LEFT_OUT:
+        sweep_record.record(sweep_dir, Ended(hydra_config.job.num, outcome, folder))
+    if outcome != sweep_record.LEFT_OUT:
         print(folder, flush=True)
     return str(folder)
 

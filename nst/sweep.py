@@ -8,10 +8,9 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import configure_log
@@ -26,32 +25,10 @@ from rich.text import Text
 from nst.errors import ConfigError, NstError, reason
 from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member, told
 from nst.files import save_png, write_whole
-from nst.folder import COMPLETED, DIVERGED, FACTS, FAILED, RunFolder, read_facts, read_status
+from nst.sweep_record import DONE, NOT_DONE, Ended, outcomes
 
-SKIPPED = "finished before"
-LEFT_OUT = "left out"
-DONE = (COMPLETED, SKIPPED)
-NOT_DONE = (FAILED, DIVERGED)
-RUNS = "runs.jsonl"
 JOBS = "jobs.json"
 PICTURE = "side_by_side.png"
-
-
-class Ended(NamedTuple):
-    """How a job of a sweep ended.
-
-    Attributes:
-        number: of the job.
-        outcome: ``COMPLETED``, ``SKIPPED`` (finished before), ``LEFT_OUT`` (``retry=failed``),
-            ``FAILED`` or ``DIVERGED``.
-        folder: its run folder; None if it could not begin.
-        why: it failed or diverged, in one line; else empty.
-    """
-
-    number: int
-    outcome: str
-    folder: Path | None
-    why: str = ""
 
 
 class Plan:
@@ -182,65 +159,6 @@ def _base(config: DictConfig) -> str:
 def started() -> bool:
     """Whether this process began a sweep."""
     return _sweep_dir is not None
-
-
-def record(sweep_dir: Path, ended: Ended) -> None:
-    """Notes how a job ended; jobs may run in other processes, so the record is a file."""
-    folder = str(ended.folder.resolve()) if ended.folder else None
-    line = json.dumps([ended.number, ended.outcome, folder, ended.why])
-    with (sweep_dir / RUNS).open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
-
-
-def outcome(folder: Path, began: float) -> str:
-    """How a job ended that did not fail.
-
-    Args:
-        folder: its run folder, if it has one yet.
-        began: when the job did, in seconds since the epoch.
-    """
-    if read_status(folder) != COMPLETED:
-        return LEFT_OUT
-    return COMPLETED if (folder / FACTS).stat().st_mtime >= began else SKIPPED
-
-
-def record_refusal(
-    sweep_dir: Path, number: int, reason: str, overrides: list[str], member: Member | None
-) -> None:
-    """Leaves a run folder in the sweep's for a job that could not begin: why, and of what.
-
-    It has no signature, so that it has no folder of its own among the runs.
-    """
-    folder = RunFolder(sweep_dir / str(number))
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.update(status=FAILED, reason=reason, overrides=_asked(overrides))
-    if member is not None:
-        folder.join(member)
-
-
-def failed_before(outputs: Path, overrides: list[str]) -> bool:
-    """Whether a job with these overrides could not begin in any sweep before."""
-    refusals = (read_facts(path.parent) for path in outputs.glob(f"sweeps/*/*/{FACTS}"))
-    return any(facts.get("overrides") == _asked(overrides) for facts in refusals)
-
-
-def _asked(overrides: list[str]) -> list[str]:
-    """What makes a job, in any order: not how it was asked for."""
-    return sorted(text for text in overrides if text.split("=")[0] not in ("retry", "force"))
-
-
-def outcomes(sweep_dir: Path) -> list[Ended]:
-    """What was recorded, in the order of the sweep."""
-    try:
-        lines = (sweep_dir / RUNS).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        with suppress(ValueError):  # the last one may be half written, by a process that was killed
-            number, outcome, folder, why = json.loads(line)
-            found.append(Ended(number, outcome, Path(folder) if folder else None, why))
-    return sorted(found, key=lambda each: each.number)
 
 
 def summarise() -> int:

@@ -18,7 +18,7 @@ from nst.experiment import NO_EXPERIMENT
 from nst.folder import COMPLETED, read_facts
 from nst.settings import read_config, settings
 from nst.side_by_side import filmstrip
-from nst.sweep import NOT_DONE, Ended
+from nst.sweep_record import NOT_DONE, Ended
 from nst.tags import tag
 
 Row = dict[str, Any]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst import sweep, sweep_table
+from nst import sweep_record, sweep_table
 from nst.errors import DivergedError
 from nst.execute import execute
 from nst.folder import COMPLETED, DIVERGED, FAILED, read_facts, read_status
@@ -113,7 +113,7 @@ def test_a_sweep_shows_what_diverged(
     assert "Error executing job" not in told  # Hydra's
     assert told.splitlines()[-1] == "sweep: 1 diverged, 1 completed"
     (place,) = (tmp_path / "outputs/sweeps").iterdir()
-    ended = sweep.outcomes(place)
+    ended = sweep_record.outcomes(place)
     assert [each.outcome for each in ended] == [DIVERGED, COMPLETED]
     wild, calm = (each.folder for each in ended)
     assert wild is not None and calm is not None

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nst import sweep
+from nst import sweep_record
 from nst.errors import ConfigError, NstError, listed
 from nst.folder import FACTS, read_facts
 from nst.report.collect import Result
@@ -65,8 +65,8 @@ def entries(outputs: Path) -> list[Entry]:
         NoRunsError: if there is none.
     """
     sweeps: dict[str, list[str]] = {}
-    for path in sorted((outputs / "sweeps").glob(f"*/{sweep.RUNS}"), key=_age):
-        for ended in sweep.outcomes(path.parent):
+    for path in sorted((outputs / "sweeps").glob(f"*/{sweep_record.RUNS}"), key=_age):
+        for ended in sweep_record.outcomes(path.parent):
             if ended.folder is not None:
                 sweeps.setdefault(ended.folder.name, []).append(path.parent.name)
     found = []
