@@ -136,7 +136,6 @@ def test_by_seconds(root: Path, page: Path) -> None:
             before = [int(r["step"]) for r in rows if float(r["seconds"]) <= at]
             expected.append(max([step for step in before if step in STEPS], default=0))
         assert steps(browser) == expected
-        assert len(set(expected)) > 1 or 0 < expected[0] < 6
 
 
 def test_rows_and_columns_by_any_key(page: Path) -> None:

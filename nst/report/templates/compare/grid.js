@@ -103,7 +103,8 @@ function heading(scope, key, value, list, other) {
 }
 
 function figure(run, known) {
-  const more = Object.entries(run.values).filter(([key]) => !known.includes(key) && varying().has(key));
+  const differing = varying();
+  const more = Object.entries(run.values).filter(([key]) => !known.includes(key) && differing.has(key));
   const label = known.length ? more.map(([key, value]) => `${key}=${value}`).join(" ") : run.label;
   const cell = element("figure", { className: "cell", tabIndex: 0, role: "group", "data-run": run.key });
   cell.classList.toggle("pinned", view.pins.includes(run.key));
