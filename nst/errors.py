@@ -79,14 +79,15 @@ def reason(error: BaseException) -> str:
         told = f"{error.strerror[0].lower()}{error.strerror[1:]}"
         named = f"{_shown(str(error.filename))}: " if error.filename else ""
         return named + told + (f"; {advice}" if advice else "")
-    if _out_of_memory(error):
+    if out_of_memory(error):
         asked = re.search(r"tried to allocate [\d.]+ \w+", text, re.IGNORECASE)
         found = f" ({asked[0].lower()})" if asked else ""
         return f"out of memory{found}: a smaller image.size or earlier layers need less"
     return f"{type(error).__name__}: {text}"
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice."""
     # PyTorch has an own type for devices; on a CPU it raises a plain RuntimeError
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or (isinstance(error, RuntimeError) and "t allocate memory" in str(error))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import gc
 import logging
 import os
 import signal
 import sys
 import threading
-import time
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,10 +22,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from nst import checks, schema, sweep, sweep_record
-from nst.errors import ConfigError, DivergedError, Interrupted, NstError, listed, reason
-from nst.folder import DIVERGED, FAILED
+from nst.errors import ConfigError, Interrupted, NstError, listed, reason
+from nst.experiment import Member
+from nst.outcome import LEFT_OUT, Outcome
 from nst.schema import Config
 from nst.sweep_record import Ended
+
+if TYPE_CHECKING:  # seconds to import
+    from nst.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -77,52 +79,96 @@ def _shown(node: object) -> object:
     return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
 
 
+@dataclass
+class Asked:
+    """What a job asks for.
+
+    Attributes:
+        overrides: as typed.
+        member: its place in an experiment, if it has one and the config is right.
+        run: checked and identified; None if it is refused.
+        refusal: how it ended, if it is refused.
+    """
+
+    overrides: list[str]
+    member: Member | None = None
+    run: Run | None = None
+    refusal: Outcome | None = None
+
+
 def job(cfg: DictConfig) -> str | None:
-    """One run. Returns its folder, and prints it as the last line of stdout.
+    """One run, from its config to its end: see ``finish``."""
+    asked = ask(cfg)
+
+    def alone() -> Outcome:
+        from nst.execute import compute
+
+        assert asked.run is not None
+        return compute([asked.run])[0]
+
+    return finish(asked, alone)
+
+
+def ask(cfg: DictConfig) -> Asked:
+    """What the job that Hydra is at asks for; nothing is computed, and no folder is made."""
+    hydra_config = HydraConfig.get()
+    multirun = hydra_config.mode == RunMode.MULTIRUN
+    asked = Asked(sweep.overrides(hydra_config))
+    try:
+        config = to_config(cfg)
+        config.run.overrides = asked.overrides
+        asked.member = sweep.member(hydra_config, asdict(config.experiment))
+        if config.retry and sweep_record.failed_before(Path(config.outputs), asked.overrides):
+            config.retry = None  # it failed before it had a folder that could say so
+        # seconds to import: a wrong config is told before
+        from nst.execute import identify
+        from nst.run import prepare
+
+        group = Path(hydra_config.sweep.dir).name if multirun else None
+        (asked.run,) = identify([prepare(config, asked.member)], group)
+    except Exception as error:
+        asked.refusal = Outcome.of(error)
+    return asked
+
+
+def finish(asked: Asked, compute: Callable[[], Outcome]) -> str | None:
+    """Has the run of the job that Hydra is at computed; tells and records how it ended.
 
     In a sweep one that failed returns None: of an exception Hydra would tell in lines of its own,
     and a sweeper of several batches would end with the batch.
+
+    Args:
+        asked: by the job.
+        compute: its run, unless it is refused.
+
+    Returns:
+        The run folder, printed as the last line of stdout.
     """
     hydra_config = HydraConfig.get()
     multirun = hydra_config.mode == RunMode.MULTIRUN
-    overrides = sweep.overrides(hydra_config)
-    member = folder = None
-    began = time.time()
+    sweep_dir = Path(hydra_config.sweep.dir)
     try:
-        config = to_config(cfg)
-        config.run.overrides = overrides
-        sweep_dir = Path(hydra_config.sweep.dir)
-        member = sweep.member(hydra_config, asdict(config.experiment))
-        if config.retry and sweep_record.failed_before(Path(config.outputs), overrides):
-            config.retry = None  # it failed before it had a folder that could say so
-        # seconds to import: a wrong config is told before
-        from nst.execute import compute, identify
-        from nst.run import prepare
-
-        runs = identify([prepare(config, member)], sweep_dir.name if multirun else None)
-        folder = Path(str(runs[0].config.run.folder))
-        compute(runs)
-    except Exception as error:
-        if os.environ.get("NST_FULL_ERROR"):
-            raise
-        print(f"nst: {one_line(error)}", file=sys.stderr)
-        if not multirun:
-            sys.exit(exit_status(error))
-        sweep_dir, number = Path(hydra_config.sweep.dir), hydra_config.job.num
-        if exit_status(error) == BAD_INPUT:
-            folder = None  # if there is one, an earlier attempt left it
-            sweep_record.record_refusal(sweep_dir, number, one_line(error), overrides, member)
-        outcome = DIVERGED if isinstance(error, DivergedError) else FAILED
-        sweep_record.record(sweep_dir, Ended(number, outcome, folder, one_line(error)))
-        _release(error)
-        return None
+        status, error = asked.refusal or compute()
     finally:
         if sweep.plan is not None:
             sweep.plan.done += 1
-    outcome = sweep_record.outcome(folder, began)
+    folder = Path(str(asked.run.config.run.folder)) if asked.run is not None else None
+    if error is not None:
+        if os.environ.get("NST_FULL_ERROR"):
+            raise error
+        why = one_line(error)
+        print(f"nst: {why}", file=sys.stderr)
+        if not multirun:
+            sys.exit(exit_status(error))
+        number = hydra_config.job.num
+        if exit_status(error) == BAD_INPUT:
+            folder = None  # if there is one, an earlier attempt left it
+            sweep_record.record_refusal(sweep_dir, number, why, asked.overrides, asked.member)
+        sweep_record.record(sweep_dir, Ended(number, status, folder, why))
+        return None
     if multirun:
-        sweep_record.record(sweep_dir, Ended(hydra_config.job.num, outcome, folder))
-    if outcome != sweep_record.LEFT_OUT:
+        sweep_record.record(sweep_dir, Ended(hydra_config.job.num, status, folder))
+    if status != LEFT_OUT:
         print(folder, flush=True)
     return str(folder)
 
@@ -187,14 +233,6 @@ def _as_hydra_should_behave() -> Iterator[None]:
 def _terminate(number: int, frame: object) -> None:
     """Between its runs too, a sweep that is told to end says how far it came."""
     raise Interrupted(signal.Signals(number))
-
-
-def _release(error: BaseException | None) -> None:
-    """Lets go of what a failed job computed with, before the next one needs the memory."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
-    gc.collect()
 
 
 def exit_status(error: Exception) -> int:

@@ -45,6 +45,12 @@ class Best:
         self.losses = torch.where(better, losses, self.losses)
         self.steps = torch.where(better, step, self.steps)
 
+    def keep(self, indices: Sequence[int]) -> None:
+        """Forgets all images but these."""
+        kept = list(indices)
+        self.images, self.losses = self.images[kept], self.losses[kept]
+        self.steps = self.steps[kept]
+
     def of(self, index: int) -> tuple[float, int, Tensor]:
         """(loss, step, image (3, H, W) on the CPU) of one run."""
         image = self.images[index].detach().cpu().clone()
@@ -139,6 +145,19 @@ class StyleTransfer(L.LightningModule):
     def optimizer_state(self, index: int) -> dict[str, Tensor]:
         """What the optimiser knows of one image, as views."""
         return self._optimizer.of(index)
+
+    def keep(self, indices: Sequence[int]) -> None:
+        """Goes on with these images alone, between two steps; nothing changes for them."""
+        kept = list(indices)
+        optimizer = self._optimizer
+        parts = [optimizer.of(index) for index in kept]
+        self.runs = [self.runs[index] for index in kept]
+        self.image = nn.Parameter(self.image.detach()[kept])
+        # a new parameter, as where a scale ends; then the state is what it was
+        optimizer.rescale(self.image, lambda tensor: tensor[kept])
+        optimizer.restore(parts)
+        self.objective = Objective(self.backbone, self.runs, self.scale, self.device)
+        self.best.keep(kept)
 
     def finish(self) -> dict[str, Tensor]:
         """Ends the steps at a scale: no image stays on a last step that went wrong.

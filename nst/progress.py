@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 
 from nst import sweep
+from nst.batches import ranges
 from nst.module import StyleTransfer
 
 REFRESH_SECONDS = 0.25
@@ -30,8 +31,10 @@ class ProgressBar(L.Callback):
 
     def __init__(self, name: str, total: int) -> None:
         self.name = name
-        plan = sweep.plan
-        self.job = f"{plan.done + 1}/{len(plan.costs)}" if plan and len(plan.costs) > 1 else ""
+        self.job = ""
+        if sweep.plan is not None and len(sweep.plan.costs) > 1:
+            numbers = [number + 1 for number in sweep.plan.now]
+            self.job = f"{ranges(numbers)}/{len(sweep.plan.costs)}"
         self.total = total
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
         self.plain = not self.console.is_terminal or bool(os.environ.get("CI"))

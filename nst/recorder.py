@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,9 @@ class Recorder:
         checkpoint: where an unfinished attempt stood.
         rows: its metrics so far.
         inputs: content and style as they were kept.
-        diverged: why it ended before the others of its batch; None while it goes on.
+        diverged: why its loss ends it, once it does.
+        ended: whether it has ended, while others of its batch may go on.
+        error: what ended it, if that was its own: its loss, or what recorded it.
     """
 
     run: Run
@@ -43,6 +45,8 @@ class Recorder:
     rows: list[dict[str, float]] = field(default_factory=list)
     inputs: dict[str, Image.Image] = field(default_factory=dict)
     diverged: str | None = None
+    ended: bool = False
+    error: Exception | None = None
     _start: float = 0.0
 
     def names(self, losses: Sequence[str]) -> list[str]:
@@ -52,6 +56,19 @@ class Recorder:
             *(f"style/{layer}" for layer in self.run.config.layers.style),
         }
         return [name for name in losses if "/" not in name or name in layers]
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """An error inside ends this run alone: the others of its batch go on."""
+        try:
+            yield
+        except Exception as error:
+            self.ended = False  # it may have been complete but for its loggers
+            self.fail(error)
+            self.ended, self.error = True, error
+            for logger in self.loggers:
+                with suppress(Exception):  # it may be what failed
+                    logger.finalize("failed")
 
     def keep_inputs(self) -> None:
         """Keeps the inputs, at the sizes that count, and what the content was made of."""
@@ -132,6 +149,14 @@ class Recorder:
             measures=dict(measures),
         )
         checkpoint.remove(self.folder.path)
+        self.ended = True
+
+    def finish(self) -> None:
+        """Ends what the loggers were told of a run that is complete."""
+        if self.ended and self.error is None:
+            with self.own():
+                for logger in self.loggers:
+                    logger.finalize("success")
 
     def diverge(self, best: tuple[float, int, Tensor]) -> None:
         """Ends a run that diverged; the other images of its batch go on.
@@ -153,6 +178,7 @@ class Recorder:
         checkpoint.remove(self.folder.path)  # would only diverge again
         for logger in self.loggers:
             logger.finalize("failed")
+        self.ended, self.error = True, DivergedError(self.diverged)
 
     def interrupt(self, by: str, step: int) -> None:
         """Says that the run was stopped, and can be gone on with."""
@@ -162,8 +188,8 @@ class Recorder:
             logger.finalize("aborted")  # the Trainer would say "success"
 
     def fail(self, error: BaseException) -> None:
-        """Says in the run's folder why it ended, if that can still be written."""
-        if self.diverged is not None or isinstance(error, DivergedError):
+        """Says in an unfinished run's folder why it ended, if that can still be written."""
+        if self.ended:
             return
         status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
         with suppress(OSError):  # a full disk may be why it ended

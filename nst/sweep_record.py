@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nst.experiment import Member
-from nst.folder import COMPLETED, DIVERGED, FACTS, FAILED, RunFolder, read_facts, read_status
+from nst.folder import COMPLETED, DIVERGED, FACTS, FAILED, RunFolder, read_facts
+from nst.outcome import SKIPPED
 
-SKIPPED = "finished before"
-LEFT_OUT = "left out"
 DONE = (COMPLETED, SKIPPED)
 NOT_DONE = (FAILED, DIVERGED)
 RUNS = "runs.jsonl"
@@ -22,8 +21,7 @@ class Ended(NamedTuple):
 
     Attributes:
         number: of the job.
-        outcome: ``COMPLETED``, ``SKIPPED`` (finished before), ``LEFT_OUT`` (``retry=failed``),
-            ``FAILED`` or ``DIVERGED``.
+        outcome: the status of its ``Outcome``.
         folder: its run folder; None if it could not begin.
         why: it failed or diverged, in one line; else empty.
     """
@@ -40,18 +38,6 @@ def record(sweep_dir: Path, ended: Ended) -> None:
     line = json.dumps([ended.number, ended.outcome, folder, ended.why])
     with (sweep_dir / RUNS).open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
-
-
-def outcome(folder: Path, began: float) -> str:
-    """How a job ended that did not fail.
-
-    Args:
-        folder: its run folder, if it has one yet.
-        began: when the job did, in seconds since the epoch.
-    """
-    if read_status(folder) != COMPLETED:
-        return LEFT_OUT
-    return COMPLETED if (folder / FACTS).stat().st_mtime >= began else SKIPPED
 
 
 def record_refusal(

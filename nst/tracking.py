@@ -12,7 +12,6 @@ from torch import Tensor
 
 from nst import images
 from nst.checkpoint import Checkpoint
-from nst.errors import DivergedError
 from nst.interrupts import Interrupts
 from nst.measures import Yardstick
 from nst.module import StyleTransfer
@@ -34,6 +33,8 @@ class Tracker(L.Callback):
     Step k is the image after k updates, in the rows, in the snapshots and in every logger, from 0
     to the last. Seconds count from the first step, tracking included.
 
+    What is a run's own, its loss or its files, ends that run alone: its image leaves the batch.
+
     Args:
         recorders: of the runs, in the order of the batch.
         snapshot_every: steps between snapshots.
@@ -42,6 +43,7 @@ class Tracker(L.Callback):
         interrupts: what ends the runs before their time.
 
     Attributes:
+        recorders: of the runs whose images are in the batch still, in its order.
         checkpoint_cost: seconds that checkpoints took so far.
         steps_done: updates that the images had.
     """
@@ -70,14 +72,19 @@ class Tracker(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Tells every logger the run's whole config."""
         for recorder in self.recorders:
-            for logger in recorder.loggers:
-                logger.log_hyperparams(recorder.config)
+            with recorder.own():
+                for logger in recorder.loggers:
+                    logger.log_hyperparams(recorder.config)
+        # only now: the Trainer would begin them all, and end with the first that cannot
+        self._set_loggers(trainer)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keeps the inputs, and tells new loggers what was before."""
-        for recorder in self.recorders:
-            recorder.keep_inputs()
-            recorder.replay(self.snapshot_every)
+        for recorder in self._going_on():
+            with recorder.own():
+                recorder.keep_inputs()
+                recorder.replay(self.snapshot_every)
+        self._stop_if_none_is_left()
         assert isinstance(pl_module, StyleTransfer)
         self.steps_done = pl_module.first
         self.interrupts.listen()  # only now: the Trainer has brought handlers of its own
@@ -115,7 +122,7 @@ class Tracker(L.Callback):
         if self._waiting:
             self._flush(module)
         for index, recorder in enumerate(self.recorders):
-            if recorder.diverged is not None:
+            if recorder.ended:
                 continue  # nothing to go on from
             signature = recorder.run.config.run.signature
             assert signature is not None
@@ -128,7 +135,8 @@ class Tracker(L.Callback):
                 recorder.rows,
                 module.best.of(index),
             )
-            recorder.stand(stand)
+            with recorder.own():
+                recorder.stand(stand)
         self._saved = time.perf_counter()
         self.checkpoint_cost += self._saved - began
         self._seconds_per_byte = (self._saved - began) / self._size(module)
@@ -150,6 +158,7 @@ class Tracker(L.Callback):
         last_of_scale = step + 1 == pl_module.scale.stop  # its best image goes with it
         if self._snapshot is not None or last_of_scale or now - self._flushed > FLUSH_SECONDS:
             self._flush(pl_module)
+            self._leave(trainer, pl_module)
         if self.interrupts.received and step + 1 < pl_module.scales[-1].stop:
             trainer.should_stop = True
 
@@ -161,7 +170,9 @@ class Tracker(L.Callback):
             signal = self.interrupts.received
             self._save(pl_module, step)
             for recorder in self._going_on():
-                recorder.interrupt(signal.name if signal else "the Trainer", step)
+                with recorder.own():
+                    recorder.interrupt(signal.name if signal else "the Trainer", step)
+            trainer.loggers = []  # it would tell them of a success
             return
         losses = pl_module.finish()
         self._snapshot = pl_module.image.detach().clone()
@@ -171,43 +182,63 @@ class Tracker(L.Callback):
         finals = self._snapshot
         self._flush(pl_module)
         for recorder, final in zip(self.recorders, finals, strict=True):
-            if recorder.diverged is None:
+            if recorder.ended:
+                continue
+            with recorder.own():
                 image, inputs = images.to_image(final), recorder.inputs
                 measures = self.yardstick.measure(image, inputs.get("content"), inputs.get("style"))
                 recorder.complete(image, measures)
+        trainer.loggers = []  # each recorder ends its own
 
     def _going_on(self) -> list[Recorder]:
-        return [recorder for recorder in self.recorders if recorder.diverged is None]
+        return [recorder for recorder in self.recorders if not recorder.ended]
+
+    def _leave(self, trainer: L.Trainer, module: StyleTransfer) -> None:
+        """Images of runs that have ended are computed no more."""
+        kept = [index for index, each in enumerate(self.recorders) if not each.ended]
+        if len(kept) < len(self.recorders):
+            module.keep(kept)
+            self.recorders = [self.recorders[index] for index in kept]
+            self._set_loggers(trainer)
+
+    def _set_loggers(self, trainer: L.Trainer) -> None:
+        trainer.loggers = [logger for each in self._going_on() for logger in each.loggers]
 
     def _flush(self, module: StyleTransfer) -> None:
         """Reads what is waiting, with one transfer, and hands it on.
 
         Raises:
-            DivergedError: if no run is left that goes on.
+            Exception: what ended one of the runs, if none is left that goes on.
         """
         names = list(self._waiting[0][3])
         # A pyramid's losses differ in nothing but their values, so that they stack.
         table = torch.stack([torch.stack(list(losses.values())) for *_, losses in self._waiting])
         values = table.float().cpu().tolist()  # [row][loss][image]
         for index, recorder in enumerate(self.recorders):
-            if recorder.diverged is not None:
+            if recorder.ended:
                 continue
             own = recorder.names(names)
-            for (step, seconds, rate, _), row in zip(self._waiting, values, strict=True):
-                losses = {f"loss/{name}": row[names.index(name)][index] for name in own}
-                recorder.log({"step": step, "seconds": round(seconds, 4), **losses, "lr": rate})
+            with recorder.own():
+                for (step, seconds, rate, _), row in zip(self._waiting, values, strict=True):
+                    losses = {f"loss/{name}": row[names.index(name)][index] for name in own}
+                    recorder.log({"step": step, "seconds": round(seconds, 4), **losses, "lr": rate})
+                    if recorder.diverged is not None:
+                        break
+                if self._snapshot is not None and recorder.diverged is None:
+                    recorder.snapshot(self._waiting[-1][0], self._snapshot[index])
+                recorder.folder.metrics(recorder.rows)
                 if recorder.diverged is not None:
-                    break
-            if self._snapshot is not None and recorder.diverged is None:
-                recorder.snapshot(self._waiting[-1][0], self._snapshot[index])
-            recorder.folder.metrics(recorder.rows)
-            if recorder.diverged is not None:
-                recorder.diverge(module.best.of(index))
+                    recorder.diverge(module.best.of(index))
         self._waiting.clear()
         self._snapshot = None
         self._flushed = time.perf_counter()
+        self._stop_if_none_is_left()
+
+    def _stop_if_none_is_left(self) -> None:
         if not self._going_on():
-            raise DivergedError(self.recorders[0].diverged)
+            error = self.recorders[0].error
+            assert error is not None
+            raise error
 
 
 def _alone(part: Tensor) -> Tensor:

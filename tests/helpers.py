@@ -12,9 +12,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from nst import schema, weights
+from nst import build, schema, weights
 from nst.calibrate import activation_means
-from nst.execute import _optimizer
 from nst.main import conf_dir, to_config
 from nst.module import Best, StyleTransfer
 from nst.objective import Objective
@@ -52,7 +51,7 @@ def module(runs: list[Run], dtype: torch.dtype = torch.float32) -> StyleTransfer
     taps = set().union(*(run.taps for run in runs))
     backbone = first.backbone
     network = VGG(loaded, "vgg19", taps, backbone.pooling, backbone.padding, means, dtype)
-    made = StyleTransfer(network, runs, _optimizer(first))
+    made = StyleTransfer(network, runs, build.optimizer(first))
     if dtype == torch.float64:  # trajectories amplify rounding; only double precision is portable
         made.image.data = made.image.data.double()
     optimizer = made.configure_optimizers()

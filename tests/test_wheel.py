@@ -46,7 +46,8 @@ def test_wheel(tmp_path: Path) -> None:
     script = [str(python), "-m", "nst", *tiny]
     folder = run(*script, cwd=elsewhere, **environment).strip()
     assert (elsewhere / folder / "final.png").exists()
-    run(*script, "+experiments=two_noises", "seed=0", cwd=elsewhere, **environment)
+    batch = ["+experiments=two_noises", "seed=0", "hydra/launcher=vectorized"]
+    run(*script, *batch, cwd=elsewhere, **environment)
     report = run(str(python), "-m", "nst.report", cwd=elsewhere, **environment).strip()
     assert "Reconstruction from different noises" in (elsewhere / report).read_text()
     assert "nst = nst.main:main" in next(site.glob("nst-*/entry_points.txt")).read_text()

@@ -1,0 +1,106 @@
+"""What a checked config names: weights, Trainer, optimiser, loggers."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import pkgutil
+import warnings
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from nst import weights
+from nst.calibrate import activation_means
+from nst.errors import ConfigError
+from nst.optim import PerImage
+from nst.run import Run, resolve_precision
+from nst.schema import Config
+from nst.weights import Weights
+
+# Importing Lightning made it talkative; its tips and device lines would hide the run's own.
+for _name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`")  # Lightning's own
+
+_load_weights = lru_cache(maxsize=1)(weights.load)  # a sweep in one process loads them once
+_activation_means = lru_cache(maxsize=2)(activation_means)
+
+
+def pretrained(config: Config) -> Weights:
+    """The backbone's weights."""
+    backbone = config.backbone
+    return _load_weights(
+        backbone.name, backbone.source, backbone.path, backbone.sha256, backbone.order
+    )
+
+
+def means(config: Config, loaded: Weights) -> list[float] | None:
+    """What activations are divided by."""
+    if not config.normalize.activations:
+        return None
+    found = _activation_means(loaded, config.backbone.name, config.backbone.pooling)
+    if not all(0 < mean < float("inf") for mean in found):
+        problem = "a layer never activates on photographs; normalize=textbook goes without"
+        raise ConfigError("backbone.path", config.backbone.path, problem)
+    return found
+
+
+def trainer(config: Config) -> Any:
+    """Lightning's Trainer, without loggers."""
+    made = _build(as_dictconfig(config).trainer, "trainer", logger=False)
+    if made.max_epochs != 1:
+        problem = "must be 1: how long a run is, steps says"
+        raise ConfigError("trainer.max_epochs", config.trainer["max_epochs"], problem)
+    return made
+
+
+def device(config: Config) -> torch.device:
+    """Where the config's Trainer computes."""
+    found: torch.device = trainer(config).strategy.root_device
+    return found
+
+
+def precision(config: Config) -> str:
+    """``32`` or ``bf16``."""
+    return resolve_precision(config.precision, device(config))
+
+
+def loggers(run: Run) -> list[Logger]:
+    """The loggers of a run, which tell nobody of it yet."""
+    nodes = as_dictconfig(run.config).logger or {}
+    return [_build(node, f"logger.{key}") for key, node in nodes.items()]
+
+
+def optimizer(config: Config) -> partial[PerImage]:
+    """The optimiser of the config, tried once on a small image: wrong settings show up here."""
+    arguments = {key: value for key, value in config.optimizer.items() if key != "_target_"}
+    try:
+        found: Any = pkgutil.resolve_name(config.optimizer["_target_"])
+        make = partial(found, **arguments)
+        if not (inspect.isclass(found) and PerImage in found.__mro__):
+            problem = "is no optimizer of images, as nst.optim.LBFGS and nst.optim.Adam are"
+            raise TypeError(f"_target_={config.optimizer['_target_']} {problem}")
+        make([torch.nn.Parameter(torch.zeros(1, 3, 2, 2))])
+    except (ValueError, TypeError, ImportError, KeyError, AttributeError) as error:
+        raise ConfigError("optimizer", arguments, " ".join(str(error).split())) from error
+    return make
+
+
+def as_dictconfig(config: Config) -> DictConfig:
+    """The config with its references, which ``OmegaConf.resolve`` replaces."""
+    return OmegaConf.create(config.asdict())
+
+
+def _build(node: Any, key: str, **arguments: object) -> Any:
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise ConfigError(key, node, "needs a _target_, as the files of its group in conf/ have")
+    try:
+        return instantiate(node, **arguments)
+    except Exception as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise ConfigError(key, node.get("_target_"), reason) from error

@@ -1,0 +1,40 @@
+"""How a run ended that was asked for: alone or in a batch, computed or not."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from typing import NamedTuple
+
+from nst.errors import DivergedError
+from nst.folder import DIVERGED, FAILED
+
+SKIPPED = "finished before"
+LEFT_OUT = "left out"
+
+
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        status: ``COMPLETED``, ``SKIPPED`` (finished before), ``LEFT_OUT`` (``retry=failed``),
+            ``FAILED`` or ``DIVERGED``.
+        error: why it failed or diverged; else None.
+    """
+
+    status: str
+    error: Exception | None = None
+
+    @classmethod
+    def of(cls, error: Exception) -> Outcome:
+        """Of a run that this error ended; what the error holds on to is let go of."""
+        release(error)
+        return cls(DIVERGED if isinstance(error, DivergedError) else FAILED, error)
+
+
+def release(error: BaseException | None) -> None:
+    """Lets go of what a failed run computed with, before the next one needs the memory."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
