@@ -47,9 +47,10 @@ format: $(READY) ## Put the code into its style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## Seconds per step against the textbook and a bare loop; a page of 200 runs
+bench: $(READY) ## Speed and memory against the textbook loop; REPORT=1: the whole report, hours
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench_compare
+	$(if $(REPORT),$(BIN)/python -m tests.bench_report)
 
 clean: ## Remove caches and the virtual environment; keep outputs/
 	rm -rf $(VENV) .ruff_cache .mypy_cache .pytest_cache .hypothesis dist build

@@ -16,7 +16,7 @@ from pathlib import Path
 from nst.execute import execute
 from nst.folder import read_facts
 from nst.report.compare import build
-from tests.bench import quiet
+from tests.bench_loop import quiet
 from tests.browser import opened
 from tests.helpers import prepared
 

@@ -2,11 +2,20 @@
 
 VGG-19 cut after the last layer, L-BFGS with a closure that clamps the image, Gram matrices divided
 by C·H·W, losses summed over the layers.
+
+``python -m tests.textbook`` is a worker for the benchmarks: a process that imports torch and
+nothing of ours, as the loop's users have it. It reads a request per line, ``{"file": …, "steps":
+…}``, and answers each with a line: see ``answer``.
 """
 
 from __future__ import annotations
 
+import json
+import resource
+import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -122,3 +131,55 @@ class Textbook:
         with torch.no_grad():
             image.clamp_(0, 1)
         return trajectory, seconds
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Runs the loop once.
+
+    Args:
+        request: ``file``, a ``torch.save`` of the arguments of ``Textbook`` and of ``image``, where
+            to start from; ``steps``, 0 for nothing but the loss of that image.
+
+    Returns:
+        ``losses`` and ``seconds`` of every evaluation, ``setup``: seconds before the first,
+        ``final``: the loss of the result, ``peak``: bytes of memory that this process had so far.
+    """
+    given = torch.load(request["file"], weights_only=True)
+    image = given.pop("image")
+    began = time.perf_counter()
+    loop = Textbook(**given)
+    setup = time.perf_counter() - began
+    losses, seconds = loop.run(image, request["steps"])
+    with torch.no_grad():
+        final = float(loop.loss(image))
+    return {
+        "losses": losses,
+        "seconds": seconds,
+        "setup": setup,
+        "final": final,
+        "peak": peak_memory(),
+    }
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process had at most.
+
+    Linux counts in ``ru_maxrss`` what the process had before it became this program: a copy of its
+    parent. ``VmHWM`` begins with the program.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = [line.split() for line in status.read_text().splitlines()]
+        return next(int(line[1]) * 1024 for line in lines if line[0] == "VmHWM:")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def main() -> None:
+    """Answers requests until there are no more."""
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

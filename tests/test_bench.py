@@ -1,0 +1,206 @@
+"""Every part of the benchmark at a size where its numbers mean nothing: what it writes is whole."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from nst.execute import execute
+from tests import (
+    bench_batch,
+    bench_loop,
+    bench_memory,
+    bench_pastiche,
+    bench_report,
+    bench_step,
+    bench_time,
+)
+from tests.bench_rows import Row, merge, read, table
+from tests.helpers import module, prepared
+from tests.textbook import answer
+
+KEYS = {"figure", "unit", "ours", "theirs", "ratio", "goal", "better", "part"}
+TINY = ["image.size=32", "steps=2"]
+
+
+def _one_precision(monkeypatch: pytest.MonkeyPatch, part: ModuleType) -> None:
+    monkeypatch.setattr(part, "precisions", lambda: ["32"])
+
+
+@contextmanager
+def _textbook_here() -> Iterator[bench_loop.Ask]:
+    """The textbook loop in this process: a second saved, wherever its own is not the point."""
+
+    def ask(file: Path, steps: int) -> dict[str, Any]:
+        return answer({"file": file, "steps": steps})
+
+    yield ask
+
+
+def _check(part: str, rows: list[Row], folder: Path) -> None:
+    """The rows as they stand in the file."""
+    merge(part, rows, folder / "bench.json")
+    written = json.loads((folder / "bench.json").read_text())
+    assert len(written) == len(rows) > 0
+    for row in written:
+        assert set(row) == KEYS
+        for key in ("ours", "theirs", "ratio", "goal"):
+            assert row[key] is None or math.isfinite(row[key])
+        assert row["part"] == part
+    assert len({row["figure"] for row in written}) == len(written)
+    assert len(table(rows).splitlines()) == len(rows) + 2
+
+
+def test_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _one_precision(monkeypatch, bench_step)
+    monkeypatch.setattr(bench_step, "GOALS_SIZE", 32)
+    monkeypatch.setattr(bench_step, "SETTINGS", [*bench_step.SETTINGS, "logger=none"])
+    rows = bench_step.measure({32: (2, 1)}, {32: 2}, (64,))
+    _check("step", rows, tmp_path)
+    assert [row.goal for row in rows] == [1.1, None, 0.70, 0.02]
+    assert rows[0].ratio is not None and rows[0].theirs is not None and rows[0].ours is not None
+    assert rows[0].ratio == pytest.approx(rows[0].theirs / rows[0].ours)
+
+
+def test_operations_of_a_step() -> None:
+    """By hand, at 16 px."""
+    run = prepared("image.size=16", "content=astronaut", "layers.style=[conv1_2,conv2_1]")
+    run.config.layers.content = ["conv1_1"]
+    convolutions = 4 * 9 * (3 * 64 * 256 + 64 * 64 * 256 + 64 * 128 * 64)
+    assert bench_step.operations(run) == (convolutions, 4 * (64**2 * 256 + 128**2 * 64))
+
+
+def test_pastiche_takes_its_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its command runs once; of ours, the overrides are composed."""
+    _one_precision(monkeypatch, bench_pastiche)
+    picture = bench_pastiche._picture("builtin:waves", 32, tmp_path)
+    assert bench_pastiche._seconds("pastiche", picture, picture, 32, 1) > 0
+    assert (tmp_path / "pastiche.png").is_file()
+    assert "steps=4" in bench_pastiche._nst(picture, picture, 32, 4, "32")
+    seconds = {"pastiche": {1: 5.0, 3: 9.0}, "32": {1: 7.0, 3: 8.0}}
+    monkeypatch.setattr(bench_pastiche, "_seconds", lambda side, *rest: seconds[side][rest[-1]])
+    rows = bench_pastiche.measure(32, (1, 3), 1)
+    _check("pastiche", rows, tmp_path)
+    assert (rows[0].ours, rows[0].theirs, rows[0].ratio) == (0.5, 2.0, 4.0)
+
+
+def test_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bench_time, "CASES", bench_time.CASES[1:2])
+    monkeypatch.setattr(bench_time, "textbook", _textbook_here)
+    curves, plot = tmp_path / "curves.json", tmp_path / "plot.svg"
+    rows = bench_time.measure(
+        size=32, targets=(1, 2), cap=4, fast=("logger=none",), curves=curves, plot=plot
+    )
+    _check("time", rows, tmp_path)
+    (record,) = json.loads(curves.read_text())
+    for side in ("textbook", "ours"):
+        seconds = record[side]["seconds"]
+        assert seconds == sorted(seconds)
+        assert len(seconds) == len(record[side]["losses"]) > 0
+    assert len(record["textbook"]["losses"]) >= 3
+    assert ElementTree.parse(plot).getroot().tag.endswith("svg")
+
+
+def test_time_stops_at_the_target(tmp_path: Path) -> None:
+    common = [*TINY, "steps=6", "init=content", "logger=none", f"outputs={tmp_path}"]
+    objective = module([prepared(*common)]).objective
+    run = prepared(*common, bench_time.WATCHED)
+    curve = bench_time.Watch(objective, run, target=math.inf).follow(run)
+    assert len(curve.losses) == 1
+
+
+def test_the_best_so_far_is_the_target() -> None:
+    curve = bench_time.Curve([0.0, 1.0, 2.0, 3.0, 4.0], [9.0, 5.0, 7.0, 6.0, 2.0])
+    assert bench_time._lowest(curve, 3) == (1.0, 5.0)
+    assert bench_time._lowest(curve, 4) == (4.0, 2.0)
+    assert curve.first(5.5) == 1.0
+    assert curve.first(1.0) is None
+
+
+@pytest.mark.parametrize("task", ["style_transfer", "content_reconstruction"])
+def test_another_function_is_noticed(task: str, tmp_path: Path) -> None:
+    """Both tasks are the same function to either side; with another weight it is another one."""
+    run = prepared(*TINY, f"task={task}", "init=noise")
+    other = prepared(*TINY, f"task={task}", "init=noise", "weights.content=1.01")
+    problem = bench_loop.write_problem(run, tmp_path / "problem.pt")
+    image = bench_loop.start(run)
+    with _textbook_here() as ask:
+        bench_time.check_same(module([run]).objective, image, ask, problem)
+        with pytest.raises(RuntimeError, match="not the same function"):
+            bench_time.check_same(module([other]).objective, image, ask, problem)
+
+
+def test_batch(tmp_path: Path) -> None:
+    rows = bench_batch.measure({32: 1.7}, 2, 1, bench_batch.RUNS[:2])
+    _check("batch", rows, tmp_path)
+
+
+def test_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both would run in processes of their own."""
+    _one_precision(monkeypatch, bench_memory)
+    monkeypatch.setattr(bench_memory, "textbook", _textbook_here)
+    found = bench_memory.one([*TINY, "logger=none"])
+    monkeypatch.setattr(
+        bench_memory,
+        "_in_own_process",
+        lambda settings: (found["peak"] / bench_memory.GIB, found["seconds"]),
+    )
+    rows = bench_memory.measure([32], 2)
+    _check("memory", rows, tmp_path)
+    assert 0.1 < (rows[0].theirs or 0) < 20
+
+
+def test_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two runs in the place of the command's; broken off once, it goes on."""
+
+    def report(words: list[str], outputs: Path) -> float:
+        for init in ("noise", "content"):
+            common = [f"init={init}", "logger=none", f"outputs={outputs}", words[-1]]
+            execute([prepared(*TINY, *common)])
+        return 10.0
+
+    def broken(*given: object) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench_report, "_report", report)
+    monkeypatch.setattr(bench_report, "textbook", _textbook_here)
+    measure = partial(
+        bench_report.measure,
+        overrides=(),
+        kept=tmp_path / "kept.json",
+        outputs=tmp_path / "report",
+    )
+    loop = bench_report._one
+    monkeypatch.setattr(bench_report, "_one", broken)
+    with pytest.raises(KeyboardInterrupt):
+        measure()
+    monkeypatch.setattr(bench_report, "_one", loop)
+    monkeypatch.setattr(bench_report, "_report", broken)  # ours is there already
+    rows = measure(sample=1)
+    _check("report", rows, tmp_path)
+    assert "estimated from 1" in rows[0].figure
+    assert rows[1].theirs == 1
+    kept = json.loads((tmp_path / "kept.json").read_text())
+    assert kept["ours"] == {}
+    (theirs,) = kept["theirs"].values()
+    assert theirs["seconds"] > 0 and torch.isfinite(torch.tensor(theirs["loss"]))
+
+
+def test_rows_of_a_part_replace_its_older_ones(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    merge("batch", [Row("old", "s", 1.0), Row("older", "s", 1.0)], file)
+    merge("step", [Row("fast", "s", 1.0, 3.0, 3.0, 2.0)], file)
+    merge("batch", [Row("new", "s", None, goal=8.0, better="lower")], file)
+    assert [row.figure for row in read(file)] == ["fast", "new"]
+    assert [row.met for row in read(file)] == [True, False]
+    assert "| new | not reached |  |  | ≤ 8 | no |" in table(read(file))
