@@ -76,6 +76,7 @@ def _shared(run: Run, precision: str) -> dict[str, Any]:
         "schedule.sizes": [scale.fraction for scale in run.scales],
         **flat(config.optimizer, "optimizer"),
         "precision": precision,
+        "schedule.precise": config.schedule.precise,
         "normalize.activations": config.normalize.activations,
         **flat(asdict(config.backbone), "backbone"),
         **flat(config.trainer, "trainer"),

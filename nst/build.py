@@ -6,6 +6,7 @@ import inspect
 import logging
 import pkgutil
 import warnings
+from collections.abc import Collection
 from functools import lru_cache, partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from nst.errors import ConfigError
 from nst.optim import PerImage
 from nst.run import Run, resolve_precision
 from nst.schema import Config
+from nst.vgg import VGG
 from nst.weights import Weights
 
 # Importing Lightning made it talkative; its tips and device lines would hide the run's own.
@@ -48,6 +50,22 @@ def means(config: Config, loaded: Weights) -> list[float] | None:
         problem = "a layer never activates on photographs; normalize=textbook goes without"
         raise ConfigError("backbone.path", config.backbone.path, problem)
     return found
+
+
+def backbone(config: Config, taps: Collection[str], precision: str, device: torch.device) -> VGG:
+    """The feature extractor with these taps, for a resolved precision and a kind of device."""
+    loaded, own = pretrained(config), config.backbone
+    return VGG(
+        loaded,
+        own.name,
+        taps,
+        own.pooling,
+        own.padding,
+        means(config, loaded),
+        dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+        tiling=own.tiling,
+        winograd=device.type == "cpu",
+    )
 
 
 def trainer(config: Config) -> Any:

@@ -113,6 +113,7 @@ def _check_backbone(backbone: BackboneConfig) -> None:
     _one_of("backbone.order", backbone.order, ("rgb", "bgr"))
     _one_of("backbone.pooling", backbone.pooling, ("max", "average"))
     _one_of("backbone.padding", backbone.padding, ("zeros", "replicate"))
+    _one_of("backbone.tiling", backbone.tiling, ("auto", "always", "never"))
 
 
 def _check_layers(config: Config) -> None:
@@ -191,6 +192,9 @@ def _numbers(key: str, values: list[float]) -> None:
 
 def _check_schedule(config: Config) -> None:
     sizes, shares = config.schedule.sizes, config.schedule.steps
+    if not 0 <= config.schedule.precise <= 1:
+        problem = "must be a share of the steps, from 0 to 1"
+        raise ConfigError("schedule.precise", config.schedule.precise, problem)
     _numbers("schedule.sizes", sizes)
     _numbers("schedule.steps", shares)
     if not sizes or sizes[-1] != 1 or sizes != sorted(set(sizes)) or sizes[0] <= 0:

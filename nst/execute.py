@@ -38,7 +38,6 @@ from nst.retell import retell
 from nst.run import Run, named, resolve_precision, signature
 from nst.tags import tags
 from nst.tracking import Tracker
-from nst.vgg import VGG
 
 log = logging.getLogger(__name__)
 
@@ -198,17 +197,16 @@ def _fit(trainer: Any, recorders: Sequence[Recorder]) -> None:
     """The pass itself: raises what ends all runs that are in it; what is a run's own, it keeps."""
     runs = [recorder.run for recorder in recorders]
     config = runs[0].config
-    backbone = config.backbone
-    loaded, device = build.pretrained(config), trainer.strategy.root_device
+    device = trainer.strategy.root_device
     with _failures_recorded(recorders):
         taps = set().union(*(run.taps for run in runs))
-        means = build.means(config, loaded)
-        bf16 = resolve_precision(config.precision, device) == "bf16"
-        dtype = torch.bfloat16 if bf16 else torch.float32
-        network = VGG(loaded, backbone.name, taps, backbone.pooling, backbone.padding, means, dtype)
+        precision = resolve_precision(config.precision, device)
+        network = build.backbone(config, taps, precision, device)
+        late = precision != "32" and runs[0].precise_from < config.steps
+        precise = build.backbone(config, taps, "32", device) if late else None
         checkpoints = [each.checkpoint for each in recorders if each.checkpoint is not None]
-        module = StyleTransfer(network, runs, build.optimizer(config), checkpoints)
-        yardstick = _yardstick(loaded, backbone.name, device)
+        module = StyleTransfer(network, runs, build.optimizer(config), checkpoints, precise)
+        yardstick = _yardstick(build.pretrained(config), config.backbone.name, device)
         name = f"{len(runs)} runs" if len(runs) > 1 else config.run.name or ""
         with interruptible() as interrupts:
             tracker = Tracker(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def gram(features: Tensor) -> Tensor:
@@ -11,9 +14,36 @@ def gram(features: Tensor) -> Tensor:
 
     Gatys et al. 2016, equation 3, with the normalisation of Johnson et al. 2016, equation 3.
     """
-    flat = _precise(features).flatten(2)
-    channels, positions = flat.shape[1:]
-    return flat @ flat.mT / (channels * positions)
+    return _Gram.apply(features)
+
+
+class _Gram(torch.autograd.Function):
+    """F ↦ F Fᵀ / (C·H·W), with the gradient as one product: F is on both sides.
+
+    Positions are rows here, as channels-last features lie in memory, and so is the gradient: what
+    autograd derives instead takes two products, and copies into the other layout and back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        rows = _precise(_rows(features))
+        return rows.mT @ rows / features[0].numel()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors
+        rows = _rows(features)
+        symmetric = (gradient + gradient.mT) / features[0].numel()
+        height, width = features.shape[-2:]
+        product = rows @ symmetric.to(rows.dtype)
+        return product.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+
+
+def _rows(features: Tensor) -> Tensor:
+    """(N, C, H, W) as (N, H·W, C); a view of what is channels-last."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def style_loss(gram_matrix: Tensor, target: Tensor) -> Tensor:

@@ -73,6 +73,7 @@ class StyleTransfer(L.LightningModule):
         runs: N of them.
         make_optimizer: from the image parameter to ``nst.optim.LBFGS`` or ``nst.optim.Adam``.
         checkpoints: where the runs stood, all at the same step; empty: from the start.
+        precise: the extractor in float32, for the last steps; None: the same one.
 
     Attributes:
         image: the parameter (N, 3, H, W), RGB in [0, 1]; its shape changes with the scale.
@@ -89,9 +90,11 @@ class StyleTransfer(L.LightningModule):
         runs: Sequence[Run],
         make_optimizer: Callable[[list[nn.Parameter]], PerImage],
         checkpoints: Sequence[Checkpoint] = (),
+        precise: VGG | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.precise = precise or backbone
         self.runs = list(runs)
         self.make_optimizer = make_optimizer
         self.scales = self.runs[0].scales
@@ -121,7 +124,7 @@ class StyleTransfer(L.LightningModule):
             for index, checkpoint in enumerate(self.checkpoints):
                 self.best.restore(index, *checkpoint.best)
             self._optimizer.restore([checkpoint.optimizer for checkpoint in self.checkpoints])
-        self.objective = Objective(self.backbone, self.runs, self.scale, self.device)
+        self.objective = self._objective(self.first)
 
     def training_step(self, step: int, batch_idx: int) -> dict[str, Any]:
         """Evaluates all images; ``losses`` are (N,) each and go to the callbacks."""
@@ -132,9 +135,17 @@ class StyleTransfer(L.LightningModule):
         return {"loss": losses["total"].sum(), "losses": losses}
 
     def on_train_batch_end(self, outputs: Any, step: int, batch_idx: int) -> None:
-        """Enters the next scale once the steps of this one are done."""
+        """Enters the next scale once the steps of this one are done, and float32 at the end."""
         if step + 1 == self.scale.stop and self.scale is not self.scales[-1]:
             self._enter(self.scales[self.scales.index(self.scale) + 1])
+        elif step + 1 == self.runs[0].precise_from:
+            self.objective = self._objective(step + 1)
+
+    def _objective(self, step: int) -> Objective:
+        late = step >= self.runs[0].precise_from
+        return Objective(
+            self.precise if late else self.backbone, self.runs, self.scale, self.device
+        )
 
     @property
     def _optimizer(self) -> PerImage:
@@ -156,7 +167,7 @@ class StyleTransfer(L.LightningModule):
         # a new parameter, as where a scale ends; then the state is what it was
         optimizer.rescale(self.image, lambda tensor: tensor[kept])
         optimizer.restore(parts)
-        self.objective = Objective(self.backbone, self.runs, self.scale, self.device)
+        self.objective = Objective(self.objective.backbone, self.runs, self.scale, self.device)
         self.best.keep(kept)
 
     def finish(self) -> dict[str, Tensor]:
@@ -184,5 +195,5 @@ class StyleTransfer(L.LightningModule):
         # A new parameter: autograd remembers the shape that the old one had.
         self.image = nn.Parameter(resample(self.image.detach()).clamp(0, 1))
         self._optimizer.rescale(self.image, resample)
-        self.objective = Objective(self.backbone, self.runs, scale, self.device)
+        self.objective = self._objective(scale.start)
         self.best = Best(self.image, scale.start)

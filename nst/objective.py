@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nst import images, losses
+from nst import images, losses, strips, targets
 from nst.run import Run
 from nst.schedule import Scale
+from nst.strips import Strip
 from nst.vgg import VGG
 
 
@@ -44,13 +45,11 @@ class Objective:
             (N,) each: ``total``, the unweighted terms ``content``, ``style`` and ``tv`` that it is
             the weighted sum of, and what they are made of, ``content/LAYER`` and ``style/LAYER``.
         """
-        features = self.backbone(image)
-        content = {
-            layer: losses.content_loss(features[layer], target)
-            for layer, target in self.content_targets.items()
-        }
+        read = self.backbone.read(image, self._statistics)
+        means = {name: strips.mean(values) for name, values in read.items()}
+        content = {layer: means[f"content/{layer}"] for layer in self.content_targets}
         style = {
-            layer: losses.style_loss(losses.gram(features[layer]), target)
+            layer: losses.style_loss(means[f"gram/{layer}"], target)
             for layer, target in self.style_targets.items()
         }
         terms = {
@@ -66,6 +65,16 @@ class Objective:
             **{f"style/{layer}": value for layer, value in style.items()},
         }
 
+    def _statistics(self, layer: str, features: Tensor, strip: Strip) -> dict[str, Tensor]:
+        """What the losses need of a strip's features: means over its positions."""
+        found = {}
+        if layer in self.content_targets:
+            target = self.content_targets[layer][:, :, strip.rows]
+            found[f"content/{layer}"] = losses.content_loss(features, target)
+        if layer in self.style_targets:
+            found[f"gram/{layer}"] = losses.gram(features)
+        return found
+
     def _weighted(
         self, values: dict[str, Tensor], weights: dict[str, Tensor], image: Tensor
     ) -> Tensor:
@@ -78,40 +87,41 @@ class Objective:
         used = sorted({layer for row in rows for layer in row})
         return {layer: self._vector([row.get(layer, 0.0) for row in rows]) for layer in used}
 
-    @torch.no_grad()
     def _content_targets(self, runs: Sequence[Run], scale: Scale) -> dict[str, Tensor]:
-        if not self.content_weights:
-            return {}
-        height, width = runs[0].shape(scale)
-        blank = torch.zeros(3, height, width)  # for runs without a content loss: weight 0
-        pictures = [
-            blank if run.content is None else images.to_tensor(run.content, height, width)
+        """Features (N, C, H', W') per layer; zeros, whose weight is 0, for runs without."""
+        layers = list(self.content_weights)
+        shape = runs[0].shape(scale)
+        rows = [
+            targets.features(self.backbone, run.content, shape, layers) if run.content else None
             for run in runs
         ]
-        features = self.backbone(torch.stack(pictures).to(self.device))
-        return {layer: features[layer].clone() for layer in self.content_weights}
+        return _stacked(layers, rows)
 
-    @torch.no_grad()
     def _style_targets(self, runs: Sequence[Run], scale: Scale) -> dict[str, Tensor]:
         """Gram matrices (N, C, C) per layer; style pictures keep their own shapes."""
-        rows: dict[str, list[Tensor]] = {layer: [] for layer in self.style_weights}
-        if not rows:
-            return {}
+        layers = list(self.style_weights)
+        rows: list[dict[str, Tensor] | None] = []
         for run in runs:
             if run.style is None:
-                for layer, row in rows.items():
-                    channels = self.backbone.channels(layer)
-                    row.append(torch.zeros(channels, channels, device=self.device))
+                rows.append(None)
                 continue
             size = run.config.style.size or run.config.image.size
             shape = images.fit(run.style.image.size, round(size * scale.fraction))
-            features = self.backbone(images.to_tensor(run.style, *shape)[None].to(self.device))
-            for layer, row in rows.items():
-                row.append(losses.gram(features[layer])[0])
-        return {layer: torch.stack(row) for layer, row in rows.items()}
+            rows.append(targets.gram_matrices(self.backbone, run.style, shape, layers))
+        return _stacked(layers, rows)
 
     def _vector(self, values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
+
+
+def _stacked(layers: Sequence[str], rows: Sequence[dict[str, Tensor] | None]) -> dict[str, Tensor]:
+    """(N, …) per layer, from (1, …) of each run that has it; zeros for the others."""
+    found = {}
+    for layer in layers:
+        like = next(row[layer] for row in rows if row is not None)
+        values = [torch.zeros_like(like) if row is None else row[layer] for row in rows]
+        found[layer] = torch.cat(values)
+    return found
 
 
 def layer_weights(run: Run, term: str, backbone: VGG) -> dict[str, float]:

@@ -14,6 +14,9 @@ from torch.nn import functional as F
 
 PROJECTIONS = ("honest", "textbook", "none")
 
+GROWTH = 10
+"""Slots by which the history grows: a run of few steps at a large size needs no room for all."""
+
 
 class PerImage(torch.optim.Optimizer):
     """An optimiser of one parameter (N, 3, H, W) whose state can be had image by image.
@@ -191,11 +194,14 @@ class LBFGS(PerImage):
 
     def restore(self, parts: Sequence[dict[str, Tensor]]) -> None:
         """Puts back what ``of`` gave; slots not filled hold zeros."""
-
-        def whole(history: Tensor) -> Tensor:
-            return F.pad(history, (0, 0, 0, self.history_size - history.shape[1]))
-
-        super().restore([part | {name: whole(part[name]) for name in ("s", "y")} for part in parts])
+        slots = self._slots(int(parts[0]["updates"])) if parts[0] else 0
+        histories = [{name: part[name] for name in ("s", "y") if part} for part in parts]
+        super().restore(
+            [
+                part | {name: _padded(history, slots) for name, history in found.items()}
+                for part, found in zip(parts, histories, strict=True)
+            ]
+        )
 
     @property
     def _lr(self) -> float:
@@ -204,8 +210,9 @@ class LBFGS(PerImage):
     def _start(self, state: dict[str, Tensor], gradient: Tensor) -> None:
         count, size = gradient.shape
         pairs = self.history_size
-        state["s"] = gradient.new_zeros(count, pairs, size)
-        state["y"] = gradient.new_zeros(count, pairs, size)
+        state["s"] = gradient.new_zeros(count, 0, size)
+        state["y"] = gradient.new_zeros(count, 0, size)
+        state["updates"] = torch.tensor(0)  # on the CPU: to read it must not stall a GPU
         state["sy"] = gradient.new_zeros(count, pairs, pairs)  # s_i · y_j by slot
         state["kept"] = torch.zeros(count, dtype=torch.long, device=gradient.device)
         state["gamma"] = gradient.new_ones(count, 1)
@@ -215,6 +222,10 @@ class LBFGS(PerImage):
 
     def _remember(self, state: dict[str, Tensor], gradient: Tensor) -> None:
         """Puts the last displacement and change of gradient into each image's next slot."""
+        state["updates"] += 1
+        slots = self._slots(int(state["updates"]))
+        if slots > state["s"].shape[1]:
+            state["s"], state["y"] = _padded(state["s"], slots), _padded(state["y"], slots)
         s, y = state["moved"], gradient - state["gradient"]
         curvature = _dot(s, y)
         # Positive by more than rounding, relative to the pair's own lengths: losses of any scale.
@@ -224,7 +235,7 @@ class LBFGS(PerImage):
         for name, new in (("s", s), ("y", y)):
             old = state[name][row, slot]
             state[name][row, slot] = torch.where(keep[:, None], new, old)
-        column = (state["s"] @ y[..., None]).squeeze(2)
+        column = _padded(_products(state["s"], y)[..., None], self.history_size)[..., 0]
         state["sy"][row, :, slot] = torch.where(keep[:, None], column, state["sy"][row, :, slot])
         # The first guess agrees with the last pair along y: gamma = s·y / y·Py.
         gamma = curvature / _dot(y, self._filtered(y))
@@ -247,16 +258,22 @@ class LBFGS(PerImage):
         # Slots not yet filled hold zeros; a 1 on their diagonal leaves them without effect.
         upper = upper + torch.diag_embed((diagonal == 0).to(upper.dtype))
 
-        g = gradient[..., None]
-        a = torch.linalg.solve_triangular(
-            upper, (s @ g).gather(1, age_order[..., None]), upper=True
-        )
-        by_slot = torch.zeros_like(a).scatter(1, age_order[..., None], a)
-        r = state["gamma"] * self._filtered(gradient - (y.mT @ by_slot).squeeze(2))
-        right = diagonal[..., None] * a - (y @ r[..., None]).gather(1, age_order[..., None])
+        def products(vectors: Tensor, v: Tensor) -> Tensor:  # (N, pairs, 1), oldest first
+            return _padded(_products(vectors, v)[..., None], pairs).gather(1, age_order[..., None])
+
+        def combined(vectors: Tensor, by_age: Tensor) -> Tensor:
+            by_slot = torch.zeros_like(by_age).scatter(1, age_order[..., None], by_age)
+            return _combined(vectors, by_slot[:, : vectors.shape[1], 0])
+
+        a = torch.linalg.solve_triangular(upper, products(s, gradient), upper=True)
+        r = state["gamma"] * self._filtered(gradient - combined(y, a))
+        right = diagonal[..., None] * a - products(y, r)
         b = torch.linalg.solve_triangular(upper.mT, right, upper=False)
-        by_slot = torch.zeros_like(b).scatter(1, age_order[..., None], b)
-        return -(r + (s.mT @ by_slot).squeeze(2))
+        return -(r + combined(s, b))
+
+    def _slots(self, updates: int) -> int:
+        """Of the history after so many updates: no more than may be filled, rounded up."""
+        return min(-(-updates // GROWTH) * GROWTH, self.history_size)
 
     def _filtered(self, flat: Tensor) -> Tensor:
         """P v: ``flat`` (N, 3·H·W) with every image frequency f scaled by 1/f^p."""
@@ -326,6 +343,24 @@ def _frequency_filter(height: int, width: int, power: float, device: torch.devic
         frequency = (vertical.square() + horizontal.square()).sqrt() * math.sqrt(height * width)
         _filters[key] = frequency.clamp(min=1).pow(-power)
     return _filters[key]
+
+
+def _padded(history: Tensor, slots: int) -> Tensor:
+    """(N, m, size) with zeros up to (N, slots, size)."""
+    return F.pad(history, (0, 0, 0, slots - history.shape[1]))
+
+
+def _products(vectors: Tensor, v: Tensor) -> Tensor:
+    """Inner products (N, m) of each image's ``vectors`` (N, m, size) with its ``v`` (N, size).
+
+    Rows times a matrix: the other way round, CPUs' batched products are ten times slower.
+    """
+    return (v[:, None] @ vectors.mT).squeeze(1)
+
+
+def _combined(vectors: Tensor, weights: Tensor) -> Tensor:
+    """(N, size): the sums of ``vectors`` (N, m, size) with ``weights`` (N, m)."""
+    return (weights[:, None] @ vectors).squeeze(1)
 
 
 def _dot(left: Tensor, right: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from nst.schedule import Scale
 from nst.schema import Config
 from nst.weights import Weights
 
-SIGNATURE_VERSION = 1
+SIGNATURE_VERSION = 2
 """Raised when the numerics change, so that older runs are not taken for new ones."""
 
 
@@ -63,6 +63,11 @@ class Run:
     def scales(self) -> list[Scale]:
         """Its schedule."""
         return schedule.scales(self.config)
+
+    @cached_property
+    def precise_from(self) -> int:
+        """First step that is in float32 whatever the precision."""
+        return schedule.precise_from(self.config)
 
     def label(self) -> str:
         """Task, pictures and init, safe as a folder's name."""
@@ -191,7 +196,7 @@ def signature(run: Run, weights: Weights, precision: str) -> str:
             key: float(value) if isinstance(value, int) else value  # lr=1 is lr=1.0
             for key, value in config.optimizer.items()
         },
-        "precision": precision,
+        "precision": [precision, *([run.precise_from] if precision != "32" else [])],
         "normalize": [config.normalize.activations, config.normalize.layers],
         "backbone": [
             config.backbone.name,

@@ -42,6 +42,12 @@ def scales(config: Config) -> list[Scale]:
     return result
 
 
+def precise_from(config: Config) -> int:
+    """First step that is in float32 whatever the precision; the number of steps if none is."""
+    last = scales(config)[-1]
+    return last.stop - round(config.schedule.precise * (last.stop - last.start))
+
+
 class Steps:
     """Counts steps, in the place of a data loader.
 

@@ -91,15 +91,21 @@ class BackboneConfig:
     order: str = "rgb"
     pooling: str = "max"
     padding: str = "zeros"
+    tiling: str = "auto"
 
 
 @dataclass
 class ScheduleConfig:
-    """Scales from coarse to fine, as fractions of ``image.size`` and of ``steps``."""
+    """Scales from coarse to fine, as fractions of ``image.size`` and of ``steps``.
+
+    ``precise`` is the share of the last scale's steps, its last ones, that are in float32 whatever
+    the precision.
+    """
 
     name: str = MISSING
     sizes: list[float] = MISSING
     steps: list[float] = MISSING
+    precise: float = 0.0
 
 
 @dataclass

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from nst.layers import BLOCKS
+from nst.strips import STRIP_BYTES, WHOLE_BYTES, Strip, joined, parts, strips
 from nst.weights import Weights
+from nst.winograd import WinogradConv
+
+Reader = Callable[[str, Tensor, Strip], dict[str, Tensor]]
+"""Takes a layer's name and its features in a strip, (N, C, rows, W'); returns values to keep."""
 
 
 class VGG(nn.Module):
@@ -29,6 +36,13 @@ class VGG(nn.Module):
             both poolings commute with positive scaling, so the function stays the same up to
             these factors. None: as trained.
         dtype: what the convolutions compute in.
+        tiling: ``never`` computes the picture whole, ``always`` in strips where they save memory,
+            ``auto`` in strips where a layer's features would exceed ``strips.WHOLE_BYTES``.
+        winograd: compute the convolutions of blocks 3 to 5 with fewer multiplications; for CPUs,
+            other devices' libraries choose for themselves.
+
+    Attributes:
+        key: two extractors with the same one compute the same features.
     """
 
     mean: Tensor
@@ -43,20 +57,29 @@ class VGG(nn.Module):
         padding: str = "zeros",
         activation_means: Sequence[float] | None = None,
         dtype: torch.dtype = torch.float32,
+        tiling: str = "auto",
+        winograd: bool = False,
     ) -> None:
         super().__init__()
         self.taps = frozenset(taps)
+        self.tiling = tiling
+        means = tuple(activation_means) if activation_means else None
+        self.key = (weights.sha256, backbone, pooling, padding, means, dtype)
         self.dtype = dtype
         self.register_buffer("mean", torch.tensor(weights.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(weights.std).view(1, 3, 1, 1), persistent=False)
-        means = [1.0, *activation_means] if activation_means else [1.0] * 17
+        scales = [1.0, *(means or [1.0] * 16)]
         self.layers = nn.ModuleDict()
         for name, index in _plan(backbone):
             if name.startswith("conv"):
                 weight, bias = weights.convolutions[index]
-                self.layers[name] = _convolution(
-                    weight * (means[index] / means[index + 1]), bias / means[index + 1], padding
-                )
+                weight = weight * (scales[index] / scales[index + 1])
+                bias = bias / scales[index + 1]
+                # measured: with fewer channels the sums cost more than the products save
+                if winograd and padding == "zeros" and weight[:, :, 0, 0].numel() >= 128 * 256:
+                    self.layers[name] = WinogradConv(weight, bias, dtype)
+                else:
+                    self.layers[name] = _convolution(weight.to(dtype), bias.to(dtype), padding)
             elif name.startswith("relu"):
                 # Not in place behind a tap: the tapped tensor would silently become the ReLU's.
                 tapped = name.replace("relu", "conv") in self.taps
@@ -66,13 +89,13 @@ class VGG(nn.Module):
             if self.taps <= set(self.layers):
                 break
         # Channels last: what CPUs' bfloat16 and GPUs' tensor cores want.
-        self.layers.to(dtype).to(memory_format=torch.channels_last)
+        self.layers.to(memory_format=torch.channels_last)
         self.requires_grad_(False)
 
     def channels(self, layer: str) -> int:
         """Number of feature channels at a layer."""
         conv = self.layers[layer.replace("relu", "conv")]
-        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(conv, nn.Conv2d | WinogradConv)
         return conv.out_channels
 
     def forward(self, image: Tensor, taps: Collection[str] | None = None) -> dict[str, Tensor]:
@@ -86,18 +109,79 @@ class VGG(nn.Module):
             For each tap, (N, C, H', W') in ``dtype``; at layer ``convB_I`` H' is H / 2^(B-1),
             rounded down.
         """
+        found = self.read(image, lambda layer, features, strip: {layer: features}, taps)
+        return {layer: joined([value for _, value in values]) for layer, values in found.items()}
+
+    def read(
+        self, image: Tensor, reader: Reader, taps: Collection[str] | None = None
+    ) -> dict[str, list[tuple[Strip, Tensor]]]:
+        """What ``reader`` makes of the features of ``image``, strip by strip.
+
+        Where there are strips, their features are gone once they are read, and are computed again
+        in the backward pass.
+
+        Args:
+            image: the batch (N, 3, H, W), RGB in [0, 1].
+            reader: called for every tap and strip, in the backward pass once more.
+            taps: fewer layers than there are taps; what lies deeper is not computed.
+
+        Returns:
+            What was kept, by name: of the strips from top to bottom; of one, if the picture is
+            computed whole.
+        """
+        wanted = self.taps if taps is None else frozenset(taps)
         x = image.to(torch.promote_types(image.dtype, self.dtype))
         x = (x - self.mean) / self.std
         x = x.to(dtype=self.dtype, memory_format=torch.channels_last)
-        wanted = self.taps if taps is None else taps
-        features = {}
-        for name, layer in self.layers.items():
-            x = layer(x)
+        found: dict[str, list[tuple[Strip, Tensor]]] = {}
+        for names in self._blocks(wanted):
+            cut = self._strips(x, names)
+            outputs = []
+            for strip, seen in zip(cut, parts(x, cut), strict=True):
+                compute = partial(self._block, names, wanted, reader, strip)
+                if len(cut) > 1:
+                    options: Any = {"use_reentrant": False, "preserve_rng_state": False}
+                    compute = partial(checkpoint, compute, **options)
+                output, values = compute(seen)
+                outputs.append(output)
+                for name, value in values.items():
+                    found.setdefault(name, []).append((strip, value))
+            if names[-1].startswith("pool"):
+                x = joined(outputs)
+        return found
+
+    def _blocks(self, wanted: Collection[str]) -> list[list[str]]:
+        """Names of the layers in order, block by block, up to the deepest that is wanted."""
+        blocks: list[list[str]] = [[]]
+        missing = set(wanted)
+        for name in self.layers:
+            if not missing:
+                break
+            blocks[-1].append(name)
+            missing.discard(name)
+            if name.startswith("pool") and missing:
+                blocks.append([])
+        return blocks
+
+    def _strips(self, x: Tensor, names: Sequence[str]) -> list[Strip]:
+        """The strips in which to compute a block of ``x`` (N, C, H, W)."""
+        count, _, height, width = x.shape
+        size = count * self.channels(names[0]) * height * width * x.element_size()
+        whole = self.tiling == "never" or (self.tiling == "auto" and size <= WHOLE_BYTES)
+        margin = sum(name.startswith("conv") for name in names)
+        return strips(height, margin, 1 if whole else -(-size // STRIP_BYTES))
+
+    def _block(
+        self, names: Sequence[str], wanted: Collection[str], reader: Reader, strip: Strip, x: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        values: dict[str, Tensor] = {}
+        for name in names:
+            if name.startswith("pool"):
+                x = strip.of(x)
+            x = self.layers[name](x)
             if name in wanted:
-                features[name] = x
-                if len(features) == len(wanted):
-                    break
-        return features
+                values |= reader(name, strip.of(x), strip)
+        return x, values
 
 
 def _plan(backbone: str) -> Iterator[tuple[str, int]]:

@@ -50,7 +50,17 @@ def module(runs: list[Run], dtype: torch.dtype = torch.float32) -> StyleTransfer
         means = activation_means(loaded, "vgg19", first.backbone.pooling)
     taps = set().union(*(run.taps for run in runs))
     backbone = first.backbone
-    network = VGG(loaded, "vgg19", taps, backbone.pooling, backbone.padding, means, dtype)
+    network = VGG(
+        loaded,
+        "vgg19",
+        taps,
+        backbone.pooling,
+        backbone.padding,
+        means,
+        dtype,
+        backbone.tiling,
+        winograd=True,
+    )
     made = StyleTransfer(network, runs, build.optimizer(first))
     if dtype == torch.float64:  # trajectories amplify rounding; only double precision is portable
         made.image.data = made.image.data.double()

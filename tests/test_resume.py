@@ -27,7 +27,7 @@ from nst.folder import read_facts
 from nst.interrupts import STOPPING, Interrupts
 from nst.main import invoke
 from nst.module import StyleTransfer
-from nst.optim import LBFGS
+from nst.optim import GROWTH, LBFGS
 from nst.run import Run
 from nst.tracking import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
 from tests.helpers import LONG, nst, prepared
@@ -329,7 +329,7 @@ def test_a_batch_of_runs_that_stood_at_different_steps(optimizer: str, tmp_path:
 
 
 def test_a_checkpoint_holds_only_filled_slots(tmp_path: Path) -> None:
-    """Few pairs make a small checkpoint, and it is restored to a whole history."""
+    """Few pairs make a small checkpoint, and it is restored to the room that there was."""
     settings = ("image.size=32", "steps=9", "logger=none", f"outputs={tmp_path}")
     with pytest.raises(NstError):
         execute([prepared(*settings, "+trainer.max_steps=3")])
@@ -341,7 +341,7 @@ def test_a_checkpoint_holds_only_filled_slots(tmp_path: Path) -> None:
     image = torch.nn.Parameter(found.image[None])
     whole = LBFGS([image])
     whole.restore([found.optimizer])
-    assert whole.state[image]["s"].shape[:2] == (1, whole.history_size)
+    assert whole.state[image]["s"].shape[:2] == (1, GROWTH)
     assert torch.equal(whole.of(0)["s"], found.optimizer["s"])
     assert whole.state[image]["s"][:, 2:].eq(0).all()
 
