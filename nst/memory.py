@@ -28,7 +28,8 @@ def image_bytes(runs: Sequence[Run], precision: str) -> int:
     config = runs[0].config
     taps = set().union(*(run.taps for run in runs))
     pixels = max(height * width for run in runs for height, width in map(run.shape, run.scales))
-    element = 2 if precision == "bf16" else 4
+    rough = precision == "bf16" and runs[0].precise_from == config.steps
+    element = 2 if rough else 4
     per_pixel, targets = 0.0, 0
     wanted = {tap.replace("relu", "conv") for tap in taps}
     for block, count in enumerate(BLOCKS[config.backbone.name], start=1):
@@ -62,7 +63,8 @@ def _transient(element: int) -> float:
 
 def _state(runs: Sequence[Run]) -> float:
     """Bytes per pixel of the image, its best, its snapshot, and what the optimiser remembers."""
-    history = runs[0].config.optimizer.get("history_size", 1)  # Adam: two moments
+    config = runs[0].config
+    history = min(config.optimizer.get("history_size", 1), config.steps)  # Adam: two moments
     return 3 * 4 * (2 * history + 12)
 
 

@@ -14,8 +14,8 @@ from tests.bench_rows import Row
 from tests.helpers import prepared
 
 SIZES = {64: 1.7, 128: 1.2}  # size: goal
-STEPS = 100
-ROUNDS = 3
+STEPS = 40
+ROUNDS = 2
 
 # One shape of picture; what may differ within a batch differs.
 RUNS = (
