@@ -1,8 +1,8 @@
 """Neural style transfer as tracked, sweepable experiments."""
 
-import ctypes
 import os
-from contextlib import suppress
+
+from nst.malloc import keep_freed_memory
 
 __version__ = "0.1.0"
 
@@ -11,17 +11,4 @@ __version__ = "0.1.0"
 # used, so it must be set before torch is. Costs nothing that could be measured.
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
-
-def _keep_freed_memory() -> None:
-    """Has glibc reuse freed memory of up to 32 MB a piece, where it would give it back at once.
-
-    Each step frees and asks for the same tensors. Pages that come anew from the system are cleared
-    first: 40,000 of them a step at 256 px, a tenth of the step.
-    """
-    with suppress(AttributeError, OSError, TypeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, its largest value
-        mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
-
-
-_keep_freed_memory()
+keep_freed_memory()

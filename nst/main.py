@@ -146,7 +146,6 @@ def finish(asked: Asked, compute: Callable[[], Outcome]) -> str | None:
     """
     hydra_config = HydraConfig.get()
     multirun = hydra_config.mode == RunMode.MULTIRUN
-    sweep_dir = Path(hydra_config.sweep.dir)
     try:
         status, error = asked.refusal or compute()
     finally:
@@ -160,14 +159,15 @@ def finish(asked: Asked, compute: Callable[[], Outcome]) -> str | None:
         print(f"nst: {why}", file=sys.stderr)
         if not multirun:
             sys.exit(exit_status(error))
-        number = hydra_config.job.num
+        sweep_dir, number = Path(hydra_config.sweep.dir), hydra_config.job.num
         if exit_status(error) == BAD_INPUT:
             folder = None  # if there is one, an earlier attempt left it
             sweep_record.record_refusal(sweep_dir, number, why, asked.overrides, asked.member)
         sweep_record.record(sweep_dir, Ended(number, status, folder, why))
         return None
     if multirun:
-        sweep_record.record(sweep_dir, Ended(hydra_config.job.num, status, folder))
+        ended = Ended(hydra_config.job.num, status, folder)
+        sweep_record.record(Path(hydra_config.sweep.dir), ended)
     if status != LEFT_OUT:
         print(folder, flush=True)
     return str(folder)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from nst.errors import DivergedError
 from nst.folder import DIVERGED, FAILED
+from nst.malloc import give_back_freed_memory
 
 SKIPPED = "finished before"
 LEFT_OUT = "left out"
@@ -38,3 +39,4 @@ def release(error: BaseException | None) -> None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
     gc.collect()
+    give_back_freed_memory()

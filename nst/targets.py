@@ -13,7 +13,7 @@ from nst.images import Picture
 from nst.strips import mean
 from nst.vgg import VGG, Reader
 
-CACHE_BYTES = 512 * 2**20
+CACHE_BYTES = 128 * 2**20
 """Of targets kept for the next runs of a sweep; the ones used longest ago go first."""
 
 _cache: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()

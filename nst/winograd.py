@@ -94,7 +94,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     _transform_output(summed.transpose(0, 1), by_tile.permute(5, 3, 0, 2, 4, 1))
     if shape[2:] == (height, width):
         return output
-    return output[:, :, :height, :width].contiguous(memory_format=torch.channels_last)
+    return output[:, :, :height, :width].clone(memory_format=torch.channels_last)
 
 
 def _transform_input(even: Tensor, odd: Tensor, dim: int, out: Tensor) -> None:

@@ -136,7 +136,8 @@ def test_what_an_image_takes_grows_with_what_it_needs() -> None:
     assert taken("schedule.precise=0", precision="bf16") < small
     assert taken(precision="bf16") == small  # the last steps are in float32
     assert taken("layers.style=[conv1_1] layers.content=[conv2_1]") < small
-    history = taken("optimizer.history_size=100") - taken("optimizer.history_size=50")
+    more, less = (taken(f"steps=200 optimizer.history_size={size}") for size in (100, 50))
+    history = more - less
     assert history == 2 * 50 * 3 * 48 * 32 * 4
     both = [asked(f"layers.content=[{name}]") for name in ("conv4_3", "conv5_4")]
     assert memory.image_bytes(both, "32") > max(memory.image_bytes([run], "32") for run in both)

@@ -99,7 +99,7 @@ def test_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bench_time, "textbook", _textbook_here)
     curves, plot = tmp_path / "curves.json", tmp_path / "plot.svg"
     rows = bench_time.measure(
-        size=32, targets=(1, 2), cap=4, fast=("logger=none",), curves=curves, plot=plot
+        size=64, targets=(1, 2), cap=6, fast=("logger=none",), curves=curves, plot=plot
     )
     _check("time", rows, tmp_path)
     (record,) = json.loads(curves.read_text())

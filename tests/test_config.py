@@ -149,7 +149,12 @@ def test_full_error_shows_the_traceback(tmp_path: Path) -> None:
 
 def test_help_and_cfg(tmp_path: Path) -> None:
     text = nst("--help", cwd=tmp_path).stdout
-    for part in ("nst -m init=noise,content", "schedule: pyramid, single", "image:", "--cfg job"):
+    for part in (
+        "nst -m init=noise,content",
+        "schedule: pyramid, quick, single",
+        "image:",
+        "--cfg job",
+    ):
         assert part in text
     text = nst("--cfg", "job", cwd=tmp_path).stdout
     assert yaml.safe_load(text)["init"]["name"] == "content"

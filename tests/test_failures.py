@@ -82,7 +82,7 @@ import resource, sys
 from nst.main import main
 import nst.execute
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 1_500_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (used + 2_500_000_000,) * 2)
 main()
 """
 

@@ -66,3 +66,12 @@ def test_features_are_the_same() -> None:
     direct = VGG(embedded(), "vgg19", taps)(image)
     for name, value in VGG(embedded(), "vgg19", taps, winograd=True)(image).items():
         assert (value - direct[name]).norm() < 1e-5 * direct[name].norm()
+
+
+def test_odd_sizes_may_be_changed_in_place() -> None:
+    """As the ReLU behind it does; what is cut from whole tiles must be no view."""
+    for height, width in ((1, 1), (1, 3), (2, 3), (5, 5)):
+        x, weight, bias = _case(1, 3, 4, height, width)
+        found = WinogradConv(weight, bias, torch.float32)(x.requires_grad_())
+        found.relu_().sum().backward()
+        assert x.grad is not None
