@@ -74,6 +74,7 @@ def _shared(run: Run, precision: str) -> dict[str, Any]:
         "picture": [f"{width}x{height}" for height, width in shapes],
         "steps": [scale.stop for scale in run.scales],
         "schedule.sizes": [scale.fraction for scale in run.scales],
+        "schedule.style": [scale.style for scale in run.scales],
         **flat(config.optimizer, "optimizer"),
         "precision": precision,
         "schedule.precise": config.schedule.precise,

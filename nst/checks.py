@@ -203,6 +203,12 @@ def _check_schedule(config: Config) -> None:
     if len(shares) != len(sizes) or min(shares) <= 0:
         problem = f"needs {len(sizes)} numbers above 0, the share of each size in all steps"
         raise ConfigError("schedule.steps", shares, problem)
+    style = config.schedule.style
+    if style is not None:
+        _numbers("schedule.style", style)
+        if len(style) != len(sizes) or style[-1] != 1 or min(style) < 0:
+            problem = f"needs {len(sizes)} numbers of at least 0, the last one 1 (fractions of "
+            raise ConfigError("schedule.style", style, f"{problem}weights.style at each size)")
     if config.steps < len(sizes):
         problem = f"schedule={config.schedule.name} needs at least one step at each of its scales"
         raise ConfigError("steps", config.steps, f"{problem} ({len(sizes)})")

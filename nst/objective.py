@@ -20,7 +20,8 @@ class Objective:
     Args:
         backbone: feature extractor with taps for the layers of all runs.
         runs: what each image of the batch is optimised for, N of them.
-        scale: the size of the image now; style pictures shrink by the same factor.
+        scale: the size of the image now, by whose factor style pictures shrink as well, and the
+            fraction of the style weight.
         device: where to compute.
     """
 
@@ -33,6 +34,7 @@ class Objective:
             term: self._vector([getattr(run.config.weights, term) for run in runs])
             for term in ("content", "style", "tv")
         }
+        self.weights["style"] *= scale.style
         self.content_weights = self._layer_weights(runs, "content")
         self.style_weights = self._layer_weights(runs, "style")
         self.content_targets = self._content_targets(runs, scale)

@@ -216,6 +216,9 @@ def signature(run: Run, weights: Weights, precision: str) -> str:
                 "weight": getattr(config.weights, term),
             }
     if config.uses_style:
+        fractions = [scale.style for scale in run.scales]
+        if set(fractions) != {1.0}:
+            identity["style"]["fractions"] = fractions
         own = config.style.size != config.image.size  # said or not, the same picture
         identity["style"]["size"] = config.style.size if own else None
     text = json.dumps(identity, sort_keys=True)

@@ -17,12 +17,14 @@ class Scale:
         size: shorter side, px.
         start: first step at this size.
         stop: first step after it.
+        style: fraction of the style weight that counts.
     """
 
     fraction: float
     size: int
     start: int
     stop: int
+    style: float = 1.0
 
 
 def scales(config: Config) -> list[Scale]:
@@ -31,13 +33,15 @@ def scales(config: Config) -> list[Scale]:
     Every scale gets a step, so ``steps`` must be at least the number of scales (the schema checks).
     """
     sizes, shares = config.schedule.sizes, config.schedule.steps
+    style = config.schedule.style or [1.0] * len(sizes)
     result, start, done = [], 0, 0.0
     for index, (fraction, share) in enumerate(zip(sizes, shares, strict=True)):
         done += share
         later = len(sizes) - index - 1
         stop = round(config.steps * done / sum(shares))
         stop = config.steps if later == 0 else min(max(stop, start + 1), config.steps - later)
-        result.append(Scale(fraction, round(config.image.size * fraction), start, stop))
+        size = round(config.image.size * fraction)
+        result.append(Scale(fraction, size, start, stop, style[index]))
         start = stop
     return result
 

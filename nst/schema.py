@@ -98,6 +98,7 @@ class BackboneConfig:
 class ScheduleConfig:
     """Scales from coarse to fine, as fractions of ``image.size`` and of ``steps``.
 
+    ``style`` are the fractions of ``weights.style`` that count at the scales; None: all of it.
     ``precise`` is the share of the last scale's steps, its last ones, that are in float32 whatever
     the precision.
     """
@@ -105,6 +106,7 @@ class ScheduleConfig:
     name: str = MISSING
     sizes: list[float] = MISSING
     steps: list[float] = MISSING
+    style: list[float] | None = None
     precise: float = 0.0
 
 

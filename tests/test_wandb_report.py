@@ -549,10 +549,12 @@ def test_saved_for_real(tmp_path: Path) -> None:
     tiny = ("image.size=32", "steps=2", "snapshot_every=1", "seed=0,1", "logger.wandb.mode=offline")
     ended = nst("+experiments=two_noises", *tiny, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
+    recorded = list(tmp_path.glob("outputs/**/offline-run-*/run-*.wandb"))
+    assert len({record.parents[2] for record in recorded}) == 3, ended.stderr  # and the sweep's
     server = ReportServer()
     with server:
         ended = nst_report("--wandb", cwd=tmp_path, **server.environment)
-        assert ended.returncode == 1
+        assert ended.returncode == 1, ended.stderr
         assert server.requests == []
         told = ended.stderr.splitlines()[-1]
         assert "2 of 2 runs were recorded offline" in told

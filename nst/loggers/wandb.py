@@ -56,8 +56,9 @@ class WandbLogger(LightningWandbLogger):
             kwargs.setdefault("resume", "allow")  # a run that was broken off goes on
         # The bar has the terminal, and we tell where the run is. finish: the default waits for ever
         ours: dict[str, Any] = {"silent": True, "console": "off"}
-        ours |= {"init_timeout": INIT_SECONDS, "finish_timeout": FINISH_SECONDS}
-        ours |= {"finish_timeout_raises": True}
+        ours |= {"finish_timeout": FINISH_SECONDS, "finish_timeout_raises": True}
+        if mode == "online":  # offline nothing but this machine is waited for, however busy it is
+            ours["init_timeout"] = INIT_SECONDS
         # create_new: a second run in the process would otherwise go on in the first.
         super().__init__(
             mode=mode,
@@ -106,6 +107,9 @@ class WandbLogger(LightningWandbLogger):
     def _go_offline(self) -> None:
         # a run that resumes offline would have its steps moved behind those that the server knows
         self._wandb_init |= {"mode": "offline", "resume": None}
+        settings = self._wandb_init["settings"]
+        if settings.init_timeout == INIT_SECONDS:
+            settings.init_timeout = wandb.Settings().init_timeout
 
     @contextmanager
     def _unharmed(self) -> Iterator[None]:
