@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
@@ -23,6 +24,8 @@ from nst.vgg import VGG
 
 LONG = bool(os.environ.get("NST_LONG"))
 """Whether to try every fault, and often; `make torture` does."""
+
+long = pytest.mark.skipif(not LONG, reason="NST_LONG=1 runs it")
 
 schema.register()
 
@@ -71,8 +74,8 @@ def module(runs: list[Run], dtype: torch.dtype = torch.float32) -> StyleTransfer
     return made
 
 
-def optimise(made: StyleTransfer) -> dict[str, Tensor]:
-    """A bare loop over all steps: every loss as (steps + 1, N)."""
+def optimise(made: StyleTransfer, steps: int | None = None) -> dict[str, Tensor]:
+    """A bare loop over all steps and the end, or so many steps: every loss as (steps + 1, N)."""
     rows: list[dict[str, Tensor]] = []
     optimizer: Any = made.optimizers(use_pl_optimizer=False)
 
@@ -83,10 +86,10 @@ def optimise(made: StyleTransfer) -> dict[str, Tensor]:
         rows.append({name: value.detach() for name, value in output["losses"].items()})
         return output["loss"]
 
-    for step in range(made.scales[-1].stop):
+    for step in range(made.scales[-1].stop if steps is None else steps):
         optimizer.step(closure)
         made.on_train_batch_end(None, step, step)
-    rows.append(made.finish())
+    rows.append(made.finish() if steps is None else made.evaluate())
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 

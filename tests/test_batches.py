@@ -66,6 +66,13 @@ def test_what_keeps_runs_apart_is_told(job: str, told: str) -> None:
     assert first.split("=")[0] == second.split("=")[0] or "profiler" in told
 
 
+def test_fractions_of_the_style_weight_keep_runs_apart() -> None:
+    half = "schedule.sizes=[0.5,1] schedule.steps=[1,1] image.size=64"
+    found = grouped(half, f"{half} schedule.style=[0.5,1]", f"{half} schedule.style=[1,1]")
+    assert [group.members for group in found] == [[0, 2], [1]]
+    assert batches.differences(found)[1] == "schedule.style=0.5,1.0"
+
+
 def test_resolved_precision_counts_not_what_was_asked_for() -> None:
     jobs = ("precision=auto", "precision=32", "precision=bf16")
     found = grouped(*jobs, precisions=["bf16", "32", "bf16"])

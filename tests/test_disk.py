@@ -136,7 +136,7 @@ def test_the_disk_is_full_at_any_file(tmp_path: Path, disk: FullDisk) -> None:
         whole(folder)
         assert execute([run]) == [folder]
         assert contents(folder) == contents(peace)
-        tries += 1 if LONG else 4
+        tries += 1 if LONG else 7
     assert tries > 10
 
 

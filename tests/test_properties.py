@@ -31,7 +31,7 @@ from nst.run import Run, signature
 from nst.schema import INITS, LAYER_RULES, PRECISIONS, TASKS, Config
 from tests.helpers import embedded, prepared
 
-EXAMPLES = int(os.environ.get("NST_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("NST_EXAMPLES", "20"))
 """Of each property; NST_EXAMPLES asks for more."""
 
 CONF = Path(conf_dir())
@@ -121,6 +121,7 @@ LIKELY = {
     "content.scale": ("0.4", "1", "null"),
     "content.position": ("[0.5,0.5]", "[0,1]", "[9,9]", "[1e300,0]"),
     "schedule.sizes": ("[1]", "[0.5,1]", "[1e-300,1]"),
+    "schedule.style": ("[1]", "null", "[0,1]", "[1e300,1]"),
 }
 
 
@@ -200,7 +201,7 @@ TINY: dict[str, list[str]] = {
     "normalize": ["report", "textbook"],
     "optimizer": ["lbfgs", "lbfgs_textbook", "adam"],
     "optimizer.lr": ["1e-9", "1", "1e9"],
-    "schedule": ["single", "{sizes: [0.9, 1], steps: [1, 1]}"],
+    "schedule": ["single", "{sizes: [0.9, 1], steps: [1, 1], style: [0.1, 1]}"],
     "backbone.pooling": ["max", "average"],
     "backbone.padding": ["zeros", "replicate"],
     "precision": ["32", "bf16"],
@@ -282,6 +283,7 @@ def test_signature_does_not_depend_on_the_order_of_keys() -> None:
         ["weights.style=100000", "weights.style=1e5", "weights.style=100000.0"],
         ["schedule.sizes=[1]", "schedule.sizes=[1.0]", "schedule.sizes=[1e0]"],
         ["schedule.steps=[1]", "schedule.steps=[7]"],
+        ["schedule.style=null", "schedule.style=[1]", "schedule.style=[1.0]"],
         ["layer_weights.style=[1,2,3,4,5]", "layer_weights.style=[1.0,2.0,3.0,4.0,5.0]"],
         ["layers.style=[conv_1,relu_2]", "layers.style=[conv1_1,relu1_2]"],
     ],

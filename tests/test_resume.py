@@ -30,7 +30,7 @@ from nst.module import StyleTransfer
 from nst.optim import GROWTH, LBFGS
 from nst.run import Run
 from nst.tracking import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
-from tests.helpers import LONG, nst, prepared
+from tests.helpers import LONG, long, nst, prepared
 from tests.test_end_to_end import _history, _wandb_records
 
 KILLS = 12 if LONG else 1
@@ -87,8 +87,7 @@ def contents(folder: Path) -> dict[str, Any]:
     }
 
 
-# a sweep with L-BFGS is killed below
-@pytest.mark.parametrize("case", CASES if LONG else ["adam pyramid"])
+@pytest.mark.parametrize("case", CASES if LONG else ["lbfgs pyramid"])
 def test_killed_at_any_moment(case: str, tmp_path: Path) -> None:
     """kill -9 wherever it hits; the picture is that of a run left in peace, bit for bit."""
     chance = random.Random(case)
@@ -124,14 +123,14 @@ def test_killed_at_any_moment(case: str, tmp_path: Path) -> None:
     print(f"{case}: {killed} kills, {resumed} times gone on")
 
 
+@long
 def test_a_sweep_killed_at_any_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What is finished stays as it is, the rest goes on; all of it as in a sweep left in peace."""
     chance = random.Random("sweep")
-    asked = ["style=waves,mosaic"] if LONG else ["steps=40"]
-    arguments = ["-m", *BASE, "init=noise,content", *asked, "logger=none"]
-    count = 4 if LONG else 2
+    arguments = ["-m", *BASE, "init=noise,content", "style=waves,mosaic", "logger=none"]
+    count = 4
     peace, war = tmp_path / "peace", tmp_path / "war"
     for place in (peace, war):
         place.mkdir()
@@ -302,7 +301,7 @@ def test_stopped_by_the_trainer(limit: str, tmp_path: Path) -> None:
     assert not (folder / "final.png").exists()
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"] if LONG else ["lbfgs"])
 def test_a_batch_of_runs_that_stood_at_different_steps(optimizer: str, tmp_path: Path) -> None:
     """Each goes on from where it was; results are those of runs left in peace, but for rounding."""
     tiny = ("image.size=32", "steps=6", "snapshot_every=2", "logger=none", f"optimizer={optimizer}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nst.run import signature
 from nst.schedule import Steps, scales
 from nst.schema import Config, ImageConfig, ScheduleConfig
+from tests.helpers import embedded, module, optimise, prepared
 
 
 @given(
@@ -36,6 +39,38 @@ def test_pyramid_by_hand() -> None:
         (128, 60, 100),
         (256, 100, 200),
     ]
+
+
+HALF = ("image.size=64", "steps=4", "init=noise", "schedule.sizes=[0.5,1]", "schedule.steps=[1,1]")
+
+
+def test_a_fraction_of_the_style_weight() -> None:
+    """Coarse steps minimise the objective with that fraction, the last ones the whole one."""
+    terms = optimise(module([prepared(*HALF, "schedule.style=[0.01,1]")]))
+    config = prepared(*HALF).config.weights
+    for step, fraction in enumerate([0.01, 0.01, 1, 1, 1]):
+        expected = config.content * terms["content"] + fraction * config.style * terms["style"]
+        torch.testing.assert_close(terms["total"][step], expected[step])
+
+
+def test_without_style_at_first_the_style_is_not_seen() -> None:
+    """Bit for bit: what two styles make of the same noise, until their weight counts."""
+    images = []
+    for style in ("waves", "mosaic"):
+        made = module([prepared(*HALF, "schedule.style=[0,1]", f"style={style}")])
+        optimise(made, 2)  # the second enters the next scale
+        images.append(made.image.detach())
+    assert torch.equal(*images)
+
+
+def test_the_signature_knows_the_fractions_only_where_they_differ() -> None:
+    def signed(*overrides: str) -> str:
+        return signature(prepared(*HALF, *overrides), embedded(), "32")
+
+    assert signed() == signed("schedule.style=[1,1]") == signed("schedule.style=null")
+    assert signed() != signed("schedule.style=[0.5,1]") != signed("schedule.style=[0.25,1]")
+    reconstruction = "task=content_reconstruction"
+    assert signed(reconstruction) == signed(reconstruction, "schedule.style=[0.5,1]")
 
 
 def test_steps_go_on() -> None:

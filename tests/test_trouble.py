@@ -16,7 +16,7 @@ from statistics import median
 import pytest
 
 from nst.folder import COMPLETED, read_facts, read_status
-from tests.helpers import LONG, nst
+from tests.helpers import LONG, long, nst
 from tests.test_resume import run_folder, started, wait_for_checkpoint
 from tests.wandb_server import Fault, Stored, WandbServer
 
@@ -169,7 +169,8 @@ def test_the_server_breaks_while_a_run_is_going(
         check_whole(run, 60)
 
 
-@pytest.mark.parametrize("fault", FAULTS if LONG else ["stall"], ids=str)
+@long
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_the_server_breaks_before_the_table(fault: Fault, tmp_path: Path) -> None:
     """The runs of a sweep are delivered; its table is recorded offline, and sent later."""
     with WandbServer() as server:
@@ -189,7 +190,7 @@ def test_the_server_breaks_before_the_table(fault: Fault, tmp_path: Path) -> Non
         check_whole(run, 6)
 
 
-@pytest.mark.skipif(not LONG, reason="NST_LONG=1 runs it")
+@long
 def test_the_server_is_gone_when_an_agent_has_started_a_run(tmp_path: Path) -> None:
     """W&B insists on the agent's id, which the failed attempt still holds."""
     with WandbServer() as server:

@@ -386,6 +386,8 @@ CONFIGS: list[tuple[str, str]] = [
     ("schedule.sizes=[1e-300,1] schedule.steps=[1,1] steps=2", "schedule.sizes=[1e-300,1.0]: "),
     ("schedule.sizes=${steps}", "schedule.sizes"),
     ("schedule.steps=[[1]]", "schedule.steps"),
+    ("schedule.style=[[1]]", "schedule.style"),
+    ("schedule.style=[nan]", "schedule.style"),
     ("experiment.claims=${steps}", "experiment.claims"),
     ("weights=[1]", "weights"),
     ("schedule=nan", "schedule"),
