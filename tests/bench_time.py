@@ -35,7 +35,7 @@ from tests.helpers import module, prepared
 FAST = ["optimizer.filter_power=0.5"]
 """Settings of ours that a picture is to be had fastest with."""
 
-CAP = 260
+CAP = 240
 """Steps that ours gets at most. A schedule shares them out, so that it hangs on their number."""
 
 SIZE = 256
