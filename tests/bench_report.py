@@ -1,10 +1,12 @@
-"""The whole report by one command, against every run of it by the textbook loop in turn.
+"""The whole report, against every run of it by the textbook loop in turn.
+
+The textbook loop gets as many steps as the experiment's file says. Ours is asked for the same
+tables with the settings of ``PARTS``: what counts is that its loss is at or below the loop's.
 
 ``python -m tests.bench_report`` takes an hour or more, nearly all of it for the textbook loop; what
 that has done is kept in ``outputs/bench_report.json``, and the same command goes on from there
 (``--fresh``: with ours run again, after a change).
-``--sample K`` does K of the runs, drawn at random but always the same. The textbook loop gets as
-many steps as the run of ours has, or ``--steps N``.
+``--sample K`` does K of the runs, drawn at random but always the same.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from omegaconf import OmegaConf
 from nst import layers
 from nst.files import write_whole
 from nst.folder import COMPLETED, read_status
+from nst.main import conf_dir
 from nst.module import StyleTransfer
 from nst.run import Run, prepare
 from nst.schema import Config
@@ -45,8 +48,15 @@ KEPT = Path("outputs/bench_report.json")
 OUTPUTS = Path("outputs/bench_report")
 FINAL = "final.pt"
 
-FAST: list[str] = []
-"""Settings of ours that the report is to be had fastest with."""
+FEWER = ["hydra/launcher=vectorized", "optimizer.filter_power=0.5"]
+
+PARTS: list[tuple[list[str], list[str]]] = [
+    (["noise_or_content", "texture_layers"], [*FEWER, "schedule=quick", "steps=65"]),
+    (["weights"], [*FEWER, "steps=60"]),
+    (["additional", "blending", "weights_grid"], [*FEWER, "steps=45"]),
+    (["content_reconstruction", "two_noises"], FEWER[:1]),
+]
+"""Experiments, and settings of ours that their tables are to be had fastest with."""
 
 WITH_FINALS = "+trainer.callbacks=[{_target_: tests.bench_report.KeepFinal}]"
 
@@ -67,7 +77,8 @@ class Kept:
     """What is done so far.
 
     Attributes:
-        ours: ``seconds`` of the command and its ``words``; empty: not run yet, or to be run again.
+        ours: ``seconds`` of the commands and their ``words``; empty: not run yet, or to be run
+            again.
         theirs: by what the loop was given, its ``seconds`` and ``loss``.
     """
 
@@ -90,9 +101,8 @@ class Kept:
 
 def measure(
     names: Sequence[str] = (),
-    overrides: Sequence[str] = (f"image.size={SIZE}", *FAST),
+    overrides: Sequence[str] = (f"image.size={SIZE}",),
     sample: int | None = None,
-    steps: int | None = None,
     kept: Path = KEPT,
     outputs: Path = OUTPUTS,
 ) -> list[Row]:
@@ -102,14 +112,19 @@ def measure(
         names: of experiments; none: all.
         overrides: of every run.
         sample: so many of the runs; None: all of them.
-        steps: of the textbook loop; None: as many as each run of ours has.
         kept: what is done so far.
         outputs: where the report goes.
     """
     done = Kept.read(kept)
-    words = [*names, *overrides, WITH_FINALS]
+    words = []
+    for experiments, fast in PARTS:
+        asked = [name for name in experiments if not names or name in names]
+        if asked:
+            words.append([*asked, *fast, *overrides, WITH_FINALS])
     if done.ours.get("words") != words or not outputs.is_dir():
-        done.ours = {"words": words, "seconds": _report(words, outputs)}
+        shutil.rmtree(outputs, ignore_errors=True)
+        seconds = sum(_report(each, outputs) for each in words)
+        done.ours = {"words": words, "seconds": seconds}
         done.write()
     runs = _runs(outputs)
     chosen = sorted(runs) if sample is None else _sample(sorted(runs), sample)
@@ -119,8 +134,8 @@ def measure(
         for number, name in enumerate(chosen):
             tell(f"the textbook loop: run {number + 1}/{len(chosen)}: {name}")
             problem = write_problem(runs[name], Path(folder) / "problem.pt")
-            theirs[name] = _one(problem, steps or runs[name].config.steps, ask, done)
-    rows = _rows(runs, done.ours["seconds"], losses, theirs, steps)
+            theirs[name] = _one(problem, _steps(runs[name], outputs / "runs" / name), ask, done)
+    rows = _rows(runs, outputs, done.ours["seconds"], losses, theirs)
     done.ours = {}  # finished: the next time it is measured again
     done.write()
     return rows
@@ -128,27 +143,28 @@ def measure(
 
 def _rows(
     runs: Mapping[str, Run],
+    outputs: Path,
     ours: float,
     losses: Mapping[str, float],
     theirs: Mapping[str, Mapping[str, float]],
-    steps: int | None,
 ) -> list[Row]:
     """The time of all, and how many of ours are at or below the textbook's loss."""
     seconds = sum(each["seconds"] for each in theirs.values())
     sampled = ""
     if len(theirs) < len(runs):
         # a run's time is about its work, so that a sample's share of the work is its share of time
-        seconds *= sum(map(_work, runs.values())) / sum(_work(runs[name]) for name in theirs)
+        kept = {name: outputs / "runs" / name for name in runs}
+        work = {name: _work(run, _steps(run, kept[name])) for name, run in runs.items()}
+        seconds *= sum(work.values()) / sum(work[name] for name in theirs)
         sampled = f", theirs estimated from {len(theirs)} of them"
     above = {name for name in theirs if not losses[name] <= theirs[name]["loss"]}
     for name in sorted(above):
         tell(f"above the textbook's loss: {losses[name]:.4g}, {theirs[name]['loss']:.4g}: {name}")
     size = min(run.config.image.size for run in runs.values())
-    counted = "as many steps as ours" if steps is None else f"{steps} steps"
     return [
         Row(
-            f"the whole report, {size} px, {len(runs)} runs, against the textbook loop with "
-            f"{counted} in turn{sampled}",
+            f"the whole report, {size} px, {len(runs)} runs, against the textbook loop in turn"
+            f"{sampled}",
             "s",
             ours,
             seconds,
@@ -167,8 +183,7 @@ def _rows(
 
 
 def _report(words: Sequence[str], outputs: Path) -> float:
-    """Seconds of the command."""
-    shutil.rmtree(outputs, ignore_errors=True)
+    """Seconds of one command."""
     command = [sys.executable, "-m", "nst.report", "--run", "--outputs", str(outputs), *words]
     tell(f"ours: {' '.join(command[1:])}")
     began = time.perf_counter()
@@ -179,13 +194,14 @@ def _report(words: Sequence[str], outputs: Path) -> float:
 
 
 def _runs(outputs: Path) -> dict[str, Run]:
-    """The distinct runs of the report by their folders' names, without schedule and tiles."""
+    """The distinct runs of the report by their folders' names, without schedules."""
     runs = {}
     for file in sorted((outputs / "runs").glob("*/config.yaml")):
         merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
         config = OmegaConf.to_object(merged)
         assert isinstance(config, Config)
         config.schedule.sizes, config.schedule.steps = [1.0], [1.0]
+        config.schedule.style = None
         runs[file.parent.name] = prepare(config)
     return runs
 
@@ -194,10 +210,18 @@ def _sample(names: Sequence[str], count: int) -> list[str]:
     return sorted(random.Random(SEED).sample(names, min(count, len(names))))
 
 
-def _work(run: Run) -> float:
-    """Multiply-adds of a run, as far as they differ between runs."""
+def _steps(run: Run, folder: Path) -> int:
+    """What the files of its experiments ask for; without any, its own."""
+    members = [json.loads(file.read_text()) for file in folder.glob("experiments/*.json")]
+    names = {member["experiment"]["name"] for member in members}
+    files = [Path(conf_dir()) / "experiments" / f"{name}.yaml" for name in names]
+    return max((int(OmegaConf.load(file).steps) for file in files), default=run.config.steps)
+
+
+def _work(run: Run, steps: int) -> float:
+    """Multiply-adds of the textbook loop's run, as far as they differ between runs."""
     pixels = math.prod(run.shape(run.scales[-1]))
-    return run.config.steps * pixels * max(layers.work(tap, "vgg19") for tap in run.taps)
+    return steps * pixels * max(layers.work(tap, "vgg19") for tap in run.taps)
 
 
 def _loss(run: Run, folder: Path) -> float:
@@ -243,7 +267,6 @@ def main() -> None:
     )
     parser.add_argument("words", nargs="*", metavar="EXPERIMENT | KEY=VALUE")
     parser.add_argument("--sample", type=int, metavar="K", help="K of the runs only")
-    parser.add_argument("--steps", type=int, metavar="N", help="of the textbook loop, always")
     parser.add_argument("--fresh", action="store_true", help="run ours again in any case")
     options = parser.parse_args()
     if options.fresh:
@@ -251,8 +274,8 @@ def main() -> None:
         done.ours = {}
         done.write()
     names = [word for word in options.words if "=" not in word]
-    overrides = [f"image.size={SIZE}", *FAST, *(word for word in options.words if "=" in word)]
-    print(table(merge("report", measure(names, overrides, options.sample, options.steps))))
+    overrides = [f"image.size={SIZE}", *(word for word in options.words if "=" in word)]
+    print(table(merge("report", measure(names, overrides, options.sample))))
 
 
 if __name__ == "__main__":

@@ -173,6 +173,7 @@ def test_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench_report, "_report", report)
+    monkeypatch.setattr(bench_report, "PARTS", [(["weights"], [])])
     monkeypatch.setattr(bench_report, "textbook", _textbook_here)
     measure = partial(
         bench_report.measure,
