@@ -87,10 +87,13 @@ def _resized(level: Array, height: int, width: int) -> Array:
 def _quantiles(level: Array, directions: Array) -> Array:
     """Projected patches, sorted and read off at evenly spaced ranks: (QUANTILES, DIRECTIONS)."""
     windows = np.lib.stride_tricks.sliding_window_view(level, (PATCH, PATCH), axis=(0, 1))
-    patches = windows.reshape(-1, 3 * PATCH * PATCH)
-    if len(patches) > MAX_PATCHES:
+    rows, columns = windows.shape[:2]
+    chosen = np.arange(rows * columns)
+    if len(chosen) > MAX_PATCHES:
         rng = np.random.default_rng(0)  # the same patches of the same picture, each time
-        patches = patches[rng.choice(len(patches), MAX_PATCHES, replace=False)]
+        chosen = rng.choice(len(chosen), MAX_PATCHES, replace=False)
+    # only these are copied: all patches of a large picture are gigabytes
+    patches = windows[chosen // columns, chosen % columns].reshape(-1, 3 * PATCH * PATCH)
     projected = np.sort(patches @ directions, axis=0)
     # linear interpolation at the middle of each of QUANTILES equal shares
     ranks = (np.arange(QUANTILES) + 0.5) / QUANTILES * len(projected) - 0.5

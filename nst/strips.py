@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 WHOLE_BYTES = 512 * 2**20
-"""Features of one layer up to this size are computed whole: strips cost half as much time more."""
+"""A block whose features are no larger is computed whole: strips cost half as much time more."""
 
 STRIP_BYTES = 64 * 2**20
 """Of one layer's features in a strip."""

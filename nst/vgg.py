@@ -37,7 +37,7 @@ class VGG(nn.Module):
             these factors. None: as trained.
         dtype: what the convolutions compute in.
         tiling: ``never`` computes the picture whole, ``always`` in strips where they save memory,
-            ``auto`` in strips where a layer's features would exceed ``strips.WHOLE_BYTES``.
+            ``auto`` in strips where a block's features would exceed ``strips.WHOLE_BYTES``.
         winograd: compute the convolutions of blocks 3 to 5 with fewer multiplications; for CPUs,
             other devices' libraries choose for themselves.
 
@@ -167,8 +167,9 @@ class VGG(nn.Module):
         """The strips in which to compute a block of ``x`` (N, C, H, W)."""
         count, _, height, width = x.shape
         size = count * self.channels(names[0]) * height * width * x.element_size()
-        whole = self.tiling == "never" or (self.tiling == "auto" and size <= WHOLE_BYTES)
-        margin = sum(name.startswith("conv") for name in names)
+        margin = convolutions = sum(name.startswith("conv") for name in names)
+        small = convolutions * size <= WHOLE_BYTES
+        whole = self.tiling == "never" or (self.tiling == "auto" and small)
         return strips(height, margin, 1 if whole else -(-size // STRIP_BYTES))
 
     def _block(

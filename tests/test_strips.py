@@ -68,7 +68,8 @@ def test_strips_only_where_features_are_large(monkeypatch: pytest.MonkeyPatch) -
         return {}
 
     made = module([prepared("image.size=32", "steps=1")])
-    for limit, whole in ((strips.WHOLE_BYTES, True), (64 * 32 * 48 * 4 - 1, False)):
+    # of block 1, two layers
+    for limit, whole in ((strips.WHOLE_BYTES, True), (2 * 64 * 32 * 48 * 4 - 1, False)):
         monkeypatch.setattr(vgg, "WHOLE_BYTES", limit)
         monkeypatch.setattr(vgg, "STRIP_BYTES", 10_000)
         found.clear()
