@@ -51,7 +51,7 @@ FINAL = "final.pt"
 FEWER = ["hydra/launcher=vectorized", "optimizer.filter_power=0.5"]
 
 PARTS: list[tuple[list[str], list[str]]] = [
-    (["noise_or_content", "texture_layers"], [*FEWER, "schedule=quick", "steps=65"]),
+    (["noise_or_content", "texture_layers"], [*FEWER, "schedule=quick", "steps=75"]),
     (["weights"], [*FEWER, "steps=60"]),
     (["additional", "blending", "weights_grid"], [*FEWER, "steps=45"]),
     (["content_reconstruction", "two_noises"], FEWER[:1]),
