@@ -104,6 +104,7 @@ def test_the_slider_moves_every_picture(root: Path, page: Path) -> None:
 def test_the_film_shows_the_frame_before_the_snapshot_is_there(page: Path) -> None:
     """Of all snapshots, the small frame is most like the one that follows it."""
     with opened(page) as (browser, _):
+        browser.emulate_media(reduced_motion="reduce")  # else a snapshot may be half faded in
         sharp, small = [], []
         for index in range(len(STEPS)):
             slide(browser, index)
