@@ -88,7 +88,7 @@ main()
 
 
 def test_out_of_memory_is_one_failure_of_a_sweep(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", LIMITED, "-m", "image.size=3000,48", *TINY[1:]]
+    command = [sys.executable, "-c", LIMITED, "-m", "image.size=6000,48", *TINY[1:]]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 1, ended.stderr
     assert "Traceback" not in ended.stderr

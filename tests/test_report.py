@@ -25,9 +25,9 @@ NAMES = sorted(path.stem for path in (Path(conf_dir()) / "experiments").glob("*.
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All experiments of the report, tiny and with one seed, run by one command."""
+    """All experiments of the report, tiny and with one seed, by the command of `make report`."""
     folder = tmp_path_factory.mktemp("report")
-    ended = nst_report("--run", *TINY, cwd=folder)
+    ended = nst_report("--run", "hydra/launcher=vectorized", *TINY, cwd=folder)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.strip().splitlines()[-1] == "outputs/report/index.html"
     return folder
