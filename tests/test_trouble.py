@@ -14,8 +14,10 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+import wandb
 
 from nst.folder import COMPLETED, read_facts, read_status
+from nst.loggers.wandb import INIT_SECONDS, WandbLogger
 from tests.helpers import LONG, long, nst
 from tests.test_resume import run_folder, started, wait_for_checkpoint
 from tests.wandb_server import Fault, Stored, WandbServer
@@ -76,6 +78,23 @@ def check_no_step_waited(folder: Path) -> None:
     gaps = [after - before for before, after in pairwise(seconds)]
     # the first step warms up; on a machine that is shared all of them vary
     assert max(gaps[1:]) < 2 + 5 * median(gaps)
+
+
+def test_only_a_server_has_little_time_to_answer(tmp_path: Path) -> None:
+    """Offline, W&B's own process may be slow to start on a busy machine: the run is not lost."""
+    online, offline, chosen = (
+        WandbLogger(mode=mode, id="x", save_dir=tmp_path, settings=settings)
+        for mode, settings in (("online", {}), ("offline", {}), ("offline", {"init_timeout": 7.0}))
+    )
+
+    def limit(logger: WandbLogger) -> float:
+        return float(logger._wandb_init["settings"].init_timeout)
+
+    assert limit(online) == INIT_SECONDS
+    assert limit(offline) == wandb.Settings().init_timeout > INIT_SECONDS
+    assert limit(chosen) == 7
+    online._go_offline()
+    assert limit(online) == limit(offline)
 
 
 def test_online(tmp_path: Path) -> None:
