@@ -18,6 +18,13 @@ GROWTH = 10
 """Slots by which the history grows: a run of few steps at a large size needs no room for all."""
 
 
+LEAST_COSINE = 0.03
+"""Between displacement and change of gradient of a pair that is kept.
+
+Healthy pairs have 0.07 and more, for style, textures and reconstructions; rounding has some 0.005.
+"""
+
+
 class PerImage(torch.optim.Optimizer):
     """An optimiser of one parameter (N, 3, H, W) whose state can be had image by image.
 
@@ -71,7 +78,7 @@ class PerImage(torch.optim.Optimizer):
 class LBFGS(PerImage):
     """Limited-memory BFGS for N independent images in one parameter (N, 3, H, W).
 
-    With ``projection="none"`` and ``filter_power=0`` it takes the steps of
+    With ``projection="none"``, ``filter_power=0`` and ``first_step=None`` it takes the steps of
     ``torch.optim.LBFGS(max_iter=1)`` (no line search), for every image on its own; unlike there, no
     tolerance ends it early, and a curvature pair is kept by a test that does not depend on the
     scale of the loss. The two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) is solved as
@@ -93,6 +100,11 @@ class LBFGS(PerImage):
         filter_power: p of the first guess of the inverse Hessian, a filter 1/f^p over image
             frequencies f instead of a scalar; 0: the scalar.
         max_rise: an image whose loss a step multiplies by more than this goes back. None: never.
+        first_step: how far a step moves a pixel on average, in units of the [0, 1] range, as long
+            as there is no curvature pair; and pairs that are hardly more than noise are dropped
+            (``LEAST_COSINE``). None: as in torch, all pixels together move by at most 1. That is so
+            little that the change of gradient is mostly rounding, and the first pair can mislead
+            for dozens of steps.
     """
 
     def __init__(
@@ -103,6 +115,7 @@ class LBFGS(PerImage):
         projection: str = "honest",
         filter_power: float = 0.75,
         max_rise: float | None = 1.1,
+        first_step: float | None = 0.02,
     ) -> None:
         _check_positive("lr", lr)
         if not (isinstance(history_size, int) and 1 <= history_size <= 1000):
@@ -113,11 +126,18 @@ class LBFGS(PerImage):
             raise ValueError(f"filter_power={filter_power}: must be a number from 0 to 2")
         if max_rise is not None and not (isinstance(max_rise, int | float) and max_rise >= 1):
             raise ValueError(f"max_rise={max_rise}: must be a number from 1, or null")
+        if first_step is not None and not (
+            isinstance(first_step, int | float) and 0 < first_step <= 1
+        ):
+            raise ValueError(
+                f"first_step={first_step}: must be a number above 0, at most 1, or null"
+            )
         super().__init__(params, {"lr": lr})
         self.history_size = history_size
         self.projection = projection
         self.filter_power = float(filter_power)
         self.max_rise = max_rise
+        self.first_step = first_step
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
@@ -135,13 +155,16 @@ class LBFGS(PerImage):
         if not state:
             self._start(state, gradient)
             direction = -self._filtered(gradient)
-            # nothing is known of the curvature yet: all pixels together move by at most 1
-            step = self._lr * direction * (1 / direction.abs().sum(1, keepdim=True)).clamp(max=1)
+            step = self._lr * direction * self._first_length(direction)
         else:
             gradient = self._take_back(state, gradient)
             self._remember(state, gradient)
             direction = self._direction(state, gradient)
-            step = self._lr * state["shrink"] * direction
+            length = state["shrink"]
+            if self.first_step is not None:  # where no pair was worth keeping yet, begin again
+                first = length * self._first_length(direction)
+                length = torch.where(state["kept"][:, None] > 0, length, first)
+            step = self._lr * length * direction
         step = step.view_as(image)
         before = image.clone()
         image.add_(step)
@@ -151,6 +174,13 @@ class LBFGS(PerImage):
         state["before"], state["moved"] = before, moved.flatten(1)
         state["gradient"] = gradient.clone()
         return loss
+
+    def _first_length(self, direction: Tensor) -> Tensor:
+        """(N, 1): how much of the directions is gone while nothing is known of the curvature."""
+        if self.first_step is None:
+            return (1 / direction.abs().sum(1, keepdim=True)).clamp(max=1)
+        mean = direction.abs().mean(1, keepdim=True)
+        return self.first_step / mean.clamp(min=torch.finfo(mean.dtype).tiny)  # zero stays zero
 
     def _take_back(self, state: dict[str, Tensor], gradient: Tensor) -> Tensor:
         """Undoes the last step of the images whose loss it raised too much.
@@ -229,7 +259,8 @@ class LBFGS(PerImage):
         s, y = state["moved"], gradient - state["gradient"]
         curvature = _dot(s, y)
         # Positive by more than rounding, relative to the pair's own lengths: losses of any scale.
-        keep = curvature > 1e-7 * s.norm(dim=1) * y.norm(dim=1)
+        least = 1e-7 if self.first_step is None else LEAST_COSINE
+        keep = curvature > least * s.norm(dim=1) * y.norm(dim=1)
         row = torch.arange(len(s), device=s.device)
         slot = state["kept"] % self.history_size
         for name, new in (("s", s), ("y", y)):

@@ -13,16 +13,19 @@ import torch
 from tests.helpers import module, optimise, prepared
 
 FILE = Path(__file__).with_name("golden.json")
+TORCH = "optimizer.first_step=null"
 CASES = {
-    "lbfgs-noise": ["init=noise"],
-    "lbfgs-content-weighted": ["layer_weights.style=[1,1,1,1,4]", "weights.tv=10"],
+    "lbfgs-first-step": ["init=noise"],
+    "lbfgs-noise": ["init=noise", TORCH],
+    "lbfgs-content-weighted": ["layer_weights.style=[1,1,1,1,4]", "weights.tv=10", TORCH],
     "lbfgs-plain": [
         "init=noise",
         "optimizer.filter_power=0",
         "optimizer.projection=none",
         "optimizer.max_rise=null",
+        TORCH,
     ],
-    "lbfgs-pyramid": ["init=noise", "schedule=pyramid"],
+    "lbfgs-pyramid": ["init=noise", "schedule=pyramid", TORCH],
     "adam-pyramid": ["init=blend", "optimizer=adam", "schedule=pyramid"],
     "texture-average-replicate": [
         "task=texture_synthesis",
@@ -30,8 +33,14 @@ CASES = {
         "init.kind=gaussian",
         "backbone.pooling=average",
         "backbone.padding=replicate",
+        TORCH,
     ],
-    "reconstruction": ["task=content_reconstruction", "init=noise", "layers.content=[conv_3]"],
+    "reconstruction": [
+        "task=content_reconstruction",
+        "init=noise",
+        "layers.content=[conv_3]",
+        TORCH,
+    ],
 }
 
 

@@ -46,7 +46,7 @@ def test_plain_lbfgs_is_torch_lbfgs_for_each_image(
 ) -> None:
     start, function = problem
     image = start.clone().requires_grad_()
-    ours = LBFGS([image], history_size=history, projection="none", filter_power=0)
+    ours = LBFGS([image], history_size=history, projection="none", filter_power=0, first_step=None)
     together = _run(ours, image, function, 25)
     for index in range(len(start)):
         single = start[index : index + 1].clone().requires_grad_()
@@ -110,6 +110,47 @@ def test_scale_of_the_loss_does_not_matter(problem: tuple[Tensor, Function]) -> 
     large = start.clone().requires_grad_()
     reference = _run(LBFGS([large]), large, function, 60)
     torch.testing.assert_close(losses[-1] * 1e8, reference[-1], rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_the_first_step_is_as_long_as_asked(problem: tuple[Tensor, Function], scale: float) -> None:
+    start, function = problem
+    image = start.clone().requires_grad_()
+    optimizer = LBFGS([image], projection="none", first_step=0.03)
+    _run(optimizer, image, lambda image: scale * function(image), 1)
+    moved = (image.detach() - start).abs().mean(dim=(1, 2, 3))
+    torch.testing.assert_close(moved, torch.full((3,), 0.03))
+
+
+@pytest.mark.parametrize(("first_step", "kept"), [(0.01, 0), (None, 3)])
+def test_a_pair_hardly_more_than_noise_is_dropped(first_step: float | None, kept: int) -> None:
+    """The gradient changes across the steps, by cosines of 0.02 and less between the two."""
+    along, across = torch.zeros(2, 1, 3, 8, 8)
+    along[:, 0], across[:, 1] = 1, 1
+    image = torch.zeros(1, 3, 8, 8).requires_grad_()
+    optimizer = LBFGS([image], projection="none", filter_power=0, first_step=first_step)
+    share = 0.02
+
+    def closure() -> Tensor:
+        nonlocal share
+        image.grad = along + share * across
+        share -= 0.002
+        return image.detach().sum()
+
+    for _ in range(4):
+        before = image.detach().clone()
+        optimizer.step(closure)
+        if first_step:  # begun again: as long as the first, whatever the gradient's scale
+            moved = (image.detach() - before).abs().mean()
+            torch.testing.assert_close(moved, torch.tensor(0.01))
+    assert optimizer.state[image]["kept"].item() == kept
+
+
+def test_where_the_gradient_is_zero_nothing_moves() -> None:
+    """A reconstruction from its own photo."""
+    image = torch.full((1, 3, 4, 4), 0.5).requires_grad_()
+    _run(LBFGS([image]), image, lambda image: (image - 0.5).square().sum(dim=(1, 2, 3)), 3)
+    assert torch.equal(image.detach(), torch.full((1, 3, 4, 4), 0.5))
 
 
 def test_a_step_that_raises_the_loss_is_undone_for_its_image_alone() -> None:
@@ -188,6 +229,8 @@ def test_rescale() -> None:
         {"projection": "clip"},
         {"filter_power": -1},
         {"max_rise": 0.5},
+        {"first_step": 0},
+        {"first_step": 1.5},
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:

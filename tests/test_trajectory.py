@@ -74,6 +74,36 @@ def test_step_control_and_filter_reach_a_lower_loss() -> None:
     assert final() < 0.9 * final("optimizer.filter_power=0", "optimizer.max_rise=null")
 
 
+@pytest.mark.parametrize("init", ["noise", "content"])
+def test_the_first_curvature_pair_is_more_than_rounding(init: str) -> None:
+    """torch's first step is so short that the change of gradient is mostly rounding."""
+
+    def cosine(*overrides: str) -> float:
+        run = prepared(
+            "image.size=64", "content=chelsea", "style=waves", f"init={init}", *overrides
+        )
+        made = module([run])
+        optimizer = made.optimizers(use_pl_optimizer=False)
+        image = made.image
+
+        def closure() -> torch.Tensor:
+            image.grad = None
+            loss = made.objective(image)["total"].sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        state = optimizer.state[image]
+        s, before = state["moved"].clone(), state["gradient"].clone()
+        closure()
+        assert image.grad is not None
+        return torch.cosine_similarity(s, image.grad.flatten(1) - before).item()
+
+    ours, theirs = cosine(), cosine("optimizer.first_step=null")
+    assert ours > 0.4
+    assert ours > 2 * theirs
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_golden(case: str) -> None:
     recorded = json.loads(Path(FILE).read_text())[case]
