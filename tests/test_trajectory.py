@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -83,7 +84,7 @@ def test_the_first_curvature_pair_is_more_than_rounding(init: str) -> None:
             "image.size=64", "content=chelsea", "style=waves", f"init={init}", *overrides
         )
         made = module([run])
-        optimizer = made.optimizers(use_pl_optimizer=False)
+        optimizer: Any = made.optimizers(use_pl_optimizer=False)
         image = made.image
 
         def closure() -> torch.Tensor:
