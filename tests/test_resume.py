@@ -331,7 +331,7 @@ def test_a_checkpoint_holds_only_filled_slots(tmp_path: Path) -> None:
     """Few pairs make a small checkpoint, and it is restored to the room that there was."""
     settings = ("image.size=32", "steps=9", "logger=none", f"outputs={tmp_path}")
     with pytest.raises(NstError):
-        execute([prepared(*settings, "+trainer.max_steps=3")])
+        execute([prepared(*settings, "optimizer.first_step=null", "+trainer.max_steps=3")])
     (folder,) = (tmp_path / "runs").iterdir()
     found = checkpoint.load(folder, read_facts(folder)["signature"])
     assert found is not None
