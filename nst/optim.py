@@ -21,7 +21,7 @@ GROWTH = 10
 LEAST_COSINE = 0.03
 """Between displacement and change of gradient of a pair that is kept.
 
-Healthy pairs have 0.07 and more, for style, textures and reconstructions; rounding has some 0.005.
+Healthy pairs have 0.05 and more, for style, textures and reconstructions; rounding has some 0.005.
 """
 
 
