@@ -73,8 +73,8 @@ def _panel(record: dict[str, Any]) -> list[str]:
 
 
 def _legend() -> list[str]:
-    """Bottom left, where curves that fall are not; drawn first, so that it hides none of them."""
-    x, y = LEFT + 10, HEIGHT - BOTTOM - 56
+    """Top right, where curves that fall are not; drawn first, so that it hides none of them."""
+    x, y = WIDTH - RIGHT - 106, TOP + 6
     parts = [f'<rect x="{x - 4}" y="{y - 4}" width="110" height="54" fill="#ffffff"/>']
     for number, (name, colour) in enumerate(COLOURS.items()):
         middle = y + 4 + 16 * number
