@@ -22,9 +22,9 @@ from unittest import mock
 import lightning as L
 from torch import Tensor
 
-from nst import optim
 from nst.execute import execute
 from nst.module import StyleTransfer
+from nst.optim import lbfgs
 from tests.bench_loop import (
     BASE,
     ROOT,
@@ -135,7 +135,7 @@ def one(settings: Sequence[str]) -> dict[str, Any]:
     written = "+trainer.callbacks=[{_target_: tests.bench_memory.WriteHistory}]"
     with tempfile.TemporaryDirectory() as folder:
         run = prepared(*settings, f"outputs={folder}", written)
-        with quiet(), mock.patch.object(optim, "GROWTH", 10**6):
+        with quiet(), mock.patch.object(lbfgs, "GROWTH", 10**6):
             (made,) = execute([run])
         return {"peak": peak_memory(), "seconds": per_step(logged_seconds(made))}
 

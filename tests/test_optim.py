@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst.optim import LBFGS, Adam, _frequency_filter
+from nst.optim import LBFGS, Adam
+from nst.optim.lbfgs import _frequency_filter
 
 Function = Callable[[Tensor], Tensor]
 

@@ -27,7 +27,8 @@ from nst.folder import read_facts
 from nst.interrupts import STOPPING, Interrupts
 from nst.main import invoke
 from nst.module import StyleTransfer
-from nst.optim import GROWTH, LBFGS
+from nst.optim import LBFGS
+from nst.optim.lbfgs import GROWTH
 from nst.run import Run
 from nst.tracking import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
 from tests.helpers import LONG, long, nst, prepared

@@ -1,7 +1,4 @@
-"""Optimisers of a batch of images: each image has its own curvature, step and history.
-
-Both keep the image inside [0, 1] by projecting after the step; one ``step`` is one evaluation.
-"""
+"""L-BFGS for a batch of images: each has its own curvature, step and history."""
 
 from __future__ import annotations
 
@@ -12,67 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nst.optim.per_image import PerImage, check_positive
+
 PROJECTIONS = ("honest", "textbook", "none")
 
 GROWTH = 10
 """Slots by which the history grows: a run of few steps at a large size needs no room for all."""
-
 
 LEAST_COSINE = 0.03
 """Between displacement and change of gradient of a pair that is kept.
 
 Healthy pairs have 0.05 and more, for style, textures and reconstructions; rounding has some 0.005.
 """
-
-
-class PerImage(torch.optim.Optimizer):
-    """An optimiser of one parameter (N, 3, H, W) whose state can be had image by image.
-
-    Attributes:
-        losses: (N,) of the last evaluation, set by the closure.
-    """
-
-    losses: Tensor | None = None
-
-    def of(self, index: int) -> dict[str, Tensor]:
-        """What is known of one image, as views of shape (1, …); plain numbers as they are."""
-        state = self.state.get(self._image, {})
-        return {
-            name: value[index : index + 1] if value.dim() else value
-            for name, value in state.items()
-        }
-
-    def restore(self, parts: Sequence[dict[str, Tensor]]) -> None:
-        """Puts back what ``of`` gave, an element per image."""
-        device = self._image.device
-        self.state[self._image] = {
-            name: torch.cat([part[name] for part in parts]).to(device) if value.dim() else value
-            for name, value in parts[0].items()
-        }
-
-    def settle(self, losses: Tensor) -> bool:
-        """Undoes last steps that turn out bad when nothing is to follow them.
-
-        Args:
-            losses: (N,) after the last step.
-
-        Returns:
-            Whether any image went back; never, where steps are short.
-        """
-        return False
-
-    def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
-        """Goes on with the parameter ``image``, the old one at another size.
-
-        Args:
-            image: (N, 3, H, W).
-            resample: from the old size to the new one.
-        """
-        raise NotImplementedError
-
-    @property
-    def _image(self) -> Tensor:
-        return self.param_groups[0]["params"][0]
 
 
 class LBFGS(PerImage):
@@ -117,7 +65,7 @@ class LBFGS(PerImage):
         max_rise: float | None = 1.1,
         first_step: float | None = 0.02,
     ) -> None:
-        _check_positive("lr", lr)
+        check_positive("lr", lr)
         if not (isinstance(history_size, int) and 1 <= history_size <= 1000):
             raise ValueError(f"history_size={history_size}: must be a whole number from 1 to 1000")
         if projection not in PROJECTIONS:
@@ -316,51 +264,6 @@ class LBFGS(PerImage):
         return torch.fft.irfft2(spectrum, s=(height, width)).flatten(1)
 
 
-class Adam(torch.optim.Adam, PerImage):
-    """Adam (Kingma & Ba 2015) with the image projected to [0, 1] after each step.
-
-    Args:
-        params: exactly one tensor (N, 3, H, W); Adam treats every pixel on its own.
-        lr: step length in units of the [0, 1] range.
-        beta1: decay of the mean gradient.
-        beta2: decay of the mean squared gradient.
-    """
-
-    def __init__(
-        self,
-        params: Iterable[Tensor],
-        lr: float = 0.02,
-        beta1: float = 0.9,
-        beta2: float = 0.99,
-    ) -> None:
-        _check_positive("lr", lr)
-        super().__init__(params, lr=lr, betas=(beta1, beta2), foreach=False)
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
-        """Evaluates the objective once, then moves and projects."""
-        loss = super().step(closure)
-        for group in self.param_groups:
-            for image in group["params"]:
-                image.clamp_(0, 1)
-        return loss
-
-    def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
-        """Goes on with the parameter ``image``, the old one at another size.
-
-        Carries both moments along, so that no warm-up is needed.
-        """
-        (group,) = self.param_groups
-        (old,) = group["params"]
-        group["params"] = [image]
-        state = self.state.pop(old, None)
-        if state:
-            self.state[image] = state
-            state["exp_avg"] = resample(state["exp_avg"])
-            # bicubic resampling overshoots; a mean square must not become negative
-            state["exp_avg_sq"] = F.relu(resample(state["exp_avg_sq"]))
-
-
 _filters: dict[tuple[int, int, float, torch.device], Tensor] = {}
 
 
@@ -396,8 +299,3 @@ def _combined(vectors: Tensor, weights: Tensor) -> Tensor:
 
 def _dot(left: Tensor, right: Tensor) -> Tensor:
     return (left * right).sum(1)
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}={value}: must be a number above 0")

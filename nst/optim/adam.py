@@ -1,0 +1,56 @@
+"""Adam, projected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nst.optim.per_image import PerImage, check_positive
+
+
+class Adam(torch.optim.Adam, PerImage):
+    """Adam (Kingma & Ba 2015) with the image projected to [0, 1] after each step.
+
+    Args:
+        params: exactly one tensor (N, 3, H, W); Adam treats every pixel on its own.
+        lr: step length in units of the [0, 1] range.
+        beta1: decay of the mean gradient.
+        beta2: decay of the mean squared gradient.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 0.02,
+        beta1: float = 0.9,
+        beta2: float = 0.99,
+    ) -> None:
+        check_positive("lr", lr)
+        super().__init__(params, lr=lr, betas=(beta1, beta2), foreach=False)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
+        """Evaluates the objective once, then moves and projects."""
+        loss = super().step(closure)
+        for group in self.param_groups:
+            for image in group["params"]:
+                image.clamp_(0, 1)
+        return loss
+
+    def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
+        """Goes on with the parameter ``image``, the old one at another size.
+
+        Carries both moments along, so that no warm-up is needed.
+        """
+        (group,) = self.param_groups
+        (old,) = group["params"]
+        group["params"] = [image]
+        state = self.state.pop(old, None)
+        if state:
+            self.state[image] = state
+            state["exp_avg"] = resample(state["exp_avg"])
+            # bicubic resampling overshoots; a mean square must not become negative
+            state["exp_avg_sq"] = F.relu(resample(state["exp_avg_sq"]))
