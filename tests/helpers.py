@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from nst.objective import Objective
 from nst.run import Run, prepare
 from nst.schema import Config
 from nst.vgg import VGG
+from tests import commands
 
 LONG = bool(os.environ.get("NST_LONG"))
 """Whether to try every fault, and often; `make torture` does."""
@@ -95,23 +95,14 @@ def optimise(made: StyleTransfer, steps: int | None = None) -> dict[str, Tensor]
 
 def nst(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command in a process of its own, as a user would."""
-    return _process("nst", *arguments, cwd=cwd, **environment)
+    return commands.run("nst", arguments, cwd, _environment(**environment))
 
 
-def nst_report(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def nst_report(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The same for ``nst-report``."""
-    return _process("nst.report", *arguments, cwd=cwd)
+    return commands.run("nst.report", arguments, cwd, _environment(**environment))
 
 
-def _process(
-    module: str, *arguments: str, cwd: Path, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def _environment(**more: str) -> dict[str, str]:
     clean = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=cwd,
-        env={**clean, "COLUMNS": "200", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return {**clean, "COLUMNS": "200", **more}

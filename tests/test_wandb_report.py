@@ -37,7 +37,8 @@ from nst.report import claims, wandb_models, wandb_panels, wandb_save
 from nst.report.collect import Experiment, collect
 from nst.report.wandb_runs import config_keys, tracked
 from nst.report.wandb_text import plain
-from tests.helpers import _process, nst
+from tests import helpers
+from tests.helpers import nst
 from tests.wandb_server import ENTITY, WandbServer
 
 Found = dict[str, Experiment]
@@ -529,7 +530,7 @@ def nst_report(*arguments: str, cwd: Path, **environment: str) -> subprocess.Com
     home = cwd / "home"
     home.mkdir(exist_ok=True)
     clean = {"HOME": str(home), "WANDB_MODE": "online", "WANDB_API_KEY": "", "NETRC": ""}
-    return _process("nst.report", *arguments, cwd=cwd, **clean | environment)
+    return helpers.nst_report(*arguments, cwd=cwd, **clean | environment)
 
 
 def test_without_a_login(tmp_path: Path) -> None:
