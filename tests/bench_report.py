@@ -51,11 +51,9 @@ FINAL = "final.pt"
 FEWER = ["hydra/launcher=vectorized", "optimizer.filter_power=0.5"]
 
 PARTS: list[tuple[list[str], list[str]]] = [
-    (
-        ["texture_layers", "weights", "weights_grid", "additional", "blending"],
-        [*FEWER, "steps=88"],
-    ),
-    (["noise_or_content"], [*FEWER, "steps=108"]),
+    (["weights", "weights_grid", "additional", "blending"], [*FEWER, "steps=90"]),
+    (["noise_or_content"], [*FEWER, "schedule=quick", "steps=134"]),
+    (["texture_layers"], [*FEWER, "schedule=pyramid", "steps=135"]),
     # exact pixels are asked for: no filter is of help
     (["content_reconstruction"], [FEWER[0], "steps=110"]),
     (["two_noises"], [FEWER[0], "precision=32"]),
