@@ -37,7 +37,7 @@ test: $(READY) ## Run the tests
 torture: $(READY) ## The long versions: 60 kills, a thousand configs, every fault (docs/reliability.md)
 	NST_LONG=1 NST_EXAMPLES=1000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -rP \
 		tests/test_resume.py tests/test_failures.py tests/test_disk.py tests/test_trouble.py \
-		tests/test_zoo.py tests/test_properties.py tests/test_trajectory.py tests/test_progress.py
+		tests/test_bad_input.py tests/test_properties.py tests/test_trajectory.py tests/test_progress.py
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .
