@@ -94,7 +94,7 @@ def optimise(made: StyleTransfer, steps: int | None = None) -> dict[str, Tensor]
 
 
 def nst(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command in a process of its own, as a user would."""
+    """Runs the command to its end in a process of its own (``tests.commands``)."""
     return commands.run("nst", arguments, cwd, _environment(**environment))
 
 

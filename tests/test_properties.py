@@ -146,7 +146,8 @@ VALUES = {
 
 
 def _override(key: str) -> st.SearchStrategy[tuple[str, str]]:
-    wrong = NAMES if key in GROUPS else JUNK  # a group of another type: Hydra's own, see test_bad_input
+    # a group of another type is Hydra's own to refuse: see test_bad_input
+    wrong = NAMES if key in GROUPS else JUNK
     values = st.one_of(st.sampled_from(VALUES[key]), st.sampled_from([*VALUES[key], *wrong]))
     return st.tuples(st.just(key), values)
 

@@ -24,8 +24,7 @@ HILL = palette("0a1430 182e60 285480 467878 96a05c")
 FIELD = palette("0e1e22 22423a 546834 a88e30 e2ba4a")
 TREE = palette("080e10 10201a 223620 464222 7a5228")
 
-
-# Brushstrokes: x, y, radius and turn of each vortex; x, y and radius of each light.
+# x, y, radius and turn of each vortex; x, y and radius of each light.
 VORTICES = ((215, 225, 96, 1), (345, 290, 58, -1), (80, 318, 50, 1))
 LARGE_LIGHTS = ((104, 92, 78), (232, 52, 34), (322, 104, 42), (470, 60, 46), (30, 218, 30))
 SMALL_LIGHTS = ((396, 36, 22), (478, 196, 32), (24, 24, 22), (296, 196, 20), (168, 330, 22))

@@ -35,10 +35,10 @@ def noise(rng: np.random.Generator, side: int, scale_x: float, scale_y: float) -
     return (field - field.mean()) / field.std()
 
 
-def ramp(palette: Array, t: Array) -> Array:
-    """Return the palette colours interpolated at t, where 0 is the first and 1 the last."""
-    stops = np.linspace(0.0, 1.0, len(palette))
-    channels = [np.interp(t, stops, palette[:, c]) for c in range(3)]
+def ramp(colours: Array, t: Array) -> Array:
+    """Return the colours of a palette interpolated at t, where 0 is the first and 1 the last."""
+    stops = np.linspace(0.0, 1.0, len(colours))
+    channels = [np.interp(t, stops, colours[:, c]) for c in range(3)]
     return np.stack(channels, axis=-1).astype(np.float32)
 
 
