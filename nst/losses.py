@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nst import onednn
+
 
 def gram(features: Tensor) -> Tensor:
     """Gram matrices of ``features`` (N, C, H, W): (N, C, C), divided by C·H·W.
@@ -27,15 +29,22 @@ class _Gram(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)
-        rows = _precise(_rows(features))
-        return rows.mT @ rows / features[0].numel()
+        precise = _precise(features)
+        if onednn.is_faster(precise.dtype, precise.device):
+            products = onednn.gram(precise)
+        else:
+            rows = _rows(precise)
+            products = rows.mT @ rows
+        return products / features[0].numel()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (features,) = ctx.saved_tensors
-        rows = _rows(features)
         symmetric = (gradient + gradient.mT) / features[0].numel()
+        if onednn.is_faster(features.dtype, features.device):
+            return onednn.mixed(features, symmetric)
+        rows = _rows(features)
         height, width = features.shape[-2:]
         product = rows @ symmetric.to(rows.dtype)
         return product.unflatten(1, (height, width)).permute(0, 3, 1, 2)

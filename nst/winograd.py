@@ -14,8 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from nst import onednn
+
 TILE = 2  # rows and columns of outputs
 SEEN = 4  # rows and columns of inputs that they depend on
+
+GROUPED_TILES = 96
+"""With fewer, ``onednn.grouped`` spends more on rearranging the weights than it saves."""
 
 
 class WinogradConv(nn.Module):
@@ -59,15 +64,15 @@ class _Convolution(torch.autograd.Function):
 
 
 def _transformed(weight: Tensor) -> Tensor:
-    """G g Gᵀ of every kernel: (C', C, 3, 3) to (16, C, C')."""
+    """G g Gᵀ of every kernel: (C', C, 3, 3) to (16, C', C)."""
     lines = [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]
     transform = torch.tensor(lines, dtype=torch.float64)
-    tiles = torch.einsum("ik,ockl,jl->ijco", transform, weight.double(), transform)
+    tiles = torch.einsum("ik,ockl,jl->ijoc", transform, weight.double(), transform)
     return tiles.flatten(0, 1).contiguous()
 
 
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The convolution of ``x`` (N, C, H, W) with a transformed ``weight`` (16, C, C')."""
+    """The convolution of ``x`` (N, C, H, W) with a transformed ``weight`` (16, C', C)."""
     count, channels, height, width = x.shape
     rows, columns = -(-height // TILE), -(-width // TILE)
     # the frame, and what completes the last tiles
@@ -77,11 +82,13 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     # Bᵀ d B: over the rows of every tile, then over its columns
     halfway = x.new_empty(SEEN, count, rows, TILE * columns + 2, channels)
     _transform_input(framed[:, 0::2], framed[:, 1::2], 1, halfway)
-    tiles = x.new_empty(SEEN, SEEN, count, rows, columns, channels)
+    grouped = onednn.is_faster(x.dtype, x.device) and count * rows * columns >= GROUPED_TILES
+    if grouped:  # elements of a tile side by side in memory
+        tiles = x.new_empty(count, rows, columns, SEEN, SEEN, channels).permute(3, 4, 0, 1, 2, 5)
+    else:
+        tiles = x.new_empty(SEEN, SEEN, count, rows, columns, channels)
     _transform_input(halfway[:, :, :, 0::2], halfway[:, :, :, 1::2], 3, tiles.transpose(0, 1))
-
-    products = torch.bmm(tiles.view(SEEN * SEEN, -1, channels), weight)
-    products = products.view(SEEN, SEEN, count, rows, columns, -1)
+    products = _products(tiles, weight, grouped)
     if bias is not None:
         products[1, 1] += bias  # Aᵀ M A adds this element to each of the four outputs
 
@@ -95,6 +102,17 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if shape[2:] == (height, width):
         return output
     return output[:, :, :height, :width].clone(memory_format=torch.channels_last)
+
+
+def _products(tiles: Tensor, weight: Tensor, grouped: bool) -> Tensor:
+    """Of each element of all tiles, over channels: (4, 4, N, R, S, C) to (4, 4, N, R, S, C')."""
+    count, rows, columns, channels = tiles.shape[2:]
+    if not grouped:
+        products = torch.bmm(tiles.view(SEEN * SEEN, -1, channels), weight.mT)
+        return products.view(SEEN, SEEN, count, rows, columns, -1)
+    by_tile = tiles.permute(2, 3, 4, 0, 1, 5).reshape(-1, SEEN * SEEN, channels)
+    products = onednn.grouped(by_tile, weight).view(count, rows, columns, SEEN, SEEN, -1)
+    return products.permute(3, 4, 0, 1, 2, 5)
 
 
 def _transform_input(even: Tensor, odd: Tensor, dim: int, out: Tensor) -> None:
