@@ -80,6 +80,7 @@ def _shared(run: Run, precision: str) -> dict[str, Any]:
         "schedule.style": [scale.style for scale in run.scales],
         **flat(config.optimizer, "optimizer"),
         "precision": precision,
+        "compile": config.compile,
         "schedule.precise": config.schedule.precise,
         "normalize.activations": config.normalize.activations,
         **flat(asdict(config.backbone), "backbone"),

@@ -64,7 +64,8 @@ def backbone(config: Config, taps: Collection[str], precision: str, device: torc
         means(config, loaded),
         dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
         tiling=own.tiling,
-        winograd=device.type == "cpu",
+        # Winograd's steps between PyTorch's kernels would be compiled in pieces, and round more
+        winograd=device.type == "cpu" and config.compile is None,
     )
 
 

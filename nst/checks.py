@@ -10,6 +10,7 @@ from typing import Any
 from nst import experiment, layers
 from nst.errors import ConfigError, listed
 from nst.schema import (
+    COMPILE_MODES,
     INITS,
     LAYER_RULES,
     PRECISIONS,
@@ -27,6 +28,8 @@ def check(config: Config) -> None:
     """
     _one_of("task", config.task, TASKS)
     _one_of("precision", config.precision, PRECISIONS)
+    if config.compile not in (None, *COMPILE_MODES):
+        raise ConfigError("compile", config.compile, f"allowed: {listed((*COMPILE_MODES, 'null'))}")
     _finite(config)
     for key, value, most in (
         ("image.size", config.image.size, 10_000),

@@ -208,6 +208,8 @@ def _fit(trainer: Any, recorders: Sequence[Recorder]) -> None:
         module = StyleTransfer(network, runs, build.optimizer(config), checkpoints, precise)
         yardstick = _yardstick(build.pretrained(config), config.backbone.name, device)
         name = f"{len(runs)} runs" if len(runs) > 1 else config.run.name or ""
+        if config.compile is not None:
+            log.info("compile=%s: the first step at every size takes a while", config.compile)
         with interruptible() as interrupts:
             tracker = Tracker(
                 recorders, config.snapshot_every, config.checkpoint_seconds, yardstick, interrupts

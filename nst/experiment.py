@@ -193,7 +193,7 @@ def values(overrides: Sequence[str]) -> dict[str, str]:
 
 NEUTRAL = (
     *("logger", "trainer", "outputs", "force", "run", "experiment", "hydra"),
-    *("snapshot_every", "checkpoint_seconds", "divergence", "retry"),
+    *("snapshot_every", "checkpoint_seconds", "divergence", "retry", "compile"),
 )
 """Top-level keys that do not change a picture."""
 

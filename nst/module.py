@@ -138,7 +138,7 @@ class StyleTransfer(L.LightningModule):
         """Enters the next scale once the steps of this one are done, and float32 at the end."""
         if step + 1 == self.scale.stop and self.scale is not self.scales[-1]:
             self._enter(self.scales[self.scales.index(self.scale) + 1])
-        elif step + 1 == self.runs[0].precise_from:
+        elif step + 1 == self.runs[0].precise_from and self.precise is not self.backbone:
             self.objective = self._objective(step + 1)
 
     def _objective(self, step: int) -> Objective:

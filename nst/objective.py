@@ -39,6 +39,12 @@ class Objective:
         self.style_weights = self._layer_weights(runs, "style")
         self.content_targets = self._content_targets(runs, scale)
         self.style_targets = self._style_targets(runs, scale)
+        self._compiled = None
+        mode = runs[0].config.compile
+        if mode is not None:
+            # it keeps a few versions of a function, and those of earlier objectives are of no use
+            torch.compiler.reset()
+            self._compiled = torch.compile(self._losses, mode=mode, dynamic=False, fullgraph=True)
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
         """Losses of ``image`` (N, 3, H, W), RGB in [0, 1].
@@ -47,6 +53,12 @@ class Objective:
             (N,) each: ``total``, the unweighted terms ``content``, ``style`` and ``tv`` that it is
             the weighted sum of, and what they are made of, ``content/LAYER`` and ``style/LAYER``.
         """
+        if self._compiled is None or not torch.is_grad_enabled():  # not for once, without gradient
+            return self._losses(image)
+        # a CUDA graph writes its next results to where it wrote these
+        return {name: value.clone() for name, value in self._compiled(image).items()}
+
+    def _losses(self, image: Tensor) -> dict[str, Tensor]:
         read = self.backbone.read(image, self._statistics)
         means = {name: strips.mean(values) for name, values in read.items()}
         content = {layer: means[f"content/{layer}"] for layer in self.content_targets}

@@ -16,6 +16,7 @@ TASKS = ("style_transfer", "content_reconstruction", "texture_synthesis")
 INITS = ("noise", "content", "style", "blend", "file")
 PRECISIONS = ("auto", "32", "bf16")
 LAYER_RULES = ("equal", "gatys")
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
 @dataclass
@@ -146,6 +147,7 @@ class Config:
     optimizer: Any = MISSING
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     precision: str = "auto"
+    compile: str | None = None
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     snapshot_every: int = MISSING
     checkpoint_seconds: float = MISSING

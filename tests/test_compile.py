@@ -1,0 +1,135 @@
+"""``compile``: the same losses, in one piece, and nothing kept that a replay would overwrite."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, fx
+from torch._dynamo.backends.common import aot_autograd
+from torch._functorch._aot_autograd.utils import make_boxed_func
+
+from nst import build
+from nst.module import StyleTransfer
+from tests.helpers import nst, optimise, prepared
+
+LAYERS = ("layers.style=[conv1_1,conv2_1]", "layers.content=[conv2_1]")
+SMALL = (*LAYERS, "image.size=32", "steps=9", "precision=32", "weights.tv=1")
+
+
+class Replayed:
+    """Compiles as a CUDA graph would run: results of one call lie where those of the last one lay.
+
+    Attributes:
+        graphs: forward passes that were compiled.
+    """
+
+    def __init__(self) -> None:
+        self.graphs = 0
+        self.backend = aot_autograd(fw_compiler=self._forward, bw_compiler=self._replay)
+
+    def _forward(self, graph: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+        self.graphs += 1
+        return self._replay(graph, inputs)
+
+    def _replay(self, graph: fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+        kept: dict[int, Tensor] = {}
+
+        @torch.no_grad()
+        def run(*given: Any) -> list[Any]:
+            found = list(graph(*given))
+            for index, value in enumerate(found):
+                if isinstance(value, Tensor):
+                    place = kept.setdefault(index, torch.empty_like(value))
+                    found[index] = place.copy_(value).detach()
+            return found
+
+        return make_boxed_func(run)
+
+
+@pytest.fixture
+def replayed(monkeypatch: pytest.MonkeyPatch) -> Replayed:
+    made, compiler = Replayed(), torch.compile
+    options = {"dynamic": False, "fullgraph": True}
+
+    def compile_(function: Callable[..., Any], mode: str, **given: object) -> Any:
+        assert mode == "reduce-overhead"
+        assert given == options
+        return compiler(function, backend=made.backend, dynamic=False, fullgraph=True)
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    return made
+
+
+def _module(*overrides: str) -> StyleTransfer:
+    """Two runs as a GPU would have them: without Winograd."""
+    runs = [prepared(*SMALL, *overrides, f"init={init}") for init in ("noise", "content")]
+    taps = set().union(*(run.taps for run in runs))
+    network = build.backbone(runs[0].config, taps, "32", torch.device("cuda"))
+    made = StyleTransfer(network, runs, build.optimizer(runs[0].config))
+    optimizer = made.configure_optimizers()
+    made.optimizers = lambda use_pl_optimizer=True: optimizer  # type: ignore[method-assign,assignment]
+    made.on_train_start()
+    return made
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("schedule", ["single", "pyramid"])
+def test_the_same_as_without(replayed: Replayed, optimizer: str, schedule: str) -> None:
+    settings = (f"optimizer={optimizer}", f"schedule={schedule}")
+    plain = optimise(_module(*settings))
+    compiled = optimise(_module(*settings, "compile=reduce-overhead"))
+    scales = len(prepared(*SMALL, *settings).scales)
+    assert replayed.graphs == scales
+    for name, losses in plain.items():
+        assert torch.equal(compiled[name], losses), name
+
+
+def test_an_image_that_leaves_the_batch(replayed: Replayed) -> None:
+    made = [_module(), _module("compile=reduce-overhead")]
+    for each in made:
+        optimise(each, 4)
+        each.keep([1])
+    plain, compiled = (optimise(each, 4) for each in made)
+    assert replayed.graphs == 2
+    assert torch.equal(compiled["total"], plain["total"])
+
+
+def test_results_that_are_overwritten_would_be_noticed(
+    replayed: Replayed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = optimise(_module())
+    made = _module("compile=reduce-overhead")
+    monkeypatch.setattr(Tensor, "clone", lambda tensor, **options: tensor)
+    assert not torch.equal(optimise(made)["total"], plain["total"])
+
+
+@pytest.mark.skipif(
+    shutil.which("g++") is None and not os.environ.get("CI"), reason="needs a C++ compiler"
+)
+def test_a_whole_run_by_the_real_compiler(tmp_path: Path) -> None:
+    settings = [*LAYERS, "image.size=32", "steps=4"]
+    totals = []
+    for mode in ("null", "default"):
+        ended = nst(
+            *settings, "precision=32", "force=true", "logger=none", f"compile={mode}", cwd=tmp_path
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert ("takes a while" in ended.stderr) == (mode == "default")
+        folder = Path(ended.stdout.split()[-1])
+        rows = csv.DictReader((tmp_path / folder / "metrics.csv").open(encoding="utf-8"))
+        totals.append([float(row["loss/total"]) for row in rows])
+    assert totals[1] == pytest.approx(totals[0], rel=1e-4)
+    assert len(list((tmp_path / "outputs" / "runs").iterdir())) == 2  # of the same signature
+
+
+def test_a_mode_that_there_is_not(tmp_path: Path) -> None:
+    ended = nst("compile=reduce-overheads", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("nst: compile=reduce-overheads: allowed: default, reduce-ov")
