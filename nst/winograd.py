@@ -20,7 +20,7 @@ TILE = 2  # rows and columns of outputs
 SEEN = 4  # rows and columns of inputs that they depend on
 
 GROUPED_TILES = 96
-"""With fewer, ``onednn.grouped`` spends more on rearranging the weights than it saves."""
+"""In an image with fewer, ``onednn.grouped`` spends more on rearranging weights than it saves."""
 
 
 class WinogradConv(nn.Module):
@@ -82,7 +82,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     # Bᵀ d B: over the rows of every tile, then over its columns
     halfway = x.new_empty(SEEN, count, rows, TILE * columns + 2, channels)
     _transform_input(framed[:, 0::2], framed[:, 1::2], 1, halfway)
-    grouped = onednn.is_faster(x.dtype, x.device) and count * rows * columns >= GROUPED_TILES
+    grouped = onednn.is_faster(x.dtype, x.device) and rows * columns >= GROUPED_TILES
     if grouped:  # elements of a tile side by side in memory
         tiles = x.new_empty(count, rows, columns, SEEN, SEEN, channels).permute(3, 4, 0, 1, 2, 5)
     else:

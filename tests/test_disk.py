@@ -26,8 +26,10 @@ TINY = ("image.size=48", "steps=6", "snapshot_every=4", "checkpoint_seconds=0", 
 
 
 def whole(folder: Path) -> None:
-    """Every file under a final name can be read, and nothing else is there."""
+    """Every file of ours under a final name can be read, and nothing else is there."""
     for path in folder.rglob("*"):
+        if "wandb" in path.relative_to(folder).parts:
+            continue  # W&B writes its own
         assert not path.name.endswith(".tmp"), path
         if path.suffix == ".png":
             Image.open(path).load()
@@ -165,9 +167,9 @@ def mounted(tmp_path: Path) -> Iterator[tuple[Path, Any]]:
 @pytest.mark.parametrize(
     ("room", "logger", "steps"),
     # the last is filled by a checkpoint, once it has a history of some 20 steps
-    [("96k", "none", 6), ("400k", "wandb", 6), ("3m", "none", 40)]
+    [("96k", "none", 6), ("160k", "wandb", 6), ("3m", "none", 90)]
     if LONG
-    else [("400k", "wandb", 6)],
+    else [("160k", "wandb", 6)],
 )
 def test_a_disk_that_is_really_full(
     room: str, logger: str, steps: int, mounted: tuple[Path, Any], tmp_path: Path
