@@ -5,16 +5,20 @@ What each means is said in ``nst.experiment.MEASURES``. Pictures are 8-bit RGB, 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from nst import images, layers, losses
+from nst import images, layers, losses, targets
 from nst.images import Picture
 from nst.similarity import PATCH, patch_distance, psnr, roughness, ssim
 from nst.vgg import VGG
 from nst.weights import Weights
+
+Targets = Callable[[VGG, Picture, tuple[int, int], Collection[str]], dict[str, Tensor]]
 
 CONTENT_LAYER = "conv4_2"
 LARGEST = 512
@@ -53,14 +57,14 @@ class Yardstick:
             found["ssim"] = ssim(np.asarray(result), np.asarray(content))
             found["roughness"] = roughness(np.asarray(result), np.asarray(content))
             if CONTENT_LAYER in features:
-                wanted = self._features(content, factor)[CONTENT_LAYER]
-                found["content_distance"] = _relative(features[CONTENT_LAYER], wanted)
+                wanted = self._targets(targets.features, content, factor, {CONTENT_LAYER})
+                found["content_distance"] = _relative(
+                    features[CONTENT_LAYER], wanted[CONTENT_LAYER]
+                )
         if style is not None:
-            theirs = self._features(style, factor)
+            theirs = self._targets(targets.gram_matrices, style, factor, set(features))
             distances = [
-                _relative(losses.gram(features[layer]), losses.gram(theirs[layer]))
-                for layer in features
-                if layer in theirs
+                _relative(losses.gram(features[layer]), wanted) for layer, wanted in theirs.items()
             ]
             found["gram_distance"] = sum(distances) / len(distances)
             if min(*result.size, *style.size) >= PATCH:
@@ -74,11 +78,26 @@ class Yardstick:
     @torch.no_grad()
     def _features(self, image: Image.Image, factor: float) -> dict[str, Tensor]:
         """Features, at ``factor`` times its size, of all layers that a picture so large reaches."""
-        width, height = (max(1, round(side * factor)) for side in image.size)
-        tensor = images.to_tensor(Picture("", image), height, width)
-        least = min(height, width)
-        taps = {layer for layer in self.network.taps if layers.stride(layer) <= least}
-        return self.network(tensor[None].to(self.device), taps)
+        shape = _shape(image, factor)
+        tensor = images.to_tensor(Picture("", image), *shape)
+        return self.network(tensor[None].to(self.device), _reached(self.network.taps, shape))
+
+    def _targets(
+        self, compute: Targets, image: Image.Image, factor: float, taps: set[str]
+    ) -> dict[str, Tensor]:
+        """The same of a picture that other runs may be measured against: kept for them."""
+        shape = _shape(image, factor)
+        return compute(self.network, Picture("", image), shape, sorted(_reached(taps, shape)))
+
+
+def _shape(image: Image.Image, factor: float) -> tuple[int, int]:
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    return height, width
+
+
+def _reached(taps: Collection[str], shape: tuple[int, int]) -> set[str]:
+    """The layers that a picture so large reaches."""
+    return {layer for layer in taps if layers.stride(layer) <= min(shape)}
 
 
 def _relative(value: Tensor, wanted: Tensor) -> float:

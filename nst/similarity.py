@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,18 +51,32 @@ def patch_distance(image: NDArray[np.uint8], style: NDArray[np.uint8]) -> float:
     Returns:
         0 for the same patches in any order.
     """
-    rng = np.random.default_rng(0)
-    directions = rng.standard_normal((PATCH * PATCH * 3, DIRECTIONS)).astype(np.float32)
-    directions /= np.linalg.norm(directions, axis=0)
-    distances = []
     smallest = min(*image.shape[:2], *style.shape[:2])
     count = max(0, math.floor(math.log2(smallest / SMALLEST)))  # the same for both pictures
-    for mine, theirs in zip(_laplacian(image, count), _laplacian(style, count), strict=True):
-        scale = theirs.std(axis=(0, 1)) + 1e-3
-        ours = _quantiles(mine / scale, directions)
-        wanted = _quantiles(theirs / scale, directions)
-        distances.append(float(np.abs(ours - wanted).mean()))
+    wanted = _style_patches(style.tobytes(), style.shape, count)
+    directions = _directions()
+    distances = [
+        float(np.abs(_quantiles(level / scale, directions) - quantiles).mean())
+        for level, (scale, quantiles) in zip(_laplacian(image, count), wanted, strict=True)
+    ]
     return float(np.mean(distances))
+
+
+@lru_cache(maxsize=4)  # runs of a sweep are measured against few styles
+def _style_patches(data: bytes, shape: tuple[int, ...], count: int) -> list[tuple[Array, Array]]:
+    """Of every level its unit, (3,), and its patches' quantiles in that unit."""
+    style = np.frombuffer(data, np.uint8).reshape(shape)
+    found = []
+    for level in _laplacian(style, count):
+        scale = level.std(axis=(0, 1)) + np.float32(1e-3)
+        found.append((scale, _quantiles(level / scale, _directions())))
+    return found
+
+
+def _directions() -> Array:
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((PATCH * PATCH * 3, DIRECTIONS)).astype(np.float32)
+    return directions / np.linalg.norm(directions, axis=0)
 
 
 def _laplacian(picture: NDArray[np.uint8], count: int) -> list[Array]:
@@ -94,7 +109,8 @@ def _quantiles(level: Array, directions: Array) -> Array:
         chosen = rng.choice(len(chosen), MAX_PATCHES, replace=False)
     # only these are copied: all patches of a large picture are gigabytes
     patches = windows[chosen // columns, chosen % columns].reshape(-1, 3 * PATCH * PATCH)
-    projected = np.sort(patches @ directions, axis=0)
+    # a direction's values side by side: NumPy sorts such rows three times as fast as columns
+    projected = np.sort(directions.T @ patches.T, axis=1).T
     # linear interpolation at the middle of each of QUANTILES equal shares
     ranks = (np.arange(QUANTILES) + 0.5) / QUANTILES * len(projected) - 0.5
     ranks = np.clip(ranks, 0, len(projected) - 1)
