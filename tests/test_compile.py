@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import sysconfig
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,12 @@ def test_results_that_are_overwritten_would_be_noticed(
     assert not torch.equal(optimise(made)["total"], plain["total"])
 
 
+HEADERS = Path(sysconfig.get_path("include")) / "Python.h"
+
+
 @pytest.mark.skipif(
-    shutil.which("g++") is None and not os.environ.get("CI"), reason="needs a C++ compiler"
+    not (shutil.which("g++") and HEADERS.is_file()) and not os.environ.get("CI"),
+    reason="no C++ compiler with Python's headers",
 )
 def test_a_whole_run_by_the_real_compiler(tmp_path: Path) -> None:
     settings = [*LAYERS, "image.size=32", "steps=4"]
