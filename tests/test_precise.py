@@ -87,11 +87,11 @@ def test_targets_are_computed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(targets, "_computed", counted)
     common = (*SMALL, "precision=32", "steps=1", f"outputs={tmp_path}")
     execute([prepared(*common, "seed=0"), prepared(*common, "seed=1")])
-    assert len(seen) == 2  # a content and a style
+    assert len(seen) == 4  # a content and a style, for the objective and for the measures
     execute([prepared(*common, "seed=2", "weights=mild")])
-    assert len(seen) == 2
+    assert len(seen) == 4
     execute([prepared(*common, "seed=3", "style=waves")])
-    assert len(seen) == 3
+    assert len(seen) == 6
 
 
 def test_the_cache_forgets_what_was_used_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
