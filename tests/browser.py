@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Request, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -33,6 +33,11 @@ class Seen:
     problems: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
+    def failed(self, request: Request) -> None:
+        # called off is not failed: a reload does so with pictures that are still being loaded
+        if request.failure != "net::ERR_ABORTED":
+            self.problems.append(f"failed: {request.url}: {request.failure}")
+
 
 @contextmanager
 def opened(
@@ -51,7 +56,7 @@ def opened(
         page.on("console", lambda message: seen.problems.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: seen.problems.append(f"error: {error}"))
         page.on("dialog", lambda dialog: seen.problems.append(f"dialog: {dialog.message}"))
-        page.on("requestfailed", lambda request: seen.problems.append(f"failed: {request.url}"))
+        page.on("requestfailed", seen.failed)
         page.on("request", lambda request: seen.requests.append(request.url))
         page.goto(path.resolve().as_uri())
         yield page, seen

@@ -281,6 +281,26 @@ def test_a_link_restores_the_view(page: Path) -> None:
         assert seen.problems == []
 
 
+def test_a_link_put_in_while_the_page_is_about_to_write_its_own(page: Path) -> None:
+    with opened(page) as (browser, _):
+        ready(browser)
+        # the page's timer comes before the event that tells of the new address
+        browser.evaluate(
+            """() => {
+                const later = window.setTimeout;
+                let write;
+                window.setTimeout = (job) => { write = job; };
+                writeLink();
+                window.setTimeout = later;
+                location.hash = "#zoom=1.5";
+                write();
+            }"""
+        )
+        browser.wait_for_function("view.zoom === 1.5", timeout=5_000)
+        browser.wait_for_timeout(300)
+        assert browser.url.endswith("#zoom=1.5")
+
+
 def test_with_the_keyboard_alone(page: Path) -> None:
     with opened(page) as (browser, seen):
         ready(browser)

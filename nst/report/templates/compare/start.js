@@ -66,7 +66,7 @@ function listen() {
     typed = setTimeout(() => { view.filter = event.target.value; refresh(); }, 150);
   });
   byId("link").addEventListener("click", () => {
-    history.replaceState(null, "", link());
+    putLink();
     copy(byId("link"), location.href);
   });
   document.addEventListener("click", (event) => {

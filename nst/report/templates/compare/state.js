@@ -119,7 +119,10 @@ function digits(value) {
 const FIELDS = { at: Number, wipe: Number, gain: Number, zoom: Number, x: Number, y: Number,
   logx: (text) => text === "true", logy: (text) => text === "true", pins: (text) => text.split("~") };
 
+let known = "";  // the part of the address that was last read or written here
+
 function readLink() {
+  known = location.hash;
   Object.assign(view, START);
   for (const [name, text] of new URLSearchParams(location.hash.slice(1))) {
     if (!(name in START)) continue;
@@ -131,7 +134,13 @@ function readLink() {
 let linkTimer = 0;
 function writeLink() {
   clearTimeout(linkTimer);
-  linkTimer = setTimeout(() => history.replaceState(null, "", link()), 200);
+  // an address that somebody has just put in is not to be overwritten before it is read
+  linkTimer = setTimeout(() => { if (location.hash === known) putLink(); }, 200);
+}
+
+function putLink() {
+  history.replaceState(null, "", link());
+  known = location.hash;
 }
 
 function link() {
