@@ -74,6 +74,18 @@ def module(runs: list[Run], dtype: torch.dtype = torch.float32) -> StyleTransfer
     return made
 
 
+def as_on_a_gpu(runs: list[Run], precision: str, device: str) -> StyleTransfer:
+    """The module of these runs as a GPU would have it, without Winograd, begun on a device."""
+    first = runs[0].config
+    taps = set().union(*(run.taps for run in runs))
+    network = build.backbone(first, taps, precision, torch.device("cuda"))
+    made = StyleTransfer(network, runs, build.optimizer(first)).to(device)
+    optimizer = made.configure_optimizers()
+    made.optimizers = lambda use_pl_optimizer=True: optimizer  # type: ignore[method-assign,assignment]
+    made.on_train_start()
+    return made
+
+
 def optimise(made: StyleTransfer, steps: int | None = None) -> dict[str, Tensor]:
     """A bare loop over all steps and the end, or so many steps: every loss as (steps + 1, N)."""
     rows: list[dict[str, Tensor]] = []

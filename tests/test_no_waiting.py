@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from torch import Tensor
 
-from nst import build
 from nst.module import StyleTransfer
-from tests.helpers import optimise, prepared
+from tests.helpers import as_on_a_gpu, optimise, prepared
 
 SMALL = ("image.size=32", "steps=9", "schedule.precise=0", "weights.tv=1")
 
@@ -16,13 +14,7 @@ SMALL = ("image.size=32", "steps=9", "schedule.precise=0", "weights.tv=1")
 def _on_meta(*overrides: str) -> StyleTransfer:
     """Two runs as a GPU would have them, on the device that has shapes and no numbers."""
     runs = [prepared(*SMALL, *overrides, f"init={init}") for init in ("noise", "content")]
-    taps = set().union(*(run.taps for run in runs))
-    network = build.backbone(runs[0].config, taps, "bf16", torch.device("cuda"))
-    made = StyleTransfer(network, runs, build.optimizer(runs[0].config)).to("meta")
-    optimizer = made.configure_optimizers()
-    made.optimizers = lambda use_pl_optimizer=True: optimizer  # type: ignore[method-assign,assignment]
-    made.on_train_start()
-    return made
+    return as_on_a_gpu(runs, "bf16", "meta")
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "lbfgs_textbook", "adam"])
