@@ -157,13 +157,14 @@ def test_rows_and_columns_by_any_key(page: Path) -> None:
 
 def test_wipe_and_difference(page: Path) -> None:
     with opened(page, height=1400) as (browser, seen):
+        browser.emulate_media(reduced_motion="reduce")  # else a picture may be half faded in
         ready(browser)
+        browser.wait_for_function("document.querySelectorAll('#over .sharp.on').length === 2")
         over = "#over .overlay"
         mode = browser.locator("#pair .choice")
         shown = {}
         for name in ("A", "B", "difference"):
             mode.get_by_text(name, exact=True).click()
-            browser.wait_for_timeout(250)
             shown[name] = pixels(browser, over)
         assert np.abs(shown["A"] - shown["B"]).mean() > 10
         expected = np.abs(shown["A"] - shown["B"])
@@ -178,7 +179,6 @@ def test_wipe_and_difference(page: Path) -> None:
         browser.mouse.up()
         assert abs(int(browser.locator("#wipe").input_value()) - 25) <= 1
         browser.add_style_tag(content=".edge-handle { display: none !important }")
-        browser.wait_for_timeout(250)
         wiped = pixels(browser, over)
         edge = wiped.shape[1] // 4
         for part, name in ((slice(0, edge - 6), "A"), (slice(edge + 6, None), "B")):
@@ -263,7 +263,7 @@ def test_a_link_restores_the_view(page: Path) -> None:
         browser.locator("#logx").check()
         browser.locator("#in").click()
         browser.get_by_role("button", name="time").click()
-        browser.wait_for_timeout(300)
+        browser.wait_for_function("location.hash === link()")
         link = browser.url
         state = browser.evaluate("JSON.stringify(view)")
     with opened(page) as (browser, seen):
@@ -323,7 +323,8 @@ def test_with_the_keyboard_alone(page: Path) -> None:
         press("0")
         press("/")
         browser.keyboard.type("noise")
-        browser.wait_for_function("document.querySelectorAll('#grid .cell').length === 2")
+        browser.wait_for_function("view.filter === 'noise'")
+        assert browser.locator("#grid .cell").count() == 2
         for _ in range(40):  # on to the second picture, in the order of focus
             press("Tab")
             at = browser.evaluate("document.activeElement.closest('figure')?.dataset.run")
@@ -352,6 +353,10 @@ def test_hovering_is_linked(page: Path) -> None:
         )
         # a click in the curves moves the slider there
         browser.locator("#plot").scroll_into_view_if_needed()
+        browser.wait_for_function(  # until nothing above it grows any more
+            "[...document.querySelectorAll('#over .inputs img')].every(i => i.naturalWidth)"
+            " && document.querySelector('#plot').dataset.linked"
+        )
         place = browser.evaluate(
             "() => { const plot = document.querySelector('#plot'), l = plot._fullLayout;"
             "const box = plot.getBoundingClientRect(), y = traces[0].curves['loss/total'][2];"
@@ -360,9 +365,7 @@ def test_hovering_is_linked(page: Path) -> None:
         )
         browser.mouse.move(place[0] - 3, place[1])
         browser.mouse.move(*place)
-        browser.wait_for_timeout(200)
-        lit = browser.locator("figure.lit").evaluate_all("all => all.map(f => f.dataset.run)")
-        assert len(lit) == 1
+        browser.wait_for_function("document.querySelectorAll('figure.lit').length === 1")
         browser.mouse.down()
         browser.mouse.up()
         browser.wait_for_function("document.querySelector('#at').textContent === 'step 2'")
