@@ -52,9 +52,7 @@ def page(root: Path) -> Path:
 
 def ready(browser: Page, count: int = 4) -> None:
     """Until every picture in the grid is the snapshot itself."""
-    browser.wait_for_function(
-        f"document.querySelectorAll('#grid .sharp.on').length === {count}", timeout=10_000
-    )
+    browser.wait_for_function(f"document.querySelectorAll('#grid .sharp.on').length === {count}")
 
 
 def steps(browser: Page) -> list[int]:
@@ -296,7 +294,7 @@ def test_a_link_put_in_while_the_page_is_about_to_write_its_own(page: Path) -> N
                 write();
             }"""
         )
-        browser.wait_for_function("view.zoom === 1.5", timeout=5_000)
+        browser.wait_for_function("view.zoom === 1.5")
         browser.wait_for_timeout(300)
         assert browser.url.endswith("#zoom=1.5")
 
