@@ -97,6 +97,26 @@ def test_only_a_server_has_little_time_to_answer(tmp_path: Path) -> None:
     assert limit(online) == limit(offline)
 
 
+def test_the_process_of_another_program(tmp_path: Path) -> None:
+    """What WANDB_SERVICE names was begun in another folder; the record lies with the run."""
+    wandb.setup()
+    assert "WANDB_SERVICE" in os.environ
+    ended = nst("image.size=32", "steps=2", "logger.wandb.mode=offline", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    (record,) = (tmp_path / ended.stdout.strip()).glob("wandb/offline-run-*/run-*.wandb")
+    assert record.stat().st_size > 0
+
+
+@pytest.mark.parametrize("service", ["3-1-unix-/nowhere", "none"])
+def test_no_such_process(service: str, tmp_path: Path) -> None:
+    """A name that is no longer good, as after a program that ended: one line, and the run is."""
+    ended = nst("image.size=32", "steps=2", cwd=tmp_path, WANDB_SERVICE=service)
+    assert ended.returncode == 0, ended.stderr
+    assert read_status(tmp_path / ended.stdout.strip()) == COMPLETED
+    assert ended.stderr.count("this run is no longer told to it") == 1
+    assert "Traceback" not in ended.stderr
+
+
 def test_online(tmp_path: Path) -> None:
     """What arrives is what the run folder has."""
     with WandbServer() as server:

@@ -41,6 +41,7 @@ class WandbLogger(LightningWandbLogger):
     how to send it later.
 
     Args:
+        save_dir: where the folder ``wandb`` of the run is; None: the current folder.
         mode: ``online``, ``offline`` or ``disabled``; None: WANDB_MODE, then what ``wandb offline``
             set, then online if credentials are found, else offline.
         settings: fields of ``wandb.Settings`` that differ from ours.
@@ -48,7 +49,11 @@ class WandbLogger(LightningWandbLogger):
     """
 
     def __init__(
-        self, mode: str | None = None, settings: dict[str, Any] | None = None, **kwargs: Any
+        self,
+        save_dir: str | os.PathLike[str] | None = None,
+        mode: str | None = None,
+        settings: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         # mode=, not offline=: Lightning's flag sets WANDB_MODE for the whole process.
         mode = mode or _default_mode()
@@ -59,8 +64,11 @@ class WandbLogger(LightningWandbLogger):
         ours |= {"finish_timeout": FINISH_SECONDS, "finish_timeout_raises": True}
         if mode == "online":  # offline nothing but this machine is waited for, however busy it is
             ours["init_timeout"] = INIT_SECONDS
+        # W&B's own process may be another program's (WANDB_SERVICE), begun in another folder
+        folder = Path(save_dir or ".").resolve()
         # create_new: a second run in the process would otherwise go on in the first.
         super().__init__(
+            save_dir=folder,
             mode=mode,
             reinit="create_new",
             settings=wandb.Settings(**(ours | dict(settings or {}))),
@@ -93,7 +101,7 @@ class WandbLogger(LightningWandbLogger):
         global _unreachable
         _unreachable = True
         # the attempt holds nothing but the run's name
-        for attempt in Path(self._wandb_init["dir"] or ".").glob(f"wandb/run-*-{self._id}"):
+        for attempt in Path(self._wandb_init["dir"]).glob(f"wandb/run-*-{self._id}"):
             if not list(attempt.glob("files/media")):
                 shutil.rmtree(attempt, ignore_errors=True)
         reason = " ".join(str(error).split())
@@ -151,7 +159,7 @@ class WandbLogger(LightningWandbLogger):
             self.experiment.log(logged, step=0)
         self.finalize("success")
         with suppress(OSError):  # a file system without links
-            _link(Path(self._wandb_init["dir"] or ".") / "wandb", summary.folders)
+            _link(Path(self._wandb_init["dir"]) / "wandb", summary.folders)
 
     @contextmanager
     def _staged_here(self) -> Iterator[None]:
@@ -159,7 +167,7 @@ class WandbLogger(LightningWandbLogger):
         if "WANDB_DATA_DIR" in os.environ:
             yield
             return
-        os.environ["WANDB_DATA_DIR"] = str(Path(self.experiment.settings.sync_dir).resolve())
+        os.environ["WANDB_DATA_DIR"] = self.experiment.settings.sync_dir
         try:
             yield
         finally:
@@ -216,7 +224,10 @@ def _refused(run: Any) -> bool:
 def _default_mode() -> str:
     if mode := os.environ.get("WANDB_MODE"):
         return mode
-    settings = wandb.setup().settings
+    try:
+        settings = wandb.setup().settings
+    except Exception:  # its process is not there: told when the run is to begin
+        return "offline"
     if settings.mode != "online":  # set by `wandb offline` or `wandb disabled`
         return settings.mode
     settings.x_disable_viewer = settings.silent = True  # it would ask the server who we are
