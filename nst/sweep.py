@@ -17,7 +17,7 @@ from hydra.core.utils import configure_log
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -96,14 +96,40 @@ class SweepCallback(Callback):
         """Called before the first job."""
         global _sweep_dir, _config, plan, _plan_is_ours
         _config = config
-        _sweep_dir = Path(config.hydra.sweep.dir)
-        _sweep_dir.mkdir(parents=True, exist_ok=True)
+        _sweep_dir = _folder(config.hydra)
         declared = jobs(config)
         record = {"asked": _now(), "base": _base(config), "jobs": declared}
         text = json.dumps(record, indent=1)
         write_whole(_sweep_dir / JOBS, f"{text}\n".encode())
         if plan is None:  # nst-report has one of all its sweeps
             plan, _plan_is_ours = Plan([1.0] * len(declared)), True
+
+
+def _folder(config: Any) -> Path:
+    """Makes the sweep's folder; one that another sweep of the same second has gets a number.
+
+    Args:
+        config: Hydra's own part of the config; the jobs get the folder from it.
+    """
+    folder = Path(config.sweep.dir)
+    declared = OmegaConf.to_container(config.sweep, resolve=False)
+    if "${now:" not in str(declared):  # a folder that was chosen is taken as it is
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    own, number = folder, 1
+    while True:
+        try:
+            own.mkdir(parents=True)
+            break
+        except FileExistsError:
+            number += 1
+            own = folder.with_name(f"{folder.name}-{number}")
+    if own != folder:
+        quoted = str(own).replace("'", r"\'")
+        with read_write(config), open_dict(config):
+            config.sweep.dir = str(own)
+            config.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")
+    return own
 
 
 def jobs(config: DictConfig) -> list[list[str]]:

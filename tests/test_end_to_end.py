@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,34 @@ def test_a_sweep_goes_on_after_a_failed_run(tmp_path: Path) -> None:
     (run,) = (tmp_path / "outputs" / "runs").iterdir()
     assert json.loads((run / "run.json").read_text())["status"] == "completed"
     assert ended.stdout.strip().splitlines()[-1] == str(run.relative_to(tmp_path))
+
+
+@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+def test_sweeps_of_the_same_second_have_folders_of_their_own(launcher: str, tmp_path: Path) -> None:
+    sweeps = tmp_path / "it's here" / "sweeps"
+    now = datetime.now()
+    for seconds in range(60):
+        name = f"sweep-{now + timedelta(seconds=seconds):%Y-%m-%d_%H-%M-%S}"
+        (sweeps / name).mkdir(parents=True)
+    tiny = ("image.size=32", "steps=2", "logger=none", f"hydra/launcher={launcher}")
+    ended = nst("-m", "seed=0,1", "init=noise", *tiny, r"outputs='it\'s here'", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    (own,) = sweeps.glob("sweep-*-2")
+    assert {path.name for path in own.iterdir()} >= {"jobs.json", "runs.jsonl", "side_by_side.png"}
+    assert len((own / "runs.jsonl").read_text().splitlines()) == 2
+    assert [path for path in sweeps.iterdir() if path != own and any(path.iterdir())] == []
+    for run in (tmp_path / "it's here" / "runs").iterdir():
+        assert yaml.safe_load((run / "config.yaml").read_text())["run"]["group"] == own.name
+
+
+def test_a_chosen_sweep_folder_is_taken_as_it_is(tmp_path: Path) -> None:
+    """Hydra's key for it, twice."""
+    tiny = ("image.size=32", "steps=2", "logger=none", "hydra.sweep.dir=mine")
+    for seed in ("0", "1"):
+        ended = nst("-m", f"seed={seed}", "init=noise", *tiny, cwd=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "outputs"}
+    assert len((tmp_path / "mine" / "runs.jsonl").read_text().splitlines()) == 2
 
 
 def test_divergence_is_recorded(tmp_path: Path) -> None:
