@@ -8,19 +8,21 @@ where there are many channels. oneDNN, PyTorch's library for CPUs, has no such c
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from nst import onednn
 
 TILE = 2  # rows and columns of outputs
 SEEN = 4  # rows and columns of inputs that they depend on
 
-GROUPED_TILES = 96
-"""In an image with fewer, ``onednn.grouped`` spends more on rearranging weights than it saves."""
+FEWEST_TILES = 96
+"""Of an image: with fewer, where ``onednn`` is faster, so is its direct convolution."""
 
 
 class WinogradConv(nn.Module):
@@ -35,6 +37,7 @@ class WinogradConv(nn.Module):
     forward_weight: Tensor
     backward_weight: Tensor
     bias: Tensor
+    weight: Tensor | None
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
         super().__init__()
@@ -44,9 +47,13 @@ class WinogradConv(nn.Module):
         turned = weight.flip(2, 3).transpose(0, 1)
         self.register_buffer("backward_weight", _transformed(turned).to(dtype), persistent=False)
         self.register_buffer("bias", bias.to(dtype), persistent=False)
+        direct = onednn.is_faster(dtype, weight.device)  # for small images
+        self.register_buffer("weight", weight.to(dtype) if direct else None, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H, W); channels last."""
+        if self.weight is not None and math.prod(_tiles(x)) < FEWEST_TILES:
+            return F.conv2d(x, self.weight, self.bias, padding=1)
         return _Convolution.apply(x, self.forward_weight, self.backward_weight, self.bias)
 
 
@@ -71,10 +78,15 @@ def _transformed(weight: Tensor) -> Tensor:
     return tiles.flatten(0, 1).contiguous()
 
 
+def _tiles(x: Tensor) -> tuple[int, int]:
+    """Rows and columns of tiles of an image of ``x`` (N, C, H, W)."""
+    return -(-x.shape[2] // TILE), -(-x.shape[3] // TILE)
+
+
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The convolution of ``x`` (N, C, H, W) with a transformed ``weight`` (16, C', C)."""
     count, channels, height, width = x.shape
-    rows, columns = -(-height // TILE), -(-width // TILE)
+    rows, columns = _tiles(x)
     # the frame, and what completes the last tiles
     framed = x.new_zeros(count, TILE * rows + 2, TILE * columns + 2, channels)
     framed[:, 1 : height + 1, 1 : width + 1] = x.permute(0, 2, 3, 1)
@@ -82,7 +94,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     # Bᵀ d B: over the rows of every tile, then over its columns
     halfway = x.new_empty(SEEN, count, rows, TILE * columns + 2, channels)
     _transform_input(framed[:, 0::2], framed[:, 1::2], 1, halfway)
-    grouped = onednn.is_faster(x.dtype, x.device) and rows * columns >= GROUPED_TILES
+    grouped = onednn.is_faster(x.dtype, x.device)
     if grouped:  # elements of a tile side by side in memory
         tiles = x.new_empty(count, rows, columns, SEEN, SEEN, channels).permute(3, 4, 0, 1, 2, 5)
     else:

@@ -65,9 +65,12 @@ def test_gram_matrices_either_way(
 def test_convolutions_of_many_tiles_either_way(
     monkeypatch: pytest.MonkeyPatch, height: int, grouped: bool
 ) -> None:
+    """In small images the direct convolution takes their place."""
     x, weight, bias = case(2, 6, 4, height, 13)
     spy = mock.Mock(wraps=onednn.grouped)
     monkeypatch.setattr(onednn, "grouped", spy)
+    winograds = mock.Mock(wraps=winograd._convolved)
+    monkeypatch.setattr(winograd, "_convolved", winograds)
     found = []
     for faster in (False, True):
         monkeypatch.setattr(onednn, "_FASTER", faster)
@@ -77,5 +80,6 @@ def test_convolutions_of_many_tiles_either_way(
         assert seen.grad is not None
         found.append((output.detach(), seen.grad))
     assert spy.call_count == 2 * grouped  # forward and backward, where it is faster
+    assert winograds.call_count == 2 + 2 * grouped
     for plain, ours in zip(*found, strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-5)
