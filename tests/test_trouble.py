@@ -25,6 +25,8 @@ from tests.wandb_server import Fault, Stored, WandbServer
 ONLINE = ("logger.wandb.mode=online", "image.size=48", "snapshot_every=4")
 SOON = "+logger.wandb.settings.x_file_stream_transmit_interval=1"
 """Rows go out every second instead of every fifteen, so that there is a half to be cut off."""
+GOING = 120
+"""Steps; on a fast machine as well, the server knows some a good while before the last."""
 
 FAULTS: list[Fault | None] = ["500", "stall", "drop", "401"]
 
@@ -72,12 +74,12 @@ def check_table(summary: Stored, server: WandbServer, count: int) -> None:
 
 
 def check_no_step_waited(folder: Path) -> None:
-    """Whatever the server did, no step took 2 s more than the others."""
+    """Whatever the server did, no step waited as long as W&B waits for it at least."""
     with (folder / "metrics.csv").open(encoding="utf-8") as file:
         seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
     gaps = [after - before for before, after in pairwise(seconds)]
     # the first step warms up; on a machine that is shared all of them vary
-    assert max(gaps[1:]) < 2 + 5 * median(gaps)
+    assert max(gaps[1:]) < INIT_SECONDS + 5 * median(gaps)
 
 
 def test_only_a_server_has_little_time_to_answer(tmp_path: Path) -> None:
@@ -170,12 +172,12 @@ def test_no_server_from_the_start(fault: Fault | None, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def peaceful(tmp_path_factory: pytest.TempPathFactory) -> float | None:
-    """Seconds of 60 steps with a server that works; None in the short version."""
+    """Seconds of so many steps with a server that works; None in the short version."""
     if not LONG:
         return None
     folder = tmp_path_factory.mktemp("peaceful")
     with WandbServer() as server:
-        ended = nst(*ONLINE, SOON, "steps=60", cwd=folder, **server.environment)
+        ended = nst(*ONLINE, SOON, f"steps={GOING}", cwd=folder, **server.environment)
     return read_facts(folder / ended.stdout.strip())["seconds"]
 
 
@@ -184,7 +186,7 @@ def test_the_server_breaks_while_a_run_is_going(
     fault: Fault, peaceful: float | None, tmp_path: Path
 ) -> None:
     with WandbServer() as server:
-        settings = [*ONLINE, SOON, "steps=60"]
+        settings = [*ONLINE, SOON, f"steps={GOING}"]
         process = started(settings, tmp_path, **server.environment)
         while not any(run.history for run in server.runs.values()) and process.poll() is None:
             time.sleep(0.05)
@@ -202,10 +204,10 @@ def test_the_server_breaks_while_a_run_is_going(
         if peaceful is not None:  # half as much again: the machine may be shared
             assert read_facts(folder)["seconds"] < 1.5 * peaceful + 2
         (run,) = server.runs.values()
-        assert 0 < len(run.history) < 61
+        assert 0 < len(run.history) <= GOING
         server.fault = None
         sync(line, tmp_path, server)
-        check_whole(run, 60)
+        check_whole(run, GOING)
 
 
 @long
@@ -248,7 +250,7 @@ def test_the_server_is_gone_when_an_agent_has_started_a_run(tmp_path: Path) -> N
 def test_a_killed_run_goes_on_as_the_same_run(tmp_path: Path) -> None:
     """kill -9 when the server knows half of it; afterwards it knows each step once."""
     with WandbServer() as server:
-        settings = [*ONLINE, SOON, "steps=60", "checkpoint_seconds=0"]
+        settings = [*ONLINE, SOON, f"steps={GOING}", "checkpoint_seconds=0"]
         process = started(settings, tmp_path, **server.environment)
         while not any(run.history for run in server.runs.values()) and process.poll() is None:
             time.sleep(0.05)
@@ -257,11 +259,11 @@ def test_a_killed_run_goes_on_as_the_same_run(tmp_path: Path) -> None:
         process.communicate()
         (run,) = server.runs.values()
         half = len(run.history)
-        assert 0 < half < 61
+        assert 0 < half <= GOING
         ended = nst(*settings, cwd=tmp_path, **server.environment)
         assert ended.returncode == 0, ended.stderr
         assert "goes on from step" in ended.stderr
         assert list(server.runs) == [run.id]
-        assert sorted(run.history) == list(range(61))
+        assert sorted(run.history) == list(range(GOING + 1))
         assert run.doubled == []
         assert run.complete
