@@ -437,6 +437,10 @@ CONFIGS: list[tuple[str, str]] = [
     ("backbone.source=file", "backbone.path=null: "),
     ("experiment.claims=[5]", "experiment.claims"),
     ("experiment.columns={a:b}", "experiment.columns: "),
+    (
+        "logger=wandb logger.wandb.mode=onlin",
+        "mode=onlin: must be online, offline, disabled or null",
+    ),
     ("--config-name=nothing", "nothing"),
     ("--config-dir=/nowhere", "/nowhere"),
 ]

@@ -237,7 +237,7 @@ def test_a_sweep_goes_on_after_a_failed_run(tmp_path: Path) -> None:
 def test_sweeps_of_the_same_second_have_folders_of_their_own(launcher: str, tmp_path: Path) -> None:
     sweeps = tmp_path / "it's here" / "sweeps"
     now = datetime.now()
-    for seconds in range(60):
+    for seconds in range(600):
         name = f"sweep-{now + timedelta(seconds=seconds):%Y-%m-%d_%H-%M-%S}"
         (sweeps / name).mkdir(parents=True)
     tiny = ("image.size=32", "steps=2", "logger=none", f"hydra/launcher={launcher}")

@@ -30,6 +30,9 @@ INIT_SECONDS = 5.0
 FINISH_SECONDS = 15.0
 """What is not delivered by then, after the last step, is left for ``wandb sync``."""
 
+MODES = ("online", "offline", "disabled", "shared", "run", "dryrun")
+"""That W&B knows; the last two are older names of the first two."""
+
 _unreachable = False
 """Whether W&B failed in this process: later runs do not wait for it again."""
 
@@ -46,6 +49,9 @@ class WandbLogger(LightningWandbLogger):
             set, then online if credentials are found, else offline.
         settings: fields of ``wandb.Settings`` that differ from ours.
         **kwargs: as Lightning's.
+
+    Raises:
+        ValueError: if there is no such mode.
     """
 
     def __init__(
@@ -57,6 +63,8 @@ class WandbLogger(LightningWandbLogger):
     ) -> None:
         # mode=, not offline=: Lightning's flag sets WANDB_MODE for the whole process.
         mode = mode or _default_mode()
+        if mode not in MODES:  # else W&B would refuse it once the run has begun, and go without it
+            raise ValueError(f"mode={mode}: must be online, offline, disabled or null")
         if mode == "online":
             kwargs.setdefault("resume", "allow")  # a run that was broken off goes on
         # The bar has the terminal, and we tell where the run is. finish: the default waits for ever
