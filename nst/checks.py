@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from nst import experiment, layers
@@ -46,8 +48,7 @@ def check(config: Config) -> None:
         raise ConfigError("divergence", config.divergence, problem)
     if config.retry not in (None, "failed"):
         raise ConfigError("retry", config.retry, "allowed: failed, null")
-    if not config.outputs.isprintable() or not config.outputs:
-        raise ConfigError("outputs", config.outputs, "must be the path of a folder, on one line")
+    check_outputs(config.outputs)
     if not 0 <= config.seed < 2**63:
         raise ConfigError("seed", config.seed, "must be a whole number from 0 to 2^63 - 1")
     _check_pictures(config)
@@ -57,6 +58,23 @@ def check(config: Config) -> None:
     _check_init(config)
     _check_schedule(config)
     experiment.check(config.experiment)
+
+
+def check_outputs(path: str, key: str = "outputs") -> None:
+    """Refuses what is no path of a folder on this machine.
+
+    Raises:
+        ConfigError: names ``key``.
+    """
+    if not path.isprintable() or not path:
+        raise ConfigError(key, path, "must be the path of a folder, on one line")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", path) and not Path(path).drive:
+        problem = "must be a folder of this machine or a mounted disk; addresses are not supported"
+        raise ConfigError(key, path, problem)
+    try:
+        Path(path).expanduser()
+    except RuntimeError as error:  # ~ and a user that does not exist
+        raise ConfigError(key, path, f"no such folder ({error})") from error
 
 
 def _one_of(key: str, value: object, allowed: tuple[str, ...]) -> None:

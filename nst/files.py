@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from hydra.utils import get_original_cwd, to_absolute_path
 from PIL import Image
 
 
@@ -51,10 +52,29 @@ def existing(path: str) -> Path:
         ValueError: in a few words, if there is none that can be read.
     """
     try:
-        file = Path(path).expanduser()
+        # relative to where the command was started: a job may run elsewhere (hydra.job.chdir)
+        file = Path(to_absolute_path(str(Path(path).expanduser())))
         if not file.is_file():
             raise ValueError("is a folder" if file.is_dir() else "no such file")
     except (OSError, RuntimeError) as error:  # a name too long, a user that does not exist
         told = error.strerror if isinstance(error, OSError) else str(error)
         raise ValueError(f"no such file ({told})") from error
     return file
+
+
+def absolute(path: str, base: str | os.PathLike[str]) -> Path:
+    """A path that was typed in the folder ``base``, an absolute one, as it holds anywhere.
+
+    Raises:
+        RuntimeError: if it begins with ``~`` and the name of a user that does not exist.
+    """
+    return Path(base) / Path(path).expanduser()
+
+
+def shown(path: Path) -> Path:
+    """A path as a person would type it where the command was started."""
+    try:
+        start = Path(get_original_cwd())
+    except ValueError:  # no job runs
+        start = Path.cwd()
+    return path.relative_to(start) if path.is_relative_to(start) else path

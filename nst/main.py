@@ -24,6 +24,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from nst import checks, schema, sweep, sweep_record
 from nst.errors import ConfigError, Interrupted, NstError, listed, reason
 from nst.experiment import Member
+from nst.files import absolute, shown
 from nst.outcome import LEFT_OUT, Outcome
 from nst.schema import Config
 from nst.sweep_record import Ended
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # seconds to import
 log = logging.getLogger(__name__)
 
 BAD_INPUT = 2
+RESUME = "the same command runs what is missing"
 
 
 def conf_dir() -> str:
@@ -116,6 +118,7 @@ def ask(cfg: DictConfig) -> Asked:
     asked = Asked(sweep.overrides(hydra_config))
     try:
         config = to_config(cfg)
+        config.outputs = str(absolute(config.outputs, hydra_config.runtime.cwd))
         config.run.overrides = asked.overrides
         asked.member = sweep.member(hydra_config, asdict(config.experiment))
         if config.retry and sweep_record.failed_before(Path(config.outputs), asked.overrides):
@@ -160,16 +163,17 @@ def finish(asked: Asked, compute: Callable[[], Outcome]) -> str | None:
         if not multirun:
             sys.exit(exit_status(error))
         sweep_dir, number = Path(hydra_config.sweep.dir), hydra_config.job.num
-        if exit_status(error) == BAD_INPUT:
+        refused = exit_status(error) == BAD_INPUT
+        if refused:
             folder = None  # if there is one, an earlier attempt left it
             sweep_record.record_refusal(sweep_dir, number, why, asked.overrides, asked.member)
-        sweep_record.record(sweep_dir, Ended(number, status, folder, why))
+        sweep_record.record(sweep_dir, Ended(number, status, folder, why, refused))
         return None
     if multirun:
         ended = Ended(hydra_config.job.num, status, folder)
         sweep_record.record(Path(hydra_config.sweep.dir), ended)
-    if status != LEFT_OUT:
-        print(folder, flush=True)
+    if status != LEFT_OUT and folder is not None:
+        print(shown(folder), flush=True)
     return str(folder)
 
 
@@ -190,8 +194,9 @@ def invoke(arguments: Sequence[str]) -> int:
     run = hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")(job)
     # Hydra's parser takes no -m between overrides
     sys.argv[1:] = sorted(arguments, key=lambda each: each not in ("-m", "--multirun"))
+    swept = sweep.Sweep()
     try:
-        with _as_hydra_should_behave():
+        with _as_hydra_should_behave(), swept.following():
             run()
     except KeyboardInterrupt as error:
         told = error if isinstance(error, Interrupted) else "stopped; the same command goes on"
@@ -202,13 +207,16 @@ def invoke(arguments: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get("NST_FULL_ERROR"):
             raise
-        # Hydra could not compose what was asked for; some of its errors do not name it
         known = isinstance(error, NstError | HydraException | OmegaConfBaseException | OSError)
+        if swept.jobs and not known:
+            print(f"nst: the launcher failed: {one_line(error)}; {RESUME}", file=sys.stderr)
+            return NstError.exit_status
+        # Hydra could not compose what was asked for; some of its errors do not name it
         asked = "" if known else " ".join(["", "in", *arguments])
         print(f"nst: {one_line(error)}{_printable(asked)[:200]}", file=sys.stderr)
-        return exit_status(error) if isinstance(error, OSError) else BAD_INPUT
+        return exit_status(error) if known else BAD_INPUT
     finally:
-        status = sweep.summarise()
+        status = swept.end()
     return status
 
 

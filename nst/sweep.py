@@ -7,27 +7,31 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import configure_log
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.errors import HydraException
-from hydra.experimental.callback import Callback
-from hydra.types import RunMode
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from nst import checks, sweep_record
 from nst.errors import ConfigError, NstError, reason
-from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member, told
-from nst.files import save_png, write_whole
-from nst.sweep_record import DONE, NOT_DONE, Ended, outcomes
+from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member, told, values
+from nst.files import absolute, save_png, shown, write_whole
+from nst.folder import FAILED
+from nst.sweep_record import DONE, JOBS, NOT_DONE, Ended, outcomes
 
-JOBS = "jobs.json"
 PICTURE = "side_by_side.png"
 
 
@@ -80,63 +84,170 @@ class Plan:
 plan: Plan | None = None
 """Of the sweep that runs in this process, or of all sweeps of ``nst-report --run``."""
 
-_sweep_dir: Path | None = None
-_config: DictConfig | None = None
-_plan_is_ours = False
 
+class Sweep:
+    """The sweep of one command: its folder, the jobs that Hydra launches, and how they ended.
 
-class SweepCallback(Callback):
-    """Remembers where the sweep of this process keeps its record, and writes down its jobs.
+    Hydra's callbacks are no place for this: Hydra turns what they raise into a warning, and skips
+    the last one once a job fails.
 
-    Hydra's ``on_multirun_end`` is skipped once a job fails, so the end is not handled here but in
-    ``summarise``, which ``main`` calls whatever happens.
+    Attributes:
+        folder: absolute; None as long as there is no sweep.
+        jobs: overrides of every job launched so far, by its number.
     """
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called before the first job."""
-        global _sweep_dir, _config, plan, _plan_is_ours
-        _config = config
-        _sweep_dir = _folder(config.hydra)
-        declared = jobs(config)
-        record = {"asked": _now(), "base": _base(config), "jobs": declared}
-        text = json.dumps(record, indent=1)
-        write_whole(_sweep_dir / JOBS, f"{text}\n".encode())
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+        self.jobs: list[list[str]] = []
+        self._config: DictConfig | None = None
+        self._record: dict[str, Any] = {}
+        self._made_plan = False
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Follows every launcher that Hydra makes inside, whichever it is."""
+        make = Plugins.instantiate_launcher
+
+        def instantiate_launcher(
+            plugins: Plugins,
+            hydra_context: HydraContext,
+            task_function: TaskFunction,
+            config: DictConfig,
+        ) -> Launcher:
+            self._begin(config)  # the launcher and its jobs get the folder from the config
+            return _Followed(make(plugins, hydra_context, task_function, config), self)
+
+        # of the class: launchers send the instance to their workers
+        Plugins.instantiate_launcher = instantiate_launcher  # type: ignore[method-assign,assignment]
+        try:
+            yield
+        finally:
+            Plugins.instantiate_launcher = make  # type: ignore[method-assign]
+            if self._made_plan:
+                _set_plan(None)
+
+    def _begin(self, config: DictConfig) -> None:
+        """Makes the folder, and fixes it and ``outputs`` for all jobs, wherever they run."""
+        checks.check_outputs(str(config.outputs))
+        chosen = str(config.hydra.sweep.dir)
+        checks.check_outputs(chosen, "hydra.sweep.dir")
+        declared = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+        folder = absolute(chosen, config.hydra.runtime.cwd)
+        self.folder = _new_folder(folder) if "${now:" in str(declared) else folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sweep_record.clear(self.folder)
+        self._record = {"asked": _now(), "base": _base(config), "jobs": self.jobs}
+        with read_write(config), open_dict(config):
+            config.outputs = str(absolute(str(config.outputs), config.hydra.runtime.cwd))
+            config.hydra.sweep.dir = str(self.folder)
+            config.hydra.overrides.hydra.append(_override("hydra.sweep.dir", str(self.folder)))
+        self._config = config
         if plan is None:  # nst-report has one of all its sweeps
-            plan, _plan_is_ours = Plan([1.0] * len(declared)), True
+            _set_plan(Plan([]))
+            self._made_plan = True
+
+    def launch(self, jobs: Sequence[Sequence[str]]) -> int:
+        """Takes down jobs that are about to be launched.
+
+        Returns:
+            The number of the first one; sweepers that launch several times may count from 0 again.
+        """
+        assert self.folder is not None
+        first = len(self.jobs)
+        self.jobs += map(list, jobs)
+        text = json.dumps(self._record, indent=1)
+        write_whole(self.folder / JOBS, f"{text}\n".encode())
+        if self._made_plan and plan is not None:
+            plan.costs += [1.0] * len(jobs)
+        return first
+
+    def returned(self, first: int, returns: Sequence[JobReturn]) -> None:
+        """Records the jobs that an engine lost, so that one of them does not end the sweep.
+
+        Args:
+            first: number of the first job.
+            returns: of the jobs, in order.
+        """
+        assert self.folder is not None
+        known = {each.number for each in outcomes(self.folder)}
+        for number, job in enumerate(returns, first):
+            if job.status != JobStatus.FAILED or os.environ.get("NST_FULL_ERROR"):
+                continue
+            if number not in known:
+                why = reason(job._return_value)
+                sweep_record.record(self.folder, Ended(number, FAILED, None, why))
+            job.status, job.return_value = JobStatus.COMPLETED, None
+
+    def end(self) -> int:
+        """Shows how the jobs ended: a table, the finished runs side by side, and for trackers.
+
+        Returns:
+            The exit status: of the first job that did not end well; 1 if any has no outcome.
+        """
+        if self.folder is None or self._config is None or not self.jobs:
+            return 0
+        ended = outcomes(self.folder)
+        _print_table(ended, self.jobs)
+        bad = [each for each in ended if each.outcome in NOT_DONE]
+        if len([each for each in bad if each.refused]) < len(ended):  # else nothing to compare
+            _show(self._config, self.folder, ended, self.jobs)
+        if bad:
+            return ConfigError.exit_status if bad[0].refused else NstError.exit_status
+        return NstError.exit_status if len(ended) < len(self.jobs) else 0
 
 
-def _folder(config: Any) -> Path:
-    """Makes the sweep's folder; one that another sweep of the same second has gets a number.
+class _Followed(Launcher):
+    """A launcher that lets the sweep know what it launches, and what it gets back."""
 
-    Args:
-        config: Hydra's own part of the config; the jobs get the folder from it.
-    """
-    folder = Path(config.sweep.dir)
-    declared = OmegaConf.to_container(config.sweep, resolve=False)
-    if "${now:" not in str(declared):  # a folder that was chosen is taken as it is
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def __init__(self, launcher: Launcher, sweep: Sweep) -> None:
+        self._launcher, self._sweep = launcher, sweep
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Nothing: the launcher is set up."""
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Launches the jobs."""
+        first = self._sweep.launch(job_overrides)
+        returns = self._launcher.launch(job_overrides, first)
+        self._sweep.returned(first, returns)
+        return returns
+
+
+def _set_plan(new: Plan | None) -> None:
+    global plan
+    plan = new
+
+
+def _new_folder(folder: Path) -> Path:
+    """Makes a folder; if another sweep of the same second has it, one with a number."""
     own, number = folder, 1
     while True:
         try:
             own.mkdir(parents=True)
-            break
+            return own
         except FileExistsError:
             number += 1
             own = folder.with_name(f"{folder.name}-{number}")
-    if own != folder:
-        quoted = str(own).replace("'", r"\'")
-        with read_write(config), open_dict(config):
-            config.sweep.dir = str(own)
-            config.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")
-    return own
 
 
-def jobs(config: DictConfig) -> list[list[str]]:
-    """Overrides of every job of a sweep, in order.
+def _override(key: str, value: str) -> str:
+    r"""``key='value'`` for Hydra's parser; OmegaConf would resolve a ``${`` that is not escaped."""
+    quoted = value.replace("\\", "\\\\").replace("'", r"\'").replace("${", r"\${")
+    return f"{key}='{quoted}'"
+
+
+def expected_jobs(config: DictConfig, loader: ConfigLoader | None = None) -> list[list[str]]:
+    """Overrides of the jobs that a sweep will have, for an estimate of its time.
+
+    What counts is what Hydra launches (``Sweep.jobs``): ``shuffle`` gives another order each time.
 
     Args:
         config: composed for a multirun, ``hydra`` included.
+        loader: Hydra's, which knows the options of a group; ``glob`` needs it.
 
     Returns:
         An empty list for sweepers that do not know their jobs beforehand.
@@ -148,7 +259,7 @@ def jobs(config: DictConfig) -> list[list[str]]:
         return []
     texts = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
     texts += overrides(config.hydra)
-    parsed = OverridesParser.create().parse_overrides(texts)
+    parsed = OverridesParser.create(loader).parse_overrides(texts)
     try:
         (batch,) = BasicSweeper.split_arguments(parsed, None)
     except HydraException:
@@ -179,6 +290,9 @@ def member(config: Any, experiment: dict[str, Any]) -> Member | None:
     record: dict[str, Any] = {"jobs": [], "base": "", "asked": _now()}
     if config.mode == RunMode.MULTIRUN:
         record = json.loads((Path(config.sweep.dir) / JOBS).read_text(encoding="utf-8"))
+        # a sweep over several experiments has the jobs of each
+        named = values(own).get("experiments")
+        record["jobs"] = [job for job in record["jobs"] if values(job).get("experiments") == named]
     return Member(experiment, own, record["jobs"], record["base"], record["asked"])
 
 
@@ -195,39 +309,6 @@ def _base(config: DictConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def started() -> bool:
-    """Whether this process began a sweep."""
-    return _sweep_dir is not None
-
-
-def summarise() -> int:
-    """Ends a sweep: how its jobs ended, the finished runs side by side, a table for trackers.
-
-    Returns:
-        The exit status: of the first job that failed, or 0.
-    """
-    global _sweep_dir, _config, plan, _plan_is_ours
-    sweep_dir, _sweep_dir = _sweep_dir, None
-    config, _config = _config, None
-    if _plan_is_ours:
-        plan, _plan_is_ours = None, False
-    if sweep_dir is None or config is None:
-        return 0
-    ended = outcomes(sweep_dir)
-    if not ended:
-        return 0
-    declared = json.loads((sweep_dir / JOBS).read_text(encoding="utf-8"))["jobs"]
-    _tell(ended, declared)
-    failed = [each.number for each in ended if each.outcome in NOT_DONE]
-    # a job that was refused has a folder there
-    refused = [number for number in failed if (sweep_dir / str(number)).exists()]
-    if len(refused) < len(ended):  # else there is nothing to compare
-        _show(config, sweep_dir, ended, declared)
-    if not failed:
-        return 0
-    return ConfigError.exit_status if failed[0] in refused else NstError.exit_status
-
-
 def _show(
     config: DictConfig, sweep_dir: Path, ended: list[Ended], declared: list[list[str]]
 ) -> None:
@@ -241,7 +322,7 @@ def _show(
     try:
         if folders:
             save_png(side_by_side(folders), picture)
-            print(f"side by side: {picture}")
+            print(f"side by side: {shown(picture)}")
     except (OSError, ValueError) as error:
         print(f"nst: no side-by-side picture: {error}", file=sys.stderr)
     try:
@@ -250,21 +331,25 @@ def _show(
     except Exception as error:  # a tracker's, whatever it is: the runs are finished
         print(f"nst: no table of the sweep: {reason(error)}", file=sys.stderr)
     for folder in folders:
-        print(os.path.relpath(folder))
+        print(shown(folder))
 
 
-def _tell(ended: list[Ended], jobs: list[list[str]]) -> None:
+def _print_table(ended: list[Ended], jobs: list[list[str]]) -> None:
     """The table at the end, on stderr: a row per job, and how many ended which way."""
     what = told(jobs)
     last = Column("run folder, and why", overflow="fold")  # its end is the signature
     table = Table("job", "what", "ended", last, box=None, pad_edge=False)
-    for number, outcome, folder, why in ended:
-        job = what[number] if number < len(what) else ""
-        shown = ": ".join(filter(None, [folder.name if folder else "", why]))
-        table.add_row(str(number), Text(job), outcome, Text(shown))
+    for each in ended:
+        job = what[each.number] if each.number < len(what) else ""
+        name = each.folder.name if each.folder else ""
+        text = ": ".join(filter(None, [name, each.why]))
+        table.add_row(str(each.number), Text(job), each.outcome, Text(text))
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(table)
+    if ended:
+        console.print(table)
     counts = Counter(each.outcome for each in ended)
-    missing = len(jobs) - len(ended)
     parts = [f"{number} {outcome}" for outcome, number in counts.items()]
-    console.print("sweep: " + ", ".join([*parts, *([f"{missing} not run"] if missing > 0 else [])]))
+    missing = len(jobs) - len(ended)
+    console.print(
+        "sweep: " + ", ".join([*parts, *([f"{missing} not finished"] if missing else [])])
+    )

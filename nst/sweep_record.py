@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from nst.experiment import Member
-from nst.folder import COMPLETED, DIVERGED, FACTS, FAILED, RunFolder, read_facts
+from nst.files import write_whole
+from nst.folder import COMPLETED, DIVERGED, FACTS, FAILED, RunFolder, read_facts, read_json
 from nst.outcome import SKIPPED
 
 DONE = (COMPLETED, SKIPPED)
 NOT_DONE = (FAILED, DIVERGED)
-RUNS = "runs.jsonl"
+JOBS = "jobs.json"
+"""When the sweep began (``asked``), its base, and the overrides of its jobs by number."""
+
+OUTCOMES = "outcomes"
+"""A folder with a file per job that has ended."""
+
+_OLD = "runs.jsonl"
+"""What sweeps had before: one file of all jobs."""
 
 
 class Ended(NamedTuple):
@@ -24,20 +33,29 @@ class Ended(NamedTuple):
         outcome: the status of its ``Outcome``.
         folder: its run folder; None if it could not begin.
         why: it failed or diverged, in one line; else empty.
+        refused: whether it asked for what is not possible: nothing was computed.
     """
 
     number: int
     outcome: str
     folder: Path | None
     why: str = ""
+    refused: bool = False
 
 
 def record(sweep_dir: Path, ended: Ended) -> None:
-    """Notes how a job ended; jobs may run in other processes, so the record is a file."""
-    folder = str(ended.folder.resolve()) if ended.folder else None
-    line = json.dumps([ended.number, ended.outcome, folder, ended.why])
-    with (sweep_dir / RUNS).open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
+    """Notes how a job ended, in a file of its own: jobs may run in other processes."""
+    place = sweep_dir / OUTCOMES
+    place.mkdir(parents=True, exist_ok=True)
+    fields = {**ended._asdict(), "folder": str(ended.folder.resolve()) if ended.folder else None}
+    text = json.dumps(fields, indent=1)
+    write_whole(place / f"{ended.number}.json", f"{text}\n".encode())
+
+
+def clear(sweep_dir: Path) -> None:
+    """Removes the outcomes of an earlier sweep that had the same, chosen folder."""
+    for path in [*sweep_dir.glob(f"{OUTCOMES}/*.json"), sweep_dir / _OLD]:
+        path.unlink(missing_ok=True)
 
 
 def record_refusal(
@@ -67,13 +85,28 @@ def _asked(overrides: list[str]) -> list[str]:
 
 def outcomes(sweep_dir: Path) -> list[Ended]:
     """What was recorded, in the order of the sweep."""
-    try:
-        lines = (sweep_dir / RUNS).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        with suppress(ValueError):  # the last one may be half written, by a process that was killed
-            number, outcome, folder, why = json.loads(line)
-            found.append(Ended(number, outcome, Path(folder) if folder else None, why))
+    found = [*_old_outcomes(sweep_dir)]
+    for path in sweep_dir.glob(f"{OUTCOMES}/*.json"):
+        with suppress(OSError, ValueError, TypeError):  # altered
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            folder = fields.pop("folder")
+            found.append(Ended(**fields, folder=Path(folder) if folder else None))
     return sorted(found, key=lambda each: each.number)
+
+
+def _old_outcomes(sweep_dir: Path) -> Iterator[Ended]:
+    try:
+        lines = (sweep_dir / _OLD).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with suppress(ValueError):  # the last one may be half written
+            number, outcome, folder, why = json.loads(line)
+            refused = (sweep_dir / str(number)).exists()
+            yield Ended(number, outcome, Path(folder) if folder else None, why, refused)
+
+
+def began(sweep_dir: Path) -> str:
+    """When a sweep began, in ISO 8601; empty if its folder does not say so."""
+    asked = read_json(sweep_dir / JOBS).get("asked")
+    return asked if isinstance(asked, str) else ""

@@ -55,10 +55,11 @@ def summary(ended: Sequence[Ended], what: Sequence[str], picture: Path) -> Summa
     finished: list[Path] = []  # several jobs may have asked for the same run
     found: list[Row] = []
     begun: list[tuple[Row, Path, dict[str, Any]]] = []
-    for number, outcome, folder, why in ended:
+    for each in ended:
+        number, outcome, folder = each.number, each.outcome, each.folder
         row: Row = {"job": number, "overrides": what[number] if number < len(what) else ""}
         if outcome in NOT_DONE:
-            row |= {"status": outcome, "reason": why}
+            row |= {"status": outcome, "reason": each.why}
         elif folder is None or folder in finished or not (folder / "final.png").is_file():
             continue
         else:

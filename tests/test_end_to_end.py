@@ -15,6 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from nst import sweep_record
 from nst.execute import execute
 from nst.folder import COMPLETED, read_status
 from tests.helpers import nst, prepared
@@ -244,8 +245,8 @@ def test_sweeps_of_the_same_second_have_folders_of_their_own(launcher: str, tmp_
     ended = nst("-m", "seed=0,1", "init=noise", *tiny, r"outputs='it\'s here'", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     (own,) = sweeps.glob("sweep-*-2")
-    assert {path.name for path in own.iterdir()} >= {"jobs.json", "runs.jsonl", "side_by_side.png"}
-    assert len((own / "runs.jsonl").read_text().splitlines()) == 2
+    assert {path.name for path in own.iterdir()} >= {"jobs.json", "outcomes", "side_by_side.png"}
+    assert len(sweep_record.outcomes(own)) == 2
     assert [path for path in sweeps.iterdir() if path != own and any(path.iterdir())] == []
     for run in (tmp_path / "it's here" / "runs").iterdir():
         assert yaml.safe_load((run / "config.yaml").read_text())["run"]["group"] == own.name
@@ -258,7 +259,8 @@ def test_a_chosen_sweep_folder_is_taken_as_it_is(tmp_path: Path) -> None:
         ended = nst("-m", f"seed={seed}", "init=noise", *tiny, cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "outputs"}
-    assert len((tmp_path / "mine" / "runs.jsonl").read_text().splitlines()) == 2
+    # those of the second sweep alone
+    assert [each.number for each in sweep_record.outcomes(tmp_path / "mine")] == [0]
 
 
 def test_divergence_is_recorded(tmp_path: Path) -> None:

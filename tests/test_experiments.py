@@ -32,7 +32,7 @@ def jobs(name: str, *overrides: str) -> list[list[str]]:
         composed = GlobalHydra.instance().hydra.compose_config(  # type: ignore[union-attr]
             "config", [f"+experiments={name}", *overrides], run_mode=RunMode.MULTIRUN
         )
-    return sweep.jobs(composed)
+    return sweep.expected_jobs(composed)
 
 
 def composed(name: str, job: list[str]) -> Config:

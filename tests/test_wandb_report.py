@@ -66,7 +66,7 @@ def _write_experiment(outputs: Path, name: str) -> None:
         assert hydra is not None
         typed = [f"+experiments={name}", "seed=0,1"]
         asked = hydra.compose_config("config", typed, run_mode=RunMode.MULTIRUN)
-        jobs = sweep.jobs(asked)
+        jobs = sweep.expected_jobs(asked)
         rest = [tuple(word for word in job if not word.startswith("seed=")) for job in jobs]
         composed = {
             words: to_config(compose("config", overrides=list(words)))

@@ -195,7 +195,7 @@ def _run(
         },
         "step": int(losses.get("step", 0)),
         "experiments": entry.experiments,
-        "sweeps": entry.sweeps,
+        "sweeps": list(entry.sweeps),
         "film": film
         and {
             "href": film.href,

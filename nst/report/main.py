@@ -174,7 +174,7 @@ def _costs(names: Sequence[str], overrides: Sequence[str], config_dir: str | Non
             config = hydra.compose_config(
                 "config", [f"+experiments={name}", *overrides, *search], run_mode=RunMode.MULTIRUN
             )
-        jobs = sweep.jobs(config)
+        jobs = sweep.expected_jobs(config, hydra.config_loader)
         with read_write(config), open_dict(config):
             del config["hydra"]
         nst_main.to_config(config)  # says what is wrong before anything is computed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -33,12 +34,12 @@ class Entry:
     Attributes:
         result: what its folder says.
         experiments: names of those that it is part of.
-        sweeps: names of the folders of those that it was a job of.
+        sweeps: those that it was a job of: names of their folders, and when they began (ISO 8601).
     """
 
     result: Result
     experiments: list[str]
-    sweeps: list[str]
+    sweeps: dict[str, str]
 
     @property
     def name(self) -> str:
@@ -54,7 +55,11 @@ class Entry:
             for group in ("init", "content", "style")
             if isinstance(node := config.get(group), dict)
         }
-        own = {"status": self.result.status, "experiment": self.experiments, "sweep": self.sweeps}
+        own = {
+            "status": self.result.status,
+            "experiment": self.experiments,
+            "sweep": list(self.sweeps),
+        }
         return flat(config) | named | own
 
 
@@ -64,20 +69,24 @@ def entries(outputs: Path) -> list[Entry]:
     Raises:
         NoRunsError: if there is none.
     """
-    sweeps: dict[str, list[str]] = {}
-    for path in sorted((outputs / "sweeps").glob(f"*/{sweep_record.RUNS}"), key=_age):
+    sweeps: dict[str, dict[str, str]] = {}  # by the name of a run folder
+    for path in (outputs / "sweeps").glob(f"*/{sweep_record.JOBS}"):
+        began = sweep_record.began(path.parent)
         for ended in sweep_record.outcomes(path.parent):
             if ended.folder is not None:
-                sweeps.setdefault(ended.folder.name, []).append(path.parent.name)
+                sweeps.setdefault(ended.folder.name, {})[path.parent.name] = began
     found = []
     for file in sorted((outputs / "runs").glob(f"*/{FACTS}"), key=_age):
         folder = file.parent
         members = {path.stem.rpartition("-")[0] for path in folder.glob("experiments/*.json")}
         result = Result(folder, read_facts(folder))
         if result.config:
-            own = sweeps.get(folder.name, [])
-            group = (result.config.get("run") or {}).get("group")
-            found.append(Entry(result, sorted(members), [*own, *([group] if group else [])]))
+            own = sweeps.get(folder.name, {})
+            if group := (result.config.get("run") or {}).get("group"):
+                # a sweep whose folder was chosen, or lies in other outputs: this run began with it
+                made = datetime.fromtimestamp(_age(folder / "config.yaml"), UTC)
+                own = {group: made.isoformat(), **own}
+            found.append(Entry(result, sorted(members), own))
     if not found:
         raise NoRunsError(f"no run in {outputs / 'runs'}")
     return found
@@ -104,7 +113,7 @@ def select(found: Sequence[Entry], words: Iterable[str]) -> list[Entry]:
     """
     words = list(words)
     keys = {*SPECIAL, *(key for entry in found for key in entry.settings)}
-    last = max((name for entry in found for name in entry.sweeps), key=_begun, default="")
+    last = _last(found)
     chosen = list(found)
     for word in words:
         key, equals, text = word.partition("=")
@@ -126,9 +135,13 @@ def select(found: Sequence[Entry], words: Iterable[str]) -> list[Entry]:
     return chosen
 
 
-def _begun(name: str) -> str:
-    """A sweep's folder ends with the time."""
-    return name[-len("2000-01-01_00-00-00") :]
+def _last(found: Sequence[Entry]) -> str:
+    """Name of the sweep that began last; empty if there is none."""
+    began: dict[str, str] = {}
+    for entry in found:
+        for name, time in entry.sweeps.items():
+            began[name] = min(time, began.get(name, time))
+    return max(began, key=began.__getitem__, default="")
 
 
 def _matches(value: Any, patterns: Sequence[str]) -> bool:
