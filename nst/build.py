@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from nst import weights
+from nst import overrides, weights
 from nst.calibrate import activation_means
 from nst.errors import ConfigError
 from nst.optim import PerImage
@@ -111,8 +111,8 @@ def optimizer(config: Config) -> partial[PerImage]:
 
 
 def as_dictconfig(config: Config) -> DictConfig:
-    """The config with its references, which ``OmegaConf.resolve`` replaces."""
-    return OmegaConf.create(config.asdict())
+    """The config with the references of its loggers; all else is as it is."""
+    return OmegaConf.create({**overrides.literal(config.asdict()), "logger": config.logger})
 
 
 def _build(node: Any, key: str, **arguments: object) -> Any:

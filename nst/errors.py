@@ -52,8 +52,12 @@ def _shown(value: object) -> str:
         return "[" + ",".join(_shown(item) for item in value) + "]"
     if value is None:
         return "null"
-    # repr, without its quotes: a newline in a file name must not start a second line
-    return repr(value)[1:-1] if isinstance(value, str) else str(value)
+    return printable(value) if isinstance(value, str) else str(value)
+
+
+def printable(text: str) -> str:
+    """Control characters as escapes, on one line: they could move the cursor or end the line."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def listed(allowed: Iterable[object]) -> str:

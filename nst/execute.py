@@ -274,12 +274,11 @@ def _finished(run: Run) -> bool:
 def _recorder(run: Run, facts: dict[str, str], stand: Checkpoint | None) -> Recorder:
     config = build.as_dictconfig(run.config)
     folder = RunFolder(folder_of(run))
-    OmegaConf.resolve(config)
     kept = range(0, stand.step if stand else 0, run.config.snapshot_every)
     found = run.config.run
     identity = {"signature": found.signature, "wandb_id": found.wandb_id, **facts}
-    folder.start(OmegaConf.to_yaml(config), identity, kept)
-    resolved: Any = OmegaConf.to_container(config)
+    folder.start(OmegaConf.to_yaml(config, resolve=True), identity, kept)
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
     return Recorder(run, folder, resolved, build.loggers(run), stand)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,21 +46,46 @@ def save_png(image: Image.Image, path: Path) -> None:
     write_whole(path, data.getbuffer())
 
 
+def escaped(name: str) -> str:
+    """A name with its bytes that are not UTF-8 as ``\\xe9``: it can be printed and stored.
+
+    Python represents these bytes by surrogates, which no encoder accepts. ``existing`` finds the
+    file by the escaped name.
+    """
+    return re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", name)
+
+
 def existing(path: str) -> Path:
     """The file that a user named.
+
+    Args:
+        path: with ``~`` for a home folder; as it is, or as ``escaped`` writes it.
 
     Raises:
         ValueError: in a few words, if there is none that can be read.
     """
-    try:
-        # relative to where the command was started: a job may run elsewhere (hydra.job.chdir)
-        file = Path(to_absolute_path(str(Path(path).expanduser())))
-        if not file.is_file():
-            raise ValueError("is a folder" if file.is_dir() else "no such file")
-    except (OSError, RuntimeError) as error:  # a name too long, a user that does not exist
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        raise ValueError(f"no such file ({told})") from error
-    return file
+    problem = "no such file"
+    for file in _meant(path):
+        try:
+            if file.is_file():
+                return file
+            if file.is_dir():
+                problem = "is a folder"
+        except OSError as error:  # a name too long
+            problem = f"no such file ({error.strerror})"
+    raise ValueError(problem)
+
+
+def _meant(path: str) -> Iterator[Path]:
+    """The files that a name can mean, the likeliest first.
+
+    Relative to where the command was started: a job may run elsewhere (``hydra.job.chdir``).
+    """
+    bytewise = re.sub(r"\\x([89a-f][0-9a-f])", lambda byte: chr(0xDC00 + int(byte[1], 16)), path)
+    for name in dict.fromkeys((path, bytewise)):
+        with suppress(RuntimeError):  # no such user: the file's own name begins with ~
+            yield Path(to_absolute_path(str(Path(name).expanduser())))
+        yield Path(to_absolute_path(name))
 
 
 def absolute(path: str, base: str | os.PathLike[str]) -> Path:

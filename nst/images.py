@@ -83,7 +83,7 @@ def load(path: str, key: str) -> Picture:
         problem = f"{error}; give a picture file or {BUILTIN}NAME"
         raise ConfigError(key, path, problem) from error
     try:
-        return Picture(file.stem, decode(file))
+        return Picture(Path(path).stem, decode(file))
     except PermissionError as error:
         raise ConfigError(key, path, "may not be read by this user") from error
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import logging
 import os
 import signal
@@ -12,17 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from nst import checks, schema, sweep, sweep_record
-from nst.errors import ConfigError, Interrupted, NstError, listed, reason
+from nst import checks, overrides, schema, sweep, sweep_record
+from nst.errors import ConfigError, Interrupted, NstError, listed, printable, reason
 from nst.experiment import Member
 from nst.files import absolute, shown
 from nst.outcome import LEFT_OUT, Outcome
@@ -56,7 +57,8 @@ def to_config(cfg: DictConfig) -> Config:
         raise ConfigError(key, "???", "must be set")
     # once more against the schema: an interpolation may have brought a value of any type
     resolved = OmegaConf.to_container(cfg, resolve=True)
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), resolved))
+    literal: Any = overrides.literal(resolved)
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), literal))
     assert isinstance(config, Config)
     # A logger's config refers to what is found out later, such as the run's folder.
     config.logger = OmegaConf.to_container(cfg, resolve=False)["logger"]  # type: ignore[index,call-overload]
@@ -181,7 +183,14 @@ def main() -> None:
     """Entry point: exit status 0, 1 for a failure while running, 2 for bad input."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         os.environ["NST_FULL_ERROR"] = "1"
+    print_any_path()
     sys.exit(invoke(sys.argv[1:]))
+
+
+def print_any_path() -> None:
+    """Lets standard output take folders whose names are not UTF-8: their bytes, as they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -193,7 +202,8 @@ def invoke(arguments: Sequence[str]) -> int:
     schema.register()
     run = hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")(job)
     # Hydra's parser takes no -m between overrides
-    sys.argv[1:] = sorted(arguments, key=lambda each: each not in ("-m", "--multirun"))
+    typed = map(overrides.for_hydra, arguments)
+    sys.argv[1:] = sorted(typed, key=lambda each: each not in ("-m", "--multirun"))
     swept = sweep.Sweep()
     try:
         with _as_hydra_should_behave(), swept.following():
@@ -213,7 +223,7 @@ def invoke(arguments: Sequence[str]) -> int:
             return NstError.exit_status
         # Hydra could not compose what was asked for; some of its errors do not name it
         asked = "" if known else " ".join(["", "in", *arguments])
-        print(f"nst: {one_line(error)}{_printable(asked)[:200]}", file=sys.stderr)
+        print(f"nst: {one_line(error)}{printable(asked)[:200]}", file=sys.stderr)
         return exit_status(error) if known else BAD_INPUT
     finally:
         status = swept.end()
@@ -252,15 +262,12 @@ def exit_status(error: Exception) -> int:
 
 def one_line(error: Exception) -> str:
     """An error in one line: the key, the value and what is allowed, as far as it is known."""
-    return _printable(_line(error))
-
-
-def _printable(text: str) -> str:
-    """Control characters as one would type them: they could move the cursor, or end the line."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return printable(_line(error))
 
 
 def _line(error: Exception) -> str:
+    if isinstance(error, OverrideParseException):
+        return overrides.refusal(error)
     cause = error.__cause__ if isinstance(error, HydraException) else error
     if isinstance(error, MissingConfigException) and error.options:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")

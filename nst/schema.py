@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
@@ -17,6 +18,8 @@ INITS = ("noise", "content", "style", "blend", "file")
 PRECISIONS = ("auto", "32", "bf16")
 LAYER_RULES = ("equal", "gatys")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+FILE = {"file": True}
+"""Metadata of a field that takes the name of a file; see ``file_keys``."""
 
 
 @dataclass
@@ -27,10 +30,10 @@ class ContentConfig:
     ``scale`` is the source's width over the target's, null: both keep their pixels.
     """
 
-    path: str | None = None
-    source: str | None = None
-    target: str | None = None
-    mask: str | None = None
+    path: str | None = field(default=None, metadata=FILE)
+    source: str | None = field(default=None, metadata=FILE)
+    target: str | None = field(default=None, metadata=FILE)
+    mask: str | None = field(default=None, metadata=FILE)
     position: list[float] = field(default_factory=lambda: [0.5, 0.5])
     scale: float | None = None
     gradients: str = "plain"
@@ -40,7 +43,7 @@ class ContentConfig:
 class StyleConfig:
     """A file, or ``builtin:NAME``; ``size`` is its shorter side in px, null: ``image.size``."""
 
-    path: str = MISSING
+    path: str = field(default=MISSING, metadata=FILE)
     size: int | None = None
 
 
@@ -74,7 +77,7 @@ class InitConfig:
     mean: float = 0.5
     std: float = 0.25
     noise: float = 0.5
-    path: str | None = None
+    path: str | None = field(default=None, metadata=FILE)
 
 
 @dataclass
@@ -87,7 +90,7 @@ class NormalizeConfig:
 class BackboneConfig:
     name: str = MISSING
     source: str = MISSING
-    path: str | None = None
+    path: str | None = field(default=None, metadata=FILE)
     sha256: str | None = None
     order: str = "rgb"
     pooling: str = "max"
@@ -178,3 +181,14 @@ class Config:
 def register() -> None:
     """Makes the schema known to Hydra as ``schema``."""
     ConfigStore.instance().store(name="schema", node=Config)
+
+
+@cache
+def file_keys() -> frozenset[str]:
+    """Keys that take the name of a file: ``content.path``, ``content.mask`` and so on."""
+    found = []
+    for group, node in get_type_hints(Config).items():
+        for item in getattr(node, "__dataclass_fields__", {}).values():
+            if item.metadata.get("file"):
+                found.append(f"{group}.{item.name}")
+    return frozenset(found)

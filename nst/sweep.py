@@ -30,6 +30,7 @@ from nst.errors import ConfigError, NstError, reason
 from nst.experiment import NEUTRAL, NO_EXPERIMENT, Member, told, values
 from nst.files import absolute, save_png, shown, write_whole
 from nst.folder import FAILED
+from nst.overrides import literal, quoted
 from nst.sweep_record import DONE, JOBS, NOT_DONE, Ended, outcomes
 
 PICTURE = "side_by_side.png"
@@ -138,9 +139,10 @@ class Sweep:
         sweep_record.clear(self.folder)
         self._record = {"asked": _now(), "base": _base(config), "jobs": self.jobs}
         with read_write(config), open_dict(config):
-            config.outputs = str(absolute(str(config.outputs), config.hydra.runtime.cwd))
-            config.hydra.sweep.dir = str(self.folder)
-            config.hydra.overrides.hydra.append(_override("hydra.sweep.dir", str(self.folder)))
+            outputs = absolute(str(config.outputs), config.hydra.runtime.cwd)
+            config.outputs = literal(str(outputs))
+            config.hydra.sweep.dir = literal(str(self.folder))
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(self.folder))}")
         self._config = config
         if plan is None:  # nst-report has one of all its sweeps
             _set_plan(Plan([]))
@@ -232,12 +234,6 @@ def _new_folder(folder: Path) -> Path:
         except FileExistsError:
             number += 1
             own = folder.with_name(f"{folder.name}-{number}")
-
-
-def _override(key: str, value: str) -> str:
-    r"""``key='value'`` for Hydra's parser; OmegaConf would resolve a ``${`` that is not escaped."""
-    quoted = value.replace("\\", "\\\\").replace("'", r"\'").replace("${", r"\${")
-    return f"{key}='{quoted}'"
 
 
 def expected_jobs(config: DictConfig, loader: ConfigLoader | None = None) -> list[list[str]]:

@@ -26,6 +26,8 @@ import torch
 from PIL import Image
 
 from nst import images, layers, main, weights
+from nst.errors import printable
+from nst.files import escaped
 
 TINY = ("image.size=16", "steps=1", "logger=none")  # whatever is accepted by mistake is cheap
 SECONDS, BYTES = 20, 6 << 30  # no case may hang, or fill the memory of the machine
@@ -260,7 +262,7 @@ def test_bad_places(
 ) -> None:
     make(Path(name))
     line = _refused(capfd, *KEYS[key], _set(key, name))
-    assert line.startswith(f"nst: {key}={repr(name)[1:-1]}: ")
+    assert line.startswith(f"nst: {key}={printable(escaped(name))}: ")
 
 
 @pytest.mark.parametrize(
@@ -415,7 +417,7 @@ CONFIGS: list[tuple[str, str]] = [
     ("content=nothing", "content=nothing: no such option"),
     ("+experiments=../weights/mild", "experiment"),
     ("~steps", "steps"),
-    ("steps=[1", "'[1'"),
+    ("steps=[1", "steps=[1: the brackets do not match"),
     ("=", "override ''"),
     ("=5", "=5"),
     ("a", "'a'"),

@@ -19,6 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from nst import layers, schema, sweep
 from nst import main as nst_main
 from nst.errors import ConfigError, NstError, listed
+from nst.files import escaped
+from nst.overrides import for_hydra, quoted
 
 EXAMPLES = """\
 examples:
@@ -35,6 +37,7 @@ examples:
 
 def main() -> None:
     """Entry point: exit status 0, 1 if an experiment failed, 2 for bad input."""
+    nst_main.print_any_path()
     sys.exit(report(sys.argv[1:]))
 
 
@@ -59,7 +62,7 @@ def report(arguments: Sequence[str]) -> int:
             wandb_save.check_login()  # not after half an hour of runs
         status = 0
         if options.run:
-            fixed = [*overrides, f"outputs={options.outputs}"]
+            fixed = [*overrides, f"outputs={quoted(options.outputs)}"]
             status = _run(names or available, fixed, options.config_dir)
         from nst.report.page import build  # a second to import
 
@@ -82,7 +85,7 @@ def _compare(options: argparse.Namespace) -> int:
             problem = "not together with --compare or --watch: one after the other"
             raise ConfigError("option", other, problem)
         make = compare.watch if options.watch else compare.build
-        page = make(Path(options.outputs), options.words)
+        page = make(Path(options.outputs), [escaped(word) for word in options.words])
     except NstError as error:
         print(f"nst-report: {nst_main.one_line(error)}", file=sys.stderr)
         return nst_main.exit_status(error)
@@ -164,7 +167,9 @@ def _costs(names: Sequence[str], overrides: Sequence[str], config_dir: str | Non
     """
     schema.register()
     costs: list[float] = []
-    search = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    typed = [for_hydra(override) for override in overrides]
+    if config_dir:
+        typed.append(f"hydra.searchpath=[{quoted(f'file://{Path(config_dir).resolve()}')}]")
     for name in names:
         GlobalHydra.instance().clear()
         with initialize_config_dir(nst_main.conf_dir(), version_base="1.3"):
@@ -172,7 +177,7 @@ def _costs(names: Sequence[str], overrides: Sequence[str], config_dir: str | Non
             hydra = GlobalHydra.instance().hydra
             assert hydra is not None
             config = hydra.compose_config(
-                "config", [f"+experiments={name}", *overrides, *search], run_mode=RunMode.MULTIRUN
+                "config", [f"+experiments={name}", *typed], run_mode=RunMode.MULTIRUN
             )
         jobs = sweep.expected_jobs(config, hydra.config_loader)
         with read_write(config), open_dict(config):

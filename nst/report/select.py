@@ -126,7 +126,9 @@ def select(found: Sequence[Entry], words: Iterable[str]) -> list[Entry]:
             hint = f" (did you mean {near[0]}?)" if near else ""
             problem = f"no key of these runs{hint}; allowed: keys of the config, {listed(SPECIAL)}"
             raise ConfigError(key, text, problem)
-        patterns = text.strip("[]").split(",") if not text.startswith("[") else [text]
+        patterns = [text]  # a value may itself have commas or brackets
+        if not text.startswith("["):
+            patterns += text.strip("[]").split(",")
         if key == "sweep":
             patterns = [last if pattern == LAST else pattern for pattern in patterns]
         chosen = [entry for entry in chosen if _matches(entry.settings.get(key), patterns)]
@@ -149,7 +151,10 @@ def _matches(value: Any, patterns: Sequence[str]) -> bool:
     whole = f"[{','.join(map(str, values))}]" if isinstance(value, list) else str(value)
     return any(
         pattern.replace(" ", "") == whole
-        or any(fnmatchcase(str(each), pattern) or _same(each, pattern) for each in values)
+        or any(
+            str(each) == pattern or fnmatchcase(str(each), pattern) or _same(each, pattern)
+            for each in values
+        )
         for pattern in patterns
     )
 
