@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from scipy.sparse import coo_array, eye_array
 from scipy.sparse.linalg import splu
 
-from nst.images import MAX_PIXELS
+from nst.decode import MAX_PIXELS
 
 Pixels = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -1,31 +1,22 @@
-"""Pictures: decode any of them to the RGB a person sees, resize, save. Nothing is downloaded."""
+"""Pictures: load files and built-in ones, resize, convert to tensors. Nothing is downloaded."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import io
-import logging
-import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from nst import procedural
+from nst import colour, procedural
+from nst.decode import decode
 from nst.errors import ConfigError, listed
 from nst.files import existing
-
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
-MAX_PIXELS = 100_000_000
-"""Larger pictures are refused before they are decoded: 100 megapixels are 300 MB of RGB."""
 
 BUILTIN = "builtin:"
 _LIBRARY_PICTURES = {
@@ -66,10 +57,10 @@ def builtin_names() -> list[str]:
 
 
 def load(path: str, key: str) -> Picture:
-    """Reads a picture file, or a built-in one.
+    """Reads a picture file, or a built-in one; what is transparent becomes white.
 
     Args:
-        path: a JPEG, PNG, WebP or TIFF file, or ``builtin:NAME``.
+        path: a file of a format in ``decode.FORMATS``, or ``builtin:NAME``.
         key: the config key that named it, for messages.
 
     Raises:
@@ -77,13 +68,19 @@ def load(path: str, key: str) -> Picture:
     """
     if path.startswith(BUILTIN):
         return _load_builtin(path, key)
+    name, image = _load_file(path, key)
+    return Picture(name, colour.on_white(image))
+
+
+def _load_file(path: str, key: str) -> tuple[str, Image.Image]:
+    """The stem of a file's name, and its picture as ``decode`` returns it."""
     try:
         file = existing(path)
     except ValueError as error:
         problem = f"{error}; give a picture file or {BUILTIN}NAME"
         raise ConfigError(key, path, problem) from error
     try:
-        return Picture(Path(path).stem, decode(file))
+        return Path(path).stem, decode(file)
     except PermissionError as error:
         raise ConfigError(key, path, "may not be read by this user") from error
     except ValueError as error:
@@ -99,7 +96,7 @@ def _load_builtin_image(name: str) -> Image.Image:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(f"the package {package}, which carries it, is not installed")
-    return decode(Path(spec.submodule_search_locations[0]) / relative)
+    return colour.on_white(decode(Path(spec.submodule_search_locations[0]) / relative))
 
 
 def _load_builtin(path: str, key: str) -> Picture:
@@ -112,87 +109,6 @@ def _load_builtin(path: str, key: str) -> Picture:
         return Picture(name, _load_builtin_image(name))
     except OSError as error:
         raise ConfigError(key, path, f"cannot be read: {error}") from error
-
-
-def decode(file: Path) -> Image.Image:
-    """Decodes a file to 8-bit sRGB, upright, on white where it is transparent.
-
-    Raises:
-        ValueError: in one line, if the file is no whole picture of a format in ``FORMATS``, or
-            has more than ``MAX_PIXELS``.
-    """
-    try:
-        with warnings.catch_warnings(), _quiet():
-            warnings.simplefilter("ignore")  # what matters is told in one line
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=FORMATS)
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            image.load()
-            return _as_seen(image)
-    except UnidentifiedImageError:
-        raise ValueError(f"not a picture of a known format; allowed: {listed(FORMATS)}") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ValueError(f"more than {MAX_PIXELS:,} pixels; make it smaller first") from None
-    except PermissionError:
-        raise
-    except (OSError, SyntaxError, EOFError, IndexError, MemoryError) as error:
-        # Pillow's decoders raise any of these on damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"the picture is damaged or cut short ({reason})") from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Pillow's decoders in C write what they think of a file straight to the terminal."""
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no terminal
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _as_seen(image: Image.Image) -> Image.Image:
-    """8-bit sRGB as a viewer shows it: rotated by EXIF, colours by profile, on white."""
-    profile = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):
-        image = _deep_grey_to_8_bit(image)
-    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    if profile and image.mode in ("RGB", "CMYK"):
-        image = _to_srgb(image, profile)
-    return image.convert("RGB")
-
-
-def _deep_grey_to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey to 8 bits by scaling: Pillow's own conversion would clip at 255."""
-    values = np.asarray(image).astype(np.float64)
-    top = 65535.0 if image.mode.startswith("I") else 1.0
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > top:
-        raise ValueError(f"grey values outside 0 to {top:g} (mode {image.mode}); save it as 8 bits")
-    return Image.fromarray((values * (255.0 / top)).round().astype(np.uint8), "L")
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        target = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return image  # a broken profile: show the numbers as they are, as viewers do
-    return image if converted is None else converted
 
 
 def fit(size: tuple[int, int], shorter: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from nst import blend, images, layers, schedule
+from nst.decode import MAX_PIXELS
 from nst.errors import ConfigError
 from nst.experiment import Member
 from nst.images import Picture
@@ -132,9 +133,9 @@ def _check_sizes(run: Run) -> None:
         ("style.size" if config.style.size else "image.size", run.style, style_size),
     ):
         height, width = images.fit(seen.image.size, size) if seen else (0, 0)
-        if height * width > images.MAX_PIXELS:
+        if height * width > MAX_PIXELS:
             problem = f"makes {width}x{height} px of {seen and seen.name}"
-            raise ConfigError(key, size, f"{problem}; at most {images.MAX_PIXELS:,} in all")
+            raise ConfigError(key, size, f"{problem}; at most {MAX_PIXELS:,} in all")
     for term, picture, size_key, size in (
         ("content", run.content, "image.size", config.image.size),
         ("style", run.style, "style.size" if config.style.size else "image.size", style_size),

@@ -25,7 +25,7 @@ import tifffile
 import torch
 from PIL import Image
 
-from nst import images, layers, main, weights
+from nst import decode, images, layers, main, weights
 from nst.errors import printable
 from nst.files import escaped
 
@@ -81,6 +81,7 @@ def _ifd(*entries: tuple[int, int, int, int], following: int = 0) -> bytes:
 
 PNG, JPEG, WEBP, TIFF = (_encoded(kind) for kind in ("PNG", "JPEG", "WEBP", "TIFF"))
 APNG = _encoded("PNG", save_all=True, append_images=[Image.fromarray(PIXELS[::-1])])
+TEXT_BOMB = PNG[:33] + _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 26))) + PNG[33:]
 SQUARE = ((256, 4, 1, 40), (257, 4, 1, 40), (258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1))
 
 PICTURES: dict[str, bytes] = {
@@ -91,8 +92,6 @@ PICTURES: dict[str, bytes] = {
     "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg'><rect width='9' height='9'/></svg>",
     "drawing.png": b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'></svg>",
     "paper.pdf": _encoded("PDF"),
-    "still.gif": _encoded("GIF"),
-    "still.bmp": _encoded("BMP"),
     "still.ico": _encoded("ICO"),
     "layers.psd": b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 40, 50, 8, 3) + bytes(12),
     "archive.png": _zip("inside.png", PNG),
@@ -106,10 +105,6 @@ PICTURES: dict[str, bytes] = {
     "crc_header.png": _broken(PNG, 30),
     "crc_data.png": _broken(PNG, len(PNG) // 2),
     "huge.png": MAGIC + _header(50_000, 50_000) + _chunk(b"IDAT", zlib.compress(bytes(9))),
-    "text_bomb.png": MAGIC
-    + _header(50, 40)
-    + _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 26)))
-    + PNG[33:],
     "no_data.png": MAGIC + _header(50, 40) + _chunk(b"IEND"),
     "header.jpg": JPEG[: JPEG.index(b"\xff\xda")],
     "half.jpg": JPEG[: len(JPEG) // 2],
@@ -117,6 +112,14 @@ PICTURES: dict[str, bytes] = {
     "half.webp": WEBP[: len(WEBP) // 2],
     "no_frames.webp": b"RIFF\x24\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\x31\0\0\x27\0\0"
     b"ANIM\6\0\0\0" + bytes(6),
+    **{
+        f"half.{kind}".lower(): _encoded(kind)[:half]
+        for kind, half in (("GIF", 900), ("BMP", 900), ("AVIF", 500), ("JPEG2000", 900))
+    },
+    "header.gif": b"GIF89a" + bytes(20),
+    "huge.bmp": b"BM"
+    + struct.pack("<IIIIiiHHIIIIII", 99, 0, 54, 40, *[50_000] * 2, 1, 24, *[0] * 6),
+    "empty.heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200),
     "half.tif": TIFF[: len(TIFF) // 2],
     "header.tif": TIFF[:8],
     "cyclic.tif": _ifd(*SQUARE, following=8),
@@ -124,6 +127,12 @@ PICTURES: dict[str, bytes] = {
     "far_strip.tif": _ifd(*SQUARE, (273, 4, 1, 0x7FFFFFFF), (279, 4, 1, 1600)),
     "many_samples.tif": _ifd(*SQUARE[:4], (277, 3, 1, 60_000), (273, 4, 1, 8), (279, 4, 1, 9)),
     "broken_deflate.tif": _broken(_encoded("TIFF", compression="tiff_deflate"), 20),
+    "half_floats.tif": _tiff(PIXELS / np.float32(255), photometric="rgb")[:9000],
+    "nan_colours.tif": _tiff(np.full((40, 50, 3), np.nan, np.float32), photometric="rgb"),
+    "huge_floats.tif": _ifd(
+        *((256, 4, 1, 50_000), (257, 4, 1, 50_000), (258, 3, 1, 32), (262, 3, 1, 2)),
+        *((273, 4, 1, 8), (277, 3, 1, 3), (279, 4, 1, 9), (339, 3, 1, 3)),
+    ),
     "nan.tif": _tiff(np.full((40, 50), np.nan, np.float32)),
     "bright.tif": _tiff(np.full((40, 50), 70_000, np.int32)),
 }
@@ -265,6 +274,14 @@ def test_bad_places(
     assert line.startswith(f"nst: {key}={printable(escaped(name))}: ")
 
 
+def test_every_key_has_the_same_message(capfd: pytest.CaptureFixture[str]) -> None:
+    _text(Path("text.png"))
+    lines = {key: _refused(capfd, *more, _set(key, "text.png")) for key, more in KEYS.items()}
+    assert {line.replace(f"nst: {key}=", "") for key, line in lines.items()} == {
+        f"text.png: not a picture of a known format; allowed: {', '.join(decode.FORMATS)}"
+    }
+
+
 @pytest.mark.parametrize(
     ("key", "width", "height", "layer"),
     [
@@ -283,8 +300,8 @@ def test_pictures_too_small_for_the_layers(
 
 @pytest.mark.parametrize(
     "data",
-    [PNG[:-12], PNG + b"<html>" * 99, APNG[: len(APNG) * 3 // 4]],
-    ids=["no_end", "trailing", "animation"],
+    [PNG[:-12], PNG + b"<html>" * 99, APNG[: len(APNG) * 3 // 4], TEXT_BOMB],
+    ids=["no_end", "trailing", "animation", "text_bomb"],
 )
 def test_whole_pictures_in_odd_files_are_taken(data: bytes) -> None:
     Path("odd.png").write_bytes(data)
