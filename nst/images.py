@@ -72,6 +72,23 @@ def load(path: str, key: str) -> Picture:
     return Picture(name, colour.on_white(image))
 
 
+def load_mask(path: str, key: str) -> Image.Image:
+    """Reads a picture as a mask; arguments and errors are those of ``load``.
+
+    Returns:
+        Mode L. Of a picture with transparency, however dark, the alpha channel: a cut-out is a mask
+        of its own shape. Of any other, its brightness.
+    """
+    if path.startswith(BUILTIN):
+        return _load_builtin(path, key).image.convert("L")
+    _, image = _load_file(path, key)
+    if image.mode == "RGBA":
+        alpha = image.getchannel("A")
+        if alpha.getextrema() != (255, 255):
+            return alpha
+    return image.convert("L")
+
+
 def _load_file(path: str, key: str) -> tuple[str, Image.Image]:
     """The stem of a file's name, and its picture as ``decode`` returns it."""
     try:

@@ -105,7 +105,7 @@ def _content(config: Config) -> Picture:
     if content.mask in drawn:
         mask = drawn[content.mask](source.image.size)
     else:
-        mask = images.load(content.mask, "content.mask").image.convert("L")
+        mask = images.load_mask(content.mask, "content.mask")
     x, y = content.position
     try:
         blended = blend.poisson(

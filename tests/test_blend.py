@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from PIL import Image
 
 from nst import images
 from nst.blend import Blend, Mask, Pixels, blend, ellipse, naive_paste, place, poisson, rectangle
+from nst.run import signature
+from tests.helpers import embedded, prepared
 
 
 def _noise(height: int, width: int, seed: int, spread: float = 0.05) -> Pixels:
@@ -262,6 +265,69 @@ def test_other_modes(mode: str) -> None:
     source, target = _picture((20, 20)).convert(mode), _picture((60, 50), 1).convert(mode)
     result = poisson(source, target, ellipse((20, 20)), (0.5, 0.5), 0.5)
     assert result.source.mode == result.target.mode == result.result.mode == "RGB"
+
+
+def _masks() -> dict[str, Image.Image]:
+    """One disc as grey, as colours, and in each way to say what is transparent."""
+    disc = ellipse((60, 40))
+    inside = np.asarray(disc) > 0
+    photo = _picture((60, 40)).point(lambda value: value // 3)  # all of it darker than mid-grey
+    cut_out, grey = photo.copy(), photo.convert("L")
+    cut_out.putalpha(disc)
+    grey.putalpha(disc)
+    white = Image.new("RGBA", disc.size, "white")
+    white.putalpha(disc)
+    palette = Image.fromarray(inside.astype(np.uint8))
+    palette.putpalette([90, 10, 20, 30, 40, 50])
+    palette.info["transparency"] = 0
+    opaque = disc.convert("RGBA")
+    return {
+        "grey.png": disc,
+        "bilevel.png": disc.convert("1"),
+        "deep.png": Image.fromarray(np.asarray(disc).astype(np.uint16) * 257),
+        "colours.png": disc.convert("RGB"),
+        "opaque.png": opaque,
+        "opaque_grey.png": disc.convert("LA"),
+        "white.png": white,
+        "cut_out.png": cut_out,
+        "cut_out.webp": cut_out,
+        "cut_out.tif": cut_out,
+        "grey_cut_out.png": grey,
+        "palette.png": palette,
+        "palette.gif": palette,
+    }
+
+
+MASKS = _masks()
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mask_may_have_any_mode(tmp_path: Path, name: str) -> None:
+    MASKS[name].save(tmp_path / name)
+    mask = images.load_mask(str(tmp_path / name), "content.mask")
+    assert mask.mode == "L"
+    np.testing.assert_array_equal(mask, MASKS["grey.png"])
+
+
+def test_the_alpha_channel_is_the_mask(tmp_path: Path) -> None:
+    """Its soft edge too, whatever the colours below."""
+    alpha = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    for colour in ("white", "black", "red"):
+        image = Image.new("RGB", alpha.size, colour)
+        image.putalpha(alpha)
+        image.save(tmp_path / "soft.png")
+        mask = images.load_mask(str(tmp_path / "soft.png"), "content.mask")
+        np.testing.assert_array_equal(mask, alpha)
+
+
+def test_runs_do_not_depend_on_the_mode_of_the_mask(tmp_path: Path) -> None:
+    overrides = ["content=blend", "content.source=builtin:brick", "image.size=32"]
+    signatures, weights = set(), embedded()
+    for name in ("grey.png", "cut_out.png", "grey_cut_out.png"):
+        MASKS[name].resize((60, 60), Image.Resampling.NEAREST).save(tmp_path / name)
+        run = prepared(*overrides, f"content.mask={tmp_path / name}")
+        signatures.add(signature(run, weights, "32"))
+    assert len(signatures) == 1
 
 
 @pytest.mark.parametrize(("draw", "corner"), [(ellipse, 0), (rectangle, 255)])
