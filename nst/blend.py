@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from scipy.sparse import coo_array, eye_array
 from scipy.sparse.linalg import splu
 
+from nst.colour import on_white
 from nst.decode import MAX_PIXELS
 
 Pixels = NDArray[np.float64]
@@ -59,7 +60,7 @@ def poisson(
     below = _to_pixels(target)
     above, region = place(source, mask, target, position, scale)
     return Blend(
-        source=_resized(source, target, scale),
+        source=on_white(_resized(source, target, scale)),
         mask=Image.fromarray(region).convert("RGB"),
         target=target.convert("RGB"),
         paste=_to_image(naive_paste(above, below, region)),
@@ -133,7 +134,7 @@ def place(
     """Puts a source and its mask into a target's frame; what falls outside of it is cut off.
 
     Args:
-        source: any mode; resampled with a Lanczos filter.
+        source: any mode; resampled with a Lanczos filter. What is transparent is not pasted.
         mask: white (128 or brighter) where the source counts; any size with the source's aspect.
         target: gives the frame.
         position: (x, y) of the source's centre, as fractions of the target's width and height.
@@ -151,6 +152,8 @@ def place(
         raise ValueError(f"the mask must have the aspect of the source: it has {shapes}")
     patch = _resized(source, target, scale)
     inside = np.asarray(mask.convert("L").resize(patch.size, Image.Resampling.BILINEAR)) >= INSIDE
+    if patch.mode == "RGBA":
+        inside = inside & _surrounded(np.asarray(patch.getchannel("A")) >= INSIDE)
     left = round(position[0] * target.width - patch.width / 2)
     top = round(position[1] * target.height - patch.height / 2)
     # Where the source ends inside of the frame, its outermost pixels lack a gradient.
@@ -161,7 +164,10 @@ def place(
     frame = (-left, -top, target.width - left, target.height - top)
     region = np.asarray(Image.fromarray(inside).crop(frame))
     if not region.any():
-        raise ValueError(f"nothing of the mask ({INSIDE} or brighter) lies inside the target")
+        opaque = ", where the source is opaque," if patch.mode == "RGBA" else ""
+        raise ValueError(
+            f"nothing of the mask ({INSIDE} or brighter){opaque} lies inside the target"
+        )
     return _to_pixels(patch.crop(frame)), region
 
 
@@ -187,7 +193,22 @@ def _resized(source: Image.Image, target: Image.Image, scale: float | None) -> I
     height = max(1, round(source.height * width / source.width))
     if width * height > MAX_PIXELS:
         raise ValueError(f"content.scale makes the source {width}x{height} px, too large to hold")
-    return source.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    size, filter_ = (width, height), Image.Resampling.LANCZOS
+    if not source.has_transparency_data:
+        return source.convert("RGB").resize(size, filter_)
+    # Pillow clips what the filter overshoots before it divides by alpha: up to 11 levels at an edge
+    stored = np.asarray(source.convert("RGBA"), dtype=np.float32)
+    stored = np.dstack([stored[..., :3] * stored[..., 3:] / 255, stored[..., 3]])
+    resized = [Image.fromarray(band).resize(size, filter_) for band in np.moveaxis(stored, 2, 0)]
+    alpha = np.asarray(resized[3])
+    colours = [np.asarray(band) / np.maximum(alpha, 1) * 255 for band in resized[:3]]
+    return Image.fromarray(np.dstack([*colours, alpha]).round().clip(0, 255).astype(np.uint8))
+
+
+def _surrounded(opaque: Mask) -> Mask:
+    """Opaque pixels whose neighbours are: a cut-out has no gradient at its edge."""
+    wide = np.pad(opaque, 1, mode="edge")
+    return opaque & wide[2:, 1:-1] & wide[:-2, 1:-1] & wide[1:-1, 2:] & wide[1:-1, :-2]
 
 
 def _to_pixels(image: Image.Image) -> Pixels:

@@ -43,7 +43,7 @@ def as_seen(image: Image.Image) -> Image.Image:
         image: opened, its pixels not yet loaded.
 
     Returns:
-        RGBA if the file says what is transparent, else RGB.
+        RGBA if some of it is transparent, else RGB.
 
     Raises:
         UnsupportedError: if its values have no meaning as brightness.
@@ -53,7 +53,7 @@ def as_seen(image: Image.Image) -> Image.Image:
     image.load()
     colours, alpha = _split(image, stored, low)
     colours = _to_srgb(colours, image.info.get("icc_profile"))
-    if alpha is not None:
+    if alpha is not None and alpha.getextrema() != (255, 255):
         colours.putalpha(alpha)
     turn = _turn(image)
     return colours if turn is None else colours.transpose(turn)

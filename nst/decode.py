@@ -43,7 +43,7 @@ def decode(file: Path) -> Image.Image:
     taken as they are stored.
 
     Returns:
-        8-bit sRGB, upright: mode RGBA if the file says what is transparent, else RGB.
+        8-bit sRGB, upright: mode RGBA if some of it is transparent, else RGB.
 
     Raises:
         ValueError: in one line, if the file is no whole picture of a format in ``FORMATS``, or

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Picture:
 
     Attributes:
         name: short name for folders and captions (a file's stem, or a built-in's name).
-        image: 8-bit RGB.
+        image: 8-bit RGB, of a cut-out RGBA.
         parts: what it was made of, if it was, by name.
     """
 
@@ -66,10 +66,25 @@ def load(path: str, key: str) -> Picture:
     Raises:
         ConfigError: if there is no such picture, or it cannot be decoded whole.
     """
+    picture = load_cut_out(path, key)
+    return replace(picture, image=colour.on_white(picture.image))
+
+
+def load_cut_out(path: str, key: str) -> Picture:
+    """As ``load``, but the image is RGBA if some of it is transparent."""
     if path.startswith(BUILTIN):
         return _load_builtin(path, key)
-    name, image = _load_file(path, key)
-    return Picture(name, colour.on_white(image))
+    try:
+        file = existing(path)
+    except ValueError as error:
+        problem = f"{error}; give a picture file or {BUILTIN}NAME"
+        raise ConfigError(key, path, problem) from error
+    try:
+        return Picture(Path(path).stem, decode(file))
+    except PermissionError as error:
+        raise ConfigError(key, path, "may not be read by this user") from error
+    except ValueError as error:
+        raise ConfigError(key, path, str(error)) from error
 
 
 def load_mask(path: str, key: str) -> Image.Image:
@@ -79,29 +94,8 @@ def load_mask(path: str, key: str) -> Image.Image:
         Mode L. Of a picture with transparency, however dark, the alpha channel: a cut-out is a mask
         of its own shape. Of any other, its brightness.
     """
-    if path.startswith(BUILTIN):
-        return _load_builtin(path, key).image.convert("L")
-    _, image = _load_file(path, key)
-    if image.mode == "RGBA":
-        alpha = image.getchannel("A")
-        if alpha.getextrema() != (255, 255):
-            return alpha
-    return image.convert("L")
-
-
-def _load_file(path: str, key: str) -> tuple[str, Image.Image]:
-    """The stem of a file's name, and its picture as ``decode`` returns it."""
-    try:
-        file = existing(path)
-    except ValueError as error:
-        problem = f"{error}; give a picture file or {BUILTIN}NAME"
-        raise ConfigError(key, path, problem) from error
-    try:
-        return Path(path).stem, decode(file)
-    except PermissionError as error:
-        raise ConfigError(key, path, "may not be read by this user") from error
-    except ValueError as error:
-        raise ConfigError(key, path, str(error)) from error
+    image = load_cut_out(path, key).image
+    return image.getchannel("A") if image.mode == "RGBA" else image.convert("L")
 
 
 @lru_cache(maxsize=8)

@@ -99,7 +99,7 @@ def _content(config: Config) -> Picture:
     if content.path is not None:
         return images.load(content.path, "content.path")
     assert content.source is not None and content.target is not None and content.mask is not None
-    source = images.load(content.source, "content.source")
+    source = images.load_cut_out(content.source, "content.source")
     target = images.load(content.target, "content.target")
     drawn = {f"{images.BUILTIN}{draw.__name__}": draw for draw in (blend.ellipse, blend.rectangle)}
     if content.mask in drawn:

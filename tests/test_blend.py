@@ -330,6 +330,43 @@ def test_runs_do_not_depend_on_the_mode_of_the_mask(tmp_path: Path) -> None:
     assert len(signatures) == 1
 
 
+def test_a_cut_out_has_no_gradient_at_its_edge() -> None:
+    """A flat disc is a membrane over the target; its gradient to white would make it black."""
+    target = Image.new("RGB", (100, 80), "grey")
+    cut_out = Image.new("RGB", (60, 40), (90, 20, 160))
+    cut_out.putalpha(ellipse((60, 40)))
+    for mask in (ellipse((60, 40)), rectangle((60, 40)), _white((60, 40))):
+        for scale in (None, 0.3, 1.0):
+            result = poisson(cut_out, target, mask, (0.5, 0.5), scale)
+            far = np.abs(np.asarray(result.result).astype(int) - np.asarray(target)).max()
+            assert far <= (0 if scale is None else 1)
+            assert np.asarray(result.mask).any()
+
+
+def test_a_cut_out_is_the_photo_within_its_edge(tmp_path: Path) -> None:
+    """It needs no mask of its own, and what lies below its transparent part does not count."""
+    photo, target, disc = _picture((60, 40)), _picture((100, 80), 1), ellipse((60, 40))
+    stored = np.array(photo)
+    inside = np.asarray(disc) > 0
+    within = inside.copy()
+    for shift, axis in ((1, 0), (-1, 0), (1, 1), (-1, 1)):
+        within &= np.roll(inside, shift, axis)
+    expected = poisson(photo, target, Image.fromarray(within), (0.5, 0.5))
+    stored[~inside] = 7
+    Image.fromarray(np.dstack([stored, np.asarray(disc)])).save(tmp_path / "cut_out.png")
+    cut_out = images.load_cut_out(str(tmp_path / "cut_out.png"), "content.source").image
+    for mask in (disc, _white((60, 40))):
+        result = poisson(cut_out, target, mask, (0.5, 0.5))
+        np.testing.assert_array_equal(result.mask, expected.mask)
+        np.testing.assert_array_equal(result.result, expected.result)
+
+
+def test_a_cut_out_outside_of_its_mask_is_refused() -> None:
+    cut_out = Image.new("RGBA", (60, 40), (90, 20, 160, 0))
+    with pytest.raises(ValueError, match="where the source is opaque"):
+        poisson(cut_out, _picture((100, 80)), _white((60, 40)), (0.5, 0.5))
+
+
 @pytest.mark.parametrize(("draw", "corner"), [(ellipse, 0), (rectangle, 255)])
 @pytest.mark.parametrize("size", [(100, 50), (33, 200), (5, 4)])
 def test_drawn_masks(
