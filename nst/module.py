@@ -153,6 +153,13 @@ class StyleTransfer(L.LightningModule):
         assert isinstance(optimizer, PerImage)
         return optimizer
 
+    @property
+    def accepted(self) -> Tensor:
+        """(N,): losses of the images that the next step starts from, after any undoing."""
+        accepted = self._optimizer.accepted
+        assert accepted is not None  # training_step sets them
+        return accepted
+
     def optimizer_state(self, index: int) -> dict[str, Tensor]:
         """What the optimiser knows of one image, as views."""
         return self._optimizer.of(index)

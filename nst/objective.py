@@ -23,6 +23,9 @@ class Objective:
         scale: the size of the image now, by whose factor style pictures shrink as well, and the
             fraction of the style weight.
         device: where to compute.
+
+    Attributes:
+        magnitude: (N,), totals of images whose features are all 0: a scale to judge totals by.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Objective:
         self.style_weights = self._layer_weights(runs, "style")
         self.content_targets = self._content_targets(runs, scale)
         self.style_targets = self._style_targets(runs, scale)
+        self.magnitude = self._magnitude()
         self._compiled = None
         mode = runs[0].config.compile
         if mode is not None:
@@ -124,8 +128,25 @@ class Objective:
             rows.append(targets.gram_matrices(self.backbone, run.style, shape, layers))
         return _stacked(layers, rows)
 
+    def _magnitude(self) -> Tensor:
+        total = torch.zeros_like(self.weights["tv"])
+        for term, layers, found in (
+            ("content", self.content_weights, self.content_targets),
+            ("style", self.style_weights, self.style_targets),
+        ):
+            for layer, target in found.items():
+                total = total + self.weights[term] * layers[layer] * _mean_square(target)
+        return total
+
     def _vector(self, values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
+
+
+def _mean_square(target: Tensor) -> Tensor:
+    """(N,), of (N, …); as a norm, which needs no second tensor of that size."""
+    dtype = torch.promote_types(target.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(target, dim=tuple(range(1, target.dim())), dtype=dtype)
+    return norm.square() / target[0].numel()
 
 
 def _stacked(layers: Sequence[str], rows: Sequence[dict[str, Tensor] | None]) -> dict[str, Tensor]:

@@ -19,6 +19,12 @@ from nst.errors import DivergedError, reason
 from nst.folder import COMPLETED, DIVERGED, FAILED, INTERRUPTED, RunFolder
 from nst.run import Run
 
+LONGEST_RECOVERY = 12
+"""Losses in a row that are not finite, while L-BFGS undoes each step and tries a quarter of it.
+
+4^-12 = 6e-8: a step across the whole range [0, 1] is then below what float32 resolves of a pixel.
+"""
+
 
 @dataclass
 class Recorder:
@@ -100,22 +106,35 @@ class Recorder:
         metrics = {name: value for name, value in row.items() if name != "step"}
         for logger in self.loggers:
             logger.log_metrics(metrics, step=int(row["step"]))
-        self._judge(int(row["step"]), row["loss/total"])
+        if any(row["step"] == scale.start for scale in self.run.scales):
+            self._start = max(self._start, row["loss/total"])
 
-    def _judge(self, step: int, loss: float) -> None:
-        """Diverged is what is not finite, or leaves the start behind by the factor of the config.
+    def judge(self, accepted: float, magnitude: float) -> None:
+        """Sets ``diverged`` if the last row shows that the run has diverged.
 
-        The start is the highest loss that any scale began with: scales differ in their losses.
+        Its loss is compared with the highest one that any scale started with, since scales differ
+        in their losses, and with the objective's magnitude: a start next to the target, from the
+        content with a style much like it, has a loss near 0, and almost any step multiplies it.
+
+        Args:
+            accepted: loss of the image that the next step starts from. If the optimizer undid the
+                last step, that is the image before it.
+            magnitude: loss of an image without features (``Objective.magnitude``).
         """
-        bound = self.run.config.divergence
-        if not math.isfinite(loss):
+        step, bound = int(self.rows[-1]["step"]), self.run.config.divergence
+        last = [row["loss/total"] for row in self.rows[-LONGEST_RECOVERY:]]
+        reference = max(self._start, magnitude)
+        if not math.isfinite(accepted):
             self.diverged = f"the loss is not finite at step {step}"
-        elif any(step == scale.start for scale in self.run.scales):
-            self._start = max(self._start, loss)
-        elif bound is not None and 0 < bound * self._start < loss:
-            times = loss / self._start
+        elif len(last) == LONGEST_RECOVERY and not any(map(math.isfinite, last)):
             self.diverged = (
-                f"the loss at step {step} is {times:.3g} times that at the start "
+                f"the loss is not finite at steps {step - len(last) + 1} to {step}, "
+                "each of them undone and shortened"
+            )
+        elif bound is not None and 0 < bound * reference < accepted:
+            scale = "at the start" if reference == self._start else "of an image without features"
+            self.diverged = (
+                f"the loss at step {step} is {accepted / reference:.3g} times that {scale} "
                 f"(divergence={bound:g})"
             )
 

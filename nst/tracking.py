@@ -62,7 +62,7 @@ class Tracker(L.Callback):
         self.yardstick = yardstick
         self.interrupts = interrupts
         self.checkpoint_cost = 0.0
-        self._waiting: list[tuple[int, float, float, dict[str, Tensor]]] = []
+        self._waiting: list[tuple[int, float, float, dict[str, Tensor], Tensor]] = []
         self._snapshot: Tensor | None = None
         self._began = self._flushed = 0.0
         self._saved = self._here = 0.0
@@ -153,7 +153,8 @@ class Tracker(L.Callback):
         assert isinstance(pl_module, StyleTransfer)
         now = time.perf_counter()
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        self._waiting.append((step, now - self._began, rate, outputs["losses"]))
+        judged = torch.stack([pl_module.accepted, pl_module.objective.magnitude])
+        self._waiting.append((step, now - self._began, rate, outputs["losses"], judged))
         self.steps_done = step + 1
         last_of_scale = step + 1 == pl_module.scale.stop  # its best image goes with it
         if self._snapshot is not None or last_of_scale or now - self._flushed > FLUSH_SECONDS:
@@ -178,7 +179,8 @@ class Tracker(L.Callback):
         self._snapshot = pl_module.image.detach().clone()
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         seconds = time.perf_counter() - self._began
-        self._waiting.append((pl_module.scales[-1].stop, seconds, rate, losses))
+        judged = torch.stack([losses["total"], pl_module.objective.magnitude])
+        self._waiting.append((pl_module.scales[-1].stop, seconds, rate, losses, judged))
         finals = self._snapshot
         self._flush(pl_module)
         for recorder, final in zip(self.recorders, finals, strict=True):
@@ -212,16 +214,19 @@ class Tracker(L.Callback):
         """
         names = list(self._waiting[0][3])
         # A pyramid's losses differ in nothing but their values, so that they stack.
-        table = torch.stack([torch.stack(list(losses.values())) for *_, losses in self._waiting])
+        table = torch.stack(
+            [torch.stack([*losses.values(), *judged]) for *_, losses, judged in self._waiting]
+        )
         values = table.float().cpu().tolist()  # [row][loss][image]
         for index, recorder in enumerate(self.recorders):
             if recorder.ended:
                 continue
             own = recorder.names(names)
             with recorder.own():
-                for (step, seconds, rate, _), row in zip(self._waiting, values, strict=True):
+                for (step, seconds, rate, *_), row in zip(self._waiting, values, strict=True):
                     losses = {f"loss/{name}": row[names.index(name)][index] for name in own}
                     recorder.log({"step": step, "seconds": round(seconds, 4), **losses, "lr": rate})
+                    recorder.judge(row[-2][index], row[-1][index])
                     if recorder.diverged is not None:
                         break
                 if self._snapshot is not None and recorder.diverged is None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
+from torch import Tensor
 
 from nst import losses
 from tests.helpers import module, prepared
@@ -72,6 +76,29 @@ def test_total_is_the_weighted_sum_of_the_terms() -> None:
     layers = [value for name, value in values.items() if name.startswith("style/")]
     assert len(layers) == 5
     torch.testing.assert_close(values["style"], sum(layers) / 5, rtol=1e-5, atol=0)
+
+
+def test_the_magnitude_is_the_total_of_an_image_without_features(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every feature times 0; all tasks in a batch, at a scale with half of the style weight."""
+    tasks = ("style_transfer", "content_reconstruction", "texture_synthesis")
+    picture = "style.path=builtin:chelsea"  # as the content, so that the shapes agree
+    scale = ("image.size=64", "schedule=pyramid", "schedule.style=[0.5,1,1]")
+    common = ("init=noise", picture, *scale)
+    own = ("layers.content=[conv2_1]", "layers.style=[conv1_1]", "layer_weights=gatys")
+    runs = [prepared(f"task={task}", *common) for task in tasks]
+    made = module([*runs, prepared(*common, *own)])
+    objective = made.objective
+    plain = objective.backbone.read
+
+    def read(image: Tensor, reader: Any) -> Any:
+        return plain(image, lambda layer, each, strip: reader(layer, 0 * each, strip))
+
+    monkeypatch.setattr(objective.backbone, "read", read)
+    total = objective(torch.full_like(made.image, 0.5))["total"]  # no variation, which counts too
+    torch.testing.assert_close(objective.magnitude, total, rtol=1e-4, atol=0)
+    assert objective.magnitude.min() > 0
 
 
 def test_textbook_normalisation_sums_over_layers_as_trained() -> None:

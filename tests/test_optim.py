@@ -162,10 +162,13 @@ def test_a_step_that_raises_the_loss_is_undone_for_its_image_alone() -> None:
         wall = 1e4 * torch.relu(flat - 0.6).square().sum(1)
         return (flat - 0.55).square().sum(1) + torch.tensor([0.0, 1.0]) * wall
 
+    taken: list[Tensor] = []
+
     def run(max_rise: float | None) -> Tensor:
         image = torch.full((2, 3, 4, 4), 0.1).requires_grad_()
         optimizer = LBFGS([image], lr=1.8, filter_power=0, max_rise=max_rise)
-        rows = []
+        rows: list[Tensor] = []
+        taken.clear()
 
         def closure() -> Tensor:
             image.grad = None
@@ -177,14 +180,22 @@ def test_a_step_that_raises_the_loss_is_undone_for_its_image_alone() -> None:
 
         for _ in range(8):
             optimizer.step(closure)
+            assert optimizer.accepted is not None
+            taken.append(optimizer.accepted)
         optimizer.settle(function(image.detach()))
         return torch.stack([*rows, function(image.detach())])
 
-    controlled, free = run(1.1), run(None)
+    free = run(None)
+    assert torch.equal(torch.stack(taken), free[:-1])
+    controlled = run(1.1)
     assert (free[1:, 1] > 1.1 * free[:-1, 1]).any()  # there is a jump to undo
     best = controlled[0, 1]
     for loss in controlled[1:, 1]:
         best = min(best, loss) if loss <= 1.1 * best else best
+    reached = controlled[0]
+    for losses, accepted in zip(controlled, taken, strict=False):
+        reached = torch.where(losses <= 1.1 * reached, losses, reached)
+        assert torch.equal(accepted, reached)
     assert controlled[-1, 1] <= 1.1 * best
     torch.testing.assert_close(controlled[:, 0], free[:, 0])  # the other image never knew
 

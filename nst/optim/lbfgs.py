@@ -87,6 +87,13 @@ class LBFGS(PerImage):
         self.max_rise = max_rise
         self.first_step = first_step
 
+    @property
+    def accepted(self) -> Tensor | None:
+        """(N,): ``losses``, or where a step is undone, the loss of the image before that step."""
+        if self.max_rise is None:
+            return self.losses
+        return self.state[self._image].get("losses", self.losses)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
         """Evaluates the objective once, then moves every image once.

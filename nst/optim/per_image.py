@@ -18,6 +18,11 @@ class PerImage(torch.optim.Optimizer):
 
     losses: Tensor | None = None
 
+    @property
+    def accepted(self) -> Tensor | None:
+        """(N,): ``losses``, or where a step is undone, the loss of the image before that step."""
+        return self.losses
+
     def of(self, index: int) -> dict[str, Tensor]:
         """What is known of one image, as views of shape (1, …); plain numbers as they are."""
         state = self.state.get(self._image, {})
