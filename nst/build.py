@@ -6,7 +6,8 @@ import inspect
 import logging
 import pkgutil
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
@@ -14,10 +15,11 @@ import torch
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from nst import overrides, weights
 from nst.calibrate import activation_means
-from nst.errors import ConfigError
+from nst.errors import ConfigError, NstError
 from nst.optim import PerImage
 from nst.run import Run, resolve_precision
 from nst.schema import Config
@@ -52,8 +54,22 @@ def means(config: Config, loaded: Weights) -> list[float] | None:
     return found
 
 
-def backbone(config: Config, taps: Collection[str], precision: str, device: torch.device) -> VGG:
-    """The feature extractor with these taps, for a resolved precision and a kind of device."""
+def backbone(
+    config: Config,
+    taps: Collection[str],
+    precision: str,
+    device: torch.device,
+    convolutions: dict[str, nn.Module] | None = None,
+) -> VGG:
+    """The feature extractor with these taps, for a resolved precision and a kind of device.
+
+    Args:
+        config: of the run.
+        taps: canonical layer names.
+        precision: ``32`` or ``bf16``.
+        device: where it is to compute.
+        convolutions: by layer, of an extractor to share them with; see ``VGG``.
+    """
     loaded, own = pretrained(config), config.backbone
     return VGG(
         loaded,
@@ -64,9 +80,43 @@ def backbone(config: Config, taps: Collection[str], precision: str, device: torc
         means(config, loaded),
         dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
         tiling=own.tiling,
-        # Winograd's steps between PyTorch's kernels would be compiled in pieces, and round more
-        winograd=device.type == "cpu" and config.compile is None,
+        winograd=_winograd(config, device),
+        convolutions=convolutions,
     )
+
+
+def _winograd(config: Config, device: torch.device) -> bool:
+    # Winograd's steps between PyTorch's kernels would be compiled in pieces, and round more
+    return device.type == "cpu" and config.compile is None
+
+
+_convolutions: dict[tuple[Any, ...], dict[str, nn.Module]] = {}
+"""Convolutions of the last batch, by layer, by all that they depend on."""
+
+
+@contextmanager
+def backbones(
+    config: Config, taps: Collection[str], precisions: Collection[str], device: torch.device
+) -> Iterator[dict[str, VGG]]:
+    """The feature extractors of a batch, by resolved precision: see ``backbone``.
+
+    Preparing the convolutions takes longer than a short run. Those that the last batch had as well
+    are used again; all others are freed before new ones are prepared.
+    """
+    loaded, own = pretrained(config), config.backbone
+    scales = tuple(means(config, loaded) or ())
+    shared = (loaded.sha256, own.name, own.padding, scales, _winograd(config, device))
+    kept = {(*shared, each): _convolutions.get((*shared, each), {}) for each in precisions}
+    _convolutions.clear()
+    try:
+        yield {
+            each: backbone(config, taps, each, device, kept[*shared, each]) for each in precisions
+        }
+    except NstError:  # diverged, for example
+        _convolutions.update(kept)
+        raise
+    # after any other error they may be on two devices, or converted: they are not used again
+    _convolutions.update(kept)
 
 
 def trainer(config: Config) -> Any:
@@ -78,9 +128,20 @@ def trainer(config: Config) -> Any:
     return made
 
 
+def take_apart(trainer: Any) -> None:
+    """Ends the use of a Trainer.
+
+    Its parts refer to it, and the module to all of them. What a run computed with would stay in
+    memory until Python searches for such cycles, many runs later.
+    """
+    vars(trainer).clear()
+
+
 def device(config: Config) -> torch.device:
     """Where the config's Trainer computes."""
-    found: torch.device = trainer(config).strategy.root_device
+    made = trainer(config)
+    found: torch.device = made.strategy.root_device
+    take_apart(made)
     return found
 
 

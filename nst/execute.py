@@ -187,6 +187,8 @@ def _optimise(stands: Sequence[Stand]) -> dict[Path, Outcome]:
             _fit(trainer, recorders)
     except Exception as error:
         failed = Outcome.of(error)
+    finally:
+        build.take_apart(trainer)
     for recorder in recorders:
         own = Outcome.of(recorder.error) if recorder.error is not None else Outcome(COMPLETED)
         outcomes[recorder.folder.path] = own if recorder.ended else failed or own
@@ -198,12 +200,15 @@ def _fit(trainer: Any, recorders: Sequence[Recorder]) -> None:
     runs = [recorder.run for recorder in recorders]
     config = runs[0].config
     device = trainer.strategy.root_device
-    with _failures_recorded(recorders):
-        taps = set().union(*(run.taps for run in runs))
-        precision = resolve_precision(config.precision, device)
-        network = build.backbone(config, taps, precision, device)
-        late = precision != "32" and runs[0].precise_from < config.steps
-        precise = build.backbone(config, taps, "32", device) if late else None
+    taps = set().union(*(run.taps for run in runs))
+    precision = resolve_precision(config.precision, device)
+    late = precision != "32" and runs[0].precise_from < config.steps
+    precisions = [precision, "32"] if late else [precision]
+    with (
+        _failures_recorded(recorders),
+        build.backbones(config, taps, precisions, device) as networks,
+    ):
+        network, precise = networks[precision], networks["32"] if late else None
         checkpoints = [each.checkpoint for each in recorders if each.checkpoint is not None]
         module = StyleTransfer(network, runs, build.optimizer(config), checkpoints, precise)
         yardstick = _yardstick(build.pretrained(config), config.backbone.name, device)

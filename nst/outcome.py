@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import traceback
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ def release(error: BaseException | None) -> None:
     """Lets go of what a failed run computed with, before the next one needs the memory."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
+        if not os.environ.get("NST_FULL_ERROR"):  # else it is to be shown
+            error.__traceback__ = None  # would keep what all callers hold, until the sweep ends
         error = error.__cause__ or error.__context__
     gc.collect()
     give_back_freed_memory()

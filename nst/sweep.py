@@ -18,6 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -197,6 +198,15 @@ class Sweep:
             return ConfigError.exit_status if bad[0].refused else NstError.exit_status
         return NstError.exit_status if len(ended) < len(self.jobs) else 0
 
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Called after every job, also in a worker process.
+
+        Hydra keeps what every job returns until the last one is done. Sweepers use the value alone;
+        the two configs are 0.4 MB.
+        """
+        if config.hydra.mode == RunMode.MULTIRUN:
+            job_return.cfg = job_return.hydra_cfg = None
+
 
 class _Followed(Launcher):
     """A launcher that lets the sweep know what it launches, and what it gets back."""
@@ -217,6 +227,15 @@ class _Followed(Launcher):
         returns = self._launcher.launch(job_overrides, first)
         self._sweep.returned(first, returns)
         return returns
+
+
+class DropConfigs(Callback):
+    """Hydra keeps what every job returns until the last one is done, with two configs of 0.4 MB."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Called after every job, also in a worker process. Sweepers use the value alone."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            job_return.cfg = job_return.hydra_cfg = None
 
 
 def _set_plan(new: Plan | None) -> None:

@@ -40,6 +40,8 @@ class VGG(nn.Module):
             ``auto`` in strips where a block's features would exceed ``strips.WHOLE_BYTES``.
         winograd: compute the convolutions of blocks 3 to 5 with fewer multiplications; for CPUs,
             other devices' libraries choose for themselves.
+        convolutions: by layer, of an extractor that differs in nothing but taps, pooling and
+            tiling, with the same ``activation_means``: they are shared, and the missing ones added.
 
     Attributes:
         key: two extractors with the same one compute the same features.
@@ -59,6 +61,7 @@ class VGG(nn.Module):
         dtype: torch.dtype = torch.float32,
         tiling: str = "auto",
         winograd: bool = False,
+        convolutions: dict[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.taps = frozenset(taps)
@@ -69,17 +72,20 @@ class VGG(nn.Module):
         self.register_buffer("mean", torch.tensor(weights.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(weights.std).view(1, 3, 1, 1), persistent=False)
         scales = [1.0, *(means or [1.0] * 16)]
+        shared = {} if convolutions is None else convolutions
         self.layers = nn.ModuleDict()
         for name, index in _plan(backbone):
             if name.startswith("conv"):
-                weight, bias = weights.convolutions[index]
-                weight = weight * (scales[index] / scales[index + 1])
-                bias = bias / scales[index + 1]
-                # measured: with fewer channels the sums cost more than the products save
-                if winograd and padding == "zeros" and weight[:, :, 0, 0].numel() >= 128 * 256:
-                    self.layers[name] = WinogradConv(weight, bias, dtype)
-                else:
-                    self.layers[name] = _convolution(weight.to(dtype), bias.to(dtype), padding)
+                if name not in shared:
+                    weight, bias = weights.convolutions[index]
+                    weight = weight * (scales[index] / scales[index + 1])
+                    bias = bias / scales[index + 1]
+                    # measured: with fewer channels the sums cost more than the products save
+                    if winograd and padding == "zeros" and weight[:, :, 0, 0].numel() >= 128 * 256:
+                        shared[name] = WinogradConv(weight, bias, dtype)
+                    else:
+                        shared[name] = _convolution(weight.to(dtype), bias.to(dtype), padding)
+                self.layers[name] = shared[name]
             elif name.startswith("relu"):
                 # Not in place behind a tap: the tapped tensor would silently become the ReLU's.
                 tapped = name.replace("relu", "conv") in self.taps
