@@ -16,9 +16,11 @@ from statistics import median
 import pytest
 import wandb
 
+from nst.errors import NstError
+from nst.execute import execute
 from nst.folder import COMPLETED, read_facts, read_status
 from nst.loggers.wandb import INIT_SECONDS, WandbLogger
-from tests.helpers import LONG, long, nst
+from tests.helpers import LONG, long, nst, prepared
 from tests.test_resume import run_folder, started, wait_for_checkpoint
 from tests.wandb_server import Fault, Stored, WandbServer
 
@@ -95,8 +97,12 @@ def test_only_a_server_has_little_time_to_answer(tmp_path: Path) -> None:
     assert limit(online) == INIT_SECONDS
     assert limit(offline) == wandb.Settings().init_timeout > INIT_SECONDS
     assert limit(chosen) == 7
+    # as wandb.init leaves the settings if it fails
+    online._wandb_init["settings"].resume = online._wandb_init["resume"]
     online._go_offline()
     assert limit(online) == limit(offline)
+    for logger in (online, offline):
+        assert logger._wandb_init["resume"] is logger._wandb_init["settings"].resume is None
 
 
 def test_the_process_of_another_program(tmp_path: Path) -> None:
@@ -267,3 +273,85 @@ def test_a_killed_run_goes_on_as_the_same_run(tmp_path: Path) -> None:
         assert sorted(run.history) == list(range(GOING + 1))
         assert run.doubled == []
         assert run.complete
+
+
+RESUMED = ("image.size=32", "steps=40", "snapshot_every=10", "init=noise")
+WAYS = [("offline", "offline"), ("online", "offline"), ("offline", "online")]
+WAYS += [("online", "refused"), ("refused", "offline"), ("refused", "online")]
+
+
+@pytest.mark.parametrize(("first", "second"), WAYS if LONG else WAYS[:1])
+def test_a_run_resumes_whichever_way_it_is_recorded(
+    first: str,
+    second: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Stopped after 17 of 40 steps; each attempt's record is sent when it ends.
+
+    The server has the 41 rows of a run that was never stopped, and ends at step 40.
+    """
+    caplog.set_level("INFO", logger="nst.loggers.wandb")
+    monkeypatch.chdir(tmp_path)
+    with WandbServer() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        for how, more in ((first, ["+trainer.max_steps=17"]), (second, [])):
+            wandb.teardown()  # as in a process of its own
+            monkeypatch.setattr("nst.loggers.wandb._unreachable", False)
+            caplog.clear()
+            server.fault = "401" if how == "refused" else None
+            mode = "offline" if how == "offline" else "online"
+            run = prepared(*RESUMED, f"logger.wandb.mode={mode}", *more)
+            if more:
+                with pytest.raises(NstError, match="stopped by the Trainer"):
+                    execute([run])
+            else:
+                (folder,) = execute([run])
+            server.fault = None
+            if how != "online":
+                sync(caplog.text, tmp_path, server)
+        (found,) = server.runs.values()
+    assert found.id == read_facts(folder)["wandb_id"]
+    check_resumed(found, folder, 40)
+
+
+@long
+def test_a_run_killed_offline_resumes(tmp_path: Path) -> None:
+    """The record that is sent has rows behind the checkpoint that the run resumes from."""
+    with WandbServer() as server:
+        settings = [*RESUMED, f"steps={GOING}", "checkpoint_seconds=0", "logger.wandb.mode=offline"]
+        process = started(settings, tmp_path)
+        wait_for_checkpoint(process, tmp_path)
+        folder = run_folder(tmp_path)
+        assert folder is not None
+        record = next(folder.glob("wandb/offline-run-*/run-*.wandb"))
+        while record.stat().st_size < 1 << 16 and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+        sync(f"wandb sync {record.parent}", tmp_path, server)
+        (found,) = server.runs.values()
+        assert 0 < len(found.history) <= GOING
+        ended = nst(*settings, cwd=tmp_path)
+        assert "goes on from step" in ended.stderr
+        sync(ended.stderr, tmp_path, server)
+        assert list(server.runs.values()) == [found]
+    check_resumed(found, folder, GOING)
+
+
+def check_resumed(run: Stored, folder: Path, steps: int) -> None:
+    """The server has the rows of the folder, with every snapshot, and the run's end."""
+    with (folder / "metrics.csv").open(encoding="utf-8") as file:
+        losses = {int(row["step"]): float(row["loss/total"]) for row in csv.DictReader(file)}
+    assert sorted(losses) == list(range(steps + 1))
+    assert {step: row["loss/total"] for step, row in run.history.items()} == pytest.approx(losses)
+    kept = {step for step, row in run.history.items() if "snapshot" in row}
+    assert kept == {*range(0, steps, 10), steps}
+    assert {file for step in kept for file in run.history[step]["snapshot"]["filenames"]} <= {
+        *run.files
+    }
+    assert run.summary["_step"] == steps
+    assert run.complete
+    assert run.exit_code == 0

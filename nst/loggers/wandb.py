@@ -16,6 +16,7 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 import wandb
 from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
 from PIL import Image
+from wandb.sdk import wandb_setup
 
 from nst import agent
 
@@ -65,8 +66,10 @@ class WandbLogger(LightningWandbLogger):
         mode = mode or _default_mode()
         if mode not in MODES:  # else W&B would refuse it once the run has begun, and go without it
             raise ValueError(f"mode={mode}: must be online, offline, disabled or null")
-        if mode == "online":
-            kwargs.setdefault("resume", "allow")  # a run that was broken off goes on
+        # Lightning's default is "allow". Offline, `wandb sync` would then move every step behind
+        # those that the server has of an earlier attempt, and we log all of them again.
+        kwargs["resume"] = kwargs.get("resume", "allow") if mode == "online" else None
+        wandb_setup.singleton().settings.resume = None  # WANDB_RESUME would take its place
         # The bar has the terminal, and we tell where the run is. finish: the default waits for ever
         ours: dict[str, Any] = {"silent": True, "console": "off"}
         ours |= {"finish_timeout": FINISH_SECONDS, "finish_timeout_raises": True}
@@ -124,6 +127,7 @@ class WandbLogger(LightningWandbLogger):
         # a run that resumes offline would have its steps moved behind those that the server knows
         self._wandb_init |= {"mode": "offline", "resume": None}
         settings = self._wandb_init["settings"]
+        settings.resume = None  # the attempt that failed has set it
         if settings.init_timeout == INIT_SECONDS:
             settings.init_timeout = wandb.Settings().init_timeout
 
