@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from nst import agent, build, checkpoint
 from nst.checkpoint import Checkpoint
 from nst.errors import Interrupted, NstError
+from nst.files import escaped
 from nst.folder import (
     COMPLETED,
     DIVERGED,
@@ -32,6 +33,7 @@ from nst.interrupts import interruptible
 from nst.measures import Yardstick
 from nst.module import StyleTransfer
 from nst.outcome import LEFT_OUT, SKIPPED, Outcome
+from nst.overrides import literal, on_texts
 from nst.progress import ProgressBar
 from nst.recorder import Recorder
 from nst.retell import retell
@@ -277,21 +279,27 @@ def _finished(run: Run) -> bool:
 
 
 def _recorder(run: Run, facts: dict[str, str], stand: Checkpoint | None) -> Recorder:
-    config = build.as_dictconfig(run.config)
     folder = RunFolder(folder_of(run))
     kept = range(0, stand.step if stand else 0, run.config.snapshot_every)
     found = run.config.run
     identity = {"signature": found.signature, "wandb_id": found.wandb_id, **facts}
-    folder.start(OmegaConf.to_yaml(config, resolve=True), identity, kept)
-    resolved: Any = OmegaConf.to_container(config, resolve=True)
-    return Recorder(run, folder, resolved, build.loggers(run), stand)
+    config = _recorded(run)
+    text = OmegaConf.to_yaml(OmegaConf.create(literal(config)), resolve=True)
+    folder.start(text, identity, kept)
+    return Recorder(run, folder, config, build.loggers(run), stand)
+
+
+def _recorded(run: Run) -> dict[str, Any]:
+    """The resolved config as files and trackers can hold it: a folder's name may not be UTF-8."""
+    plain: Any = OmegaConf.to_container(build.as_dictconfig(run.config), resolve=True)
+    found: dict[str, Any] = on_texts(escaped, plain)
+    return found
 
 
 def _retell(run: Run) -> None:
     """Tells W&B of a finished run once more; other trackers have it."""
     loggers = [logger for logger in build.loggers(run) if isinstance(logger, WandbLogger)]
-    config: Any = OmegaConf.to_container(build.as_dictconfig(run.config), resolve=True)
-    retell(Recorder(run, RunFolder(folder_of(run)), config, loggers))
+    retell(Recorder(run, RunFolder(folder_of(run)), _recorded(run), loggers))
 
 
 def _device_name(device: torch.device) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -55,13 +56,20 @@ def quoted(text: str) -> str:
 
 def literal(value: Any) -> Any:
     """The same for OmegaConf: texts, also those in dicts and lists, without interpolations."""
+    return on_texts(_without_interpolations, value)
+
+
+def _without_interpolations(text: str) -> str:
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+
+
+def on_texts(change: Callable[[str], str], value: Any) -> Any:
+    """A value with every text in it changed, also those in dicts and lists."""
     if isinstance(value, dict):
-        return {key: literal(each) for key, each in value.items()}
+        return {key: on_texts(change, each) for key, each in value.items()}
     if isinstance(value, list):
-        return [literal(each) for each in value]
-    if isinstance(value, str):
-        return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", value)
-    return value
+        return [on_texts(change, each) for each in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def refusal(error: OverrideParseException) -> str:

@@ -199,7 +199,12 @@ def test_sweep_over_hostile_names(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("_composed_once")
-def test_name_that_is_not_utf_8(capfd: pytest.CaptureFixture[str]) -> None:
+def test_names_that_are_not_utf_8(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a picture, and of the folder that all is in."""
+    Path(os.fsdecode(b"r\xe9p")).mkdir()
+    monkeypatch.chdir(os.fsdecode(b"r\xe9p"))
     _pictures(BYTES)
     arguments = [*TINY, "init=noise", "steps=3", "task=content_reconstruction"]
     cut = ["checkpoint_seconds=0", "+trainer.max_steps=2"]
@@ -210,6 +215,7 @@ def test_name_that_is_not_utf_8(capfd: pytest.CaptureFixture[str]) -> None:
     folder = Path(out.splitlines()[-1])
     found = read_config(folder)
     assert found["content"]["path"] == ESCAPED
+    assert found["outputs"].endswith(r"/r\xe9p/outputs")
     kept = np.asarray(Image.open(folder / "inputs/content.png"))
     np.testing.assert_array_equal(kept, np.asarray(Image.open(BYTES)))
     for path in filter(Path.is_file, Path("outputs").rglob("*")):
