@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -329,20 +330,26 @@ def _show(
 ) -> None:
     """The picture that ends a sweep, the table for trackers, and the folders of finished runs."""
     from nst import sweep_table  # seconds to import: not before the sweep has begun
-    from nst.side_by_side import side_by_side
+    from nst.side_by_side import COMPARE, side_by_side
 
     done = (each.folder for each in ended if each.folder and each.outcome in DONE)
     folders = list(dict.fromkeys(done))
     picture = sweep_dir / PICTURE
+    outputs = str(shown(Path(config.outputs)))
+    command = COMPARE + ("" if outputs == "outputs" else f" --outputs {shlex.quote(outputs)}")
     try:
         if folders:
-            save_png(side_by_side(folders), picture)
+            sheet, note = side_by_side(folders, command)
+            save_png(sheet, picture)
             print(f"side by side: {shown(picture)}")
-    except (OSError, ValueError) as error:
-        print(f"nst: no side-by-side picture: {error}", file=sys.stderr)
+            if note:
+                print(f"nst: side by side: {note}", file=sys.stderr)
+    except Exception as error:  # out of memory, or Pillow's own: the runs are finished
+        print(f"nst: no side-by-side picture: {reason(error)}", file=sys.stderr)
     try:
         configure_log(config.hydra.job_logging)  # Hydra's own, by now, writes to stdout
-        sweep_table.log(config, sweep_dir, sweep_table.summary(ended, told(declared), picture))
+        summary = sweep_table.summary(ended, told(declared), picture, command)
+        sweep_table.log(config, sweep_dir, summary)
     except Exception as error:  # a tracker's, whatever it is: the runs are finished
         print(f"nst: no table of the sweep: {reason(error)}", file=sys.stderr)
     for folder in folders:

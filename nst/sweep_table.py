@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from PIL import Image
 from nst.experiment import NO_EXPERIMENT
 from nst.folder import COMPLETED, read_facts
 from nst.settings import read_config, settings
-from nst.side_by_side import filmstrip
+from nst.side_by_side import COMPARE, ROWS, filmstrip, first_of
 from nst.sweep_record import NOT_DONE, Ended
 from nst.tags import tag
 
 Row = dict[str, Any]
-"""By column: numbers, words, and pictures as ``PIL.Image.Image``; None where there is nothing."""
+"""By column: numbers, words, and for a picture a function that decodes it; None if there is none.
+The function returns a ``PIL.Image.Image``, or None."""
 
 
 @dataclass(frozen=True)
@@ -31,26 +33,31 @@ class Summary:
 
     Attributes:
         rows: one per finished run, and one per job that failed or diverged, in the order of the
-            sweep. All have the same columns, in the same order: ``job``, ``overrides``, ``status``,
-            ``reason``, the config keys in which the runs differ, ``final`` (the best image of a run
-            that diverged), ``snapshots``, final losses, quality measures, ``seconds``, ``steps``,
-            ``run``.
+            sweep, the first ``ROWS`` of them. All have the same columns, in the same order:
+            ``job``, ``overrides``, ``status``, ``reason``, the config keys in which the runs
+            differ, ``final`` (the best image of a run that diverged), ``snapshots``, final losses,
+            quality measures, ``seconds``, ``steps``, ``run``.
         folders: run folders of the finished ones.
         picture: all of them side by side, if there is such a file.
+        note: a line that says which rows these are, if there are more.
     """
 
     rows: list[Row]
     folders: list[Path]
     picture: Path | None
+    note: str = ""
 
 
-def summary(ended: Sequence[Ended], what: Sequence[str], picture: Path) -> Summary:
+def summary(
+    ended: Sequence[Ended], what: Sequence[str], picture: Path, command: str = COMPARE
+) -> Summary:
     """Reads it from the run folders.
 
     Args:
         ended: how every job did that did.
         what: of every job, by its number, the overrides that make it.
         picture: where the runs are side by side, if they are.
+        command: shows all runs.
     """
     finished: list[Path] = []  # several jobs may have asked for the same run
     found: list[Row] = []
@@ -66,13 +73,17 @@ def summary(ended: Sequence[Ended], what: Sequence[str], picture: Path) -> Summa
             finished.append(folder)
             row |= {"status": COMPLETED, "reason": ""}
         found.append(row)
+        if len(found) > ROWS:
+            continue
         with suppress(OSError, ValueError):  # a failed run may have lost its folder, or all of it
             if folder is not None:
                 begun.append((row, folder, read_config(folder)))
     differing = settings([config for *_, config in begun])
     for (row, folder, _), own in zip(begun, differing, strict=True):
         row.update(_run(folder, own))
-    return Summary(_aligned(found), finished, picture if picture.is_file() else None)
+    rows = _aligned(found[:ROWS])
+    note = first_of(len(rows), len(found), "jobs", command)
+    return Summary(rows, finished, picture if picture.is_file() else None, note)
 
 
 def _run(folder: Path, differing: dict[str, Any]) -> Row:
@@ -81,8 +92,8 @@ def _run(folder: Path, differing: dict[str, Any]) -> Row:
     pictures = [path for path in (folder / "final.png", folder / "best.png") if path.is_file()]
     return {
         **{key: _cell(value) for key, value in differing.items()},
-        "final": _picture(pictures[0]) if pictures else None,
-        "snapshots": filmstrip(folder),
+        "final": partial(_picture, pictures[0]) if pictures else None,
+        "snapshots": partial(filmstrip, folder),
         **losses,
         **{f"measure/{key}": value for key, value in facts.get("measures", {}).items()},
         "seconds": facts.get("seconds"),

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from hydra.core.utils import JobReturn
+from PIL import Image
 
-from nst import build, main, vgg
-from nst.errors import DivergedError
+from nst import build, main, side_by_side, sweep_table, vgg
+from nst.errors import DivergedError, NstError
+from nst.folder import COMPLETED, FAILED
 from nst.main import invoke
 from nst.module import StyleTransfer
+from nst.sweep_record import Ended
 from nst.vgg import VGG
 from tests.helpers import config
 
@@ -213,3 +217,116 @@ def _losses(folder: Path) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def finished_run(folder: Path, seed: int, size: tuple[int, int] = (30, 20), *steps: int) -> Path:
+    """A run folder with its pictures: snapshots at these steps, and the result."""
+    (folder / "snapshots").mkdir(parents=True)
+    (folder / "config.yaml").write_text(f"seed: {seed}\n")
+    for step in (*steps, 99):
+        Image.new("RGB", size).save(folder / "snapshots" / f"{step:05d}.png")
+    Image.new("RGB", size, (2 * seed, 0, 0)).save(folder / "final.png")
+    return folder
+
+
+def test_a_hundred_runs_are_set_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of 103; decoded one after the other. The table has the same, undecoded."""
+    folders = [finished_run(tmp_path / str(seed), seed) for seed in range(103)]
+    decoded, most = [], 0
+    decode = side_by_side._cell
+
+    def watched(path: Path) -> Image.Image:
+        nonlocal most
+        cell = decode(path)
+        decoded.append(weakref.ref(cell))
+        most = max(most, sum(each() is not None for each in decoded))
+        return cell
+
+    monkeypatch.setattr(side_by_side, "_cell", watched)
+    sheet, note = side_by_side.side_by_side(folders, "COMMAND")
+    assert note == "the first 100 of 103 runs; all of them: COMMAND"
+    assert len(decoded) == 100
+    assert most <= 2
+    # a row is 180 px high, with 10 px below; 30 px for the names of the columns, and for the note
+    assert sheet.height == 30 + 100 * 190 + 30
+    reds = np.asarray(sheet)[30 + 90 : -30 : 190, :, 0]
+    assert [int(row[-135]) for row in reds] == [2 * seed for seed in range(100)]
+    assert (np.asarray(sheet)[-30:] < 128).any()  # the note
+    whole, nothing = side_by_side.side_by_side(folders[:100])
+    assert (whole.height, nothing) == (30 + 100 * 190, "")
+
+    ended = [Ended(number, COMPLETED, folder) for number, folder in enumerate(folders)]
+    ended[1] = Ended(1, FAILED, None, "for a reason")
+    opened = Image.open
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", None)
+        found = sweep_table.summary(ended, [], tmp_path / "no picture", "COMMAND")
+    assert Image.open is opened
+    assert [row["job"] for row in found.rows] == list(range(100))
+    assert found.note == "the first 100 of 103 jobs; all of them: COMMAND"
+    assert found.folders == [folder for folder in folders if folder.name != "1"]  # for wandb sync
+    assert found.rows[7]["final"]().getpixel((0, 0)) == (14, 0, 0)
+    assert found.rows[7]["snapshots"]().size == (270, 180)
+    assert found.rows[1]["final"] is None
+
+
+@pytest.mark.parametrize(
+    ("size", "steps", "rows"),
+    [
+        # 18,000 px wide at 180 px high: 2 rows of 190 px are 6.9 million
+        ((1000, 10), [()] * 20, 2),
+        # every run adds a column of 190 px: 14 rows and 15 columns are 7.8 million
+        ((20, 20), [(step,) for step in range(20)], 14),
+    ],
+    ids=["wide", "many columns"],
+)
+def test_the_picture_is_one_that_pillow_opens(
+    size: tuple[int, int],
+    steps: list[tuple[int, ...]],
+    rows: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Image.MAX_IMAGE_PIXELS is not None
+    assert side_by_side.PIXELS < Image.MAX_IMAGE_PIXELS
+    monkeypatch.setattr(side_by_side, "PIXELS", 8_000_000)
+    folders = [
+        finished_run(tmp_path / str(seed), seed, size, *each) for seed, each in enumerate(steps)
+    ]
+    sheet, note = side_by_side.side_by_side(folders)
+    assert note.startswith(f"the first {rows} of 20 runs; ")
+    assert sheet.width * sheet.height <= 8_000_000
+
+
+def test_a_run_too_wide_for_a_picture(tmp_path: Path) -> None:
+    """A row of 190 px may be 400,000 px wide."""
+    folder = finished_run(tmp_path / "run", 0, (5000, 2))
+    with pytest.raises(NstError, match="the first run alone would take more than 80,000,000 pix"):
+        side_by_side.side_by_side([folder])
+
+
+def test_a_sweep_whose_picture_fails_ends_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table of its jobs is on the terminal, with a line that says why, and the status is 0."""
+    arguments = ["-m", "seed=0,1", *TINY, "steps=1", "outputs=mine"]
+    monkeypatch.setattr(side_by_side, "ROWS", 1)
+    assert invoke(arguments) == 0
+    line = "the first 1 of 2 runs; all of them: nst-report --compare sweep=last --outputs mine"
+    assert line in capsys.readouterr().err
+    for error, told in (
+        (MemoryError(), "out of memory: "),
+        (Image.DecompressionBombError("too large"), "DecompressionBombError: too large"),
+    ):
+
+        def fail(*args: Any, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(side_by_side, "side_by_side", fail)
+        assert invoke(arguments) == 0
+        ended = capsys.readouterr().err
+        assert f"nst: no side-by-side picture: {told}" in ended
+        assert "sweep: 2 finished before" in ended
+        assert "Traceback" not in ended

@@ -162,6 +162,7 @@ class WandbLogger(LightningWandbLogger):
         Its folder gets a link to the W&B files of every run, so that one path shows or sends all.
         """
         self._wandb_init["job_type"] = "sweep"  # beside those of its runs, which are tasks
+        self._wandb_init["notes"] = summary.note or None
         rows = summary.rows
         with self._unharmed(), self._staged_here():
             table = wandb.Table(columns=list(rows[0]), data=[_cells(row) for row in rows])
@@ -211,7 +212,9 @@ class WandbLogger(LightningWandbLogger):
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:
-    return [wandb.Image(cell) if isinstance(cell, Image.Image) else cell for cell in row.values()]
+    """A row's values; pictures are decoded one at a time, and kept by W&B as files."""
+    values = (cell() if callable(cell) else cell for cell in row.values())
+    return [wandb.Image(value) if isinstance(value, Image.Image) else value for value in values]
 
 
 def _link(folder: Path, runs: Sequence[Path]) -> None:
