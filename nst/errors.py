@@ -23,11 +23,17 @@ class Interrupted(KeyboardInterrupt):
 
     Args:
         signal: which one.
+        here: whether this process received it; False for an error that a worker process sent.
     """
 
-    def __init__(self, signal: Signals) -> None:
+    def __init__(self, signal: Signals, here: bool = True) -> None:
         super().__init__(f"{signal.name}: stopped; the same command goes on")
+        self.signal = signal
+        self.here = here
         self.exit_status = 128 + signal
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[Signals, bool]]:
+        return Interrupted, (self.signal, False)
 
 
 class ConfigError(NstError):
@@ -78,6 +84,8 @@ def reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, NstError | KeyboardInterrupt):
         return text or "stopped"
+    if not isinstance(error, Exception):  # a request to stop, such as SystemExit
+        return f"stopped by {error!r}"
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         advice = _ADVICE.get(error.errno)
         told = f"{error.strerror[0].lower()}{error.strerror[1:]}"

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 
 from nst import agent, build, checkpoint
@@ -235,14 +236,27 @@ def _failures_recorded(recorders: Sequence[Recorder]) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        # Lightning makes a SystemExit of a Ctrl-C
-        context = error.__context__ if isinstance(error, SystemExit) else None
-        cause = context if isinstance(context, KeyboardInterrupt) else error
+        received = _signal(error)
+        cause = error if received is None else Interrupted(received)
         for recorder in recorders:
             recorder.fail(cause)
         if cause is not error:
-            raise Interrupted(signal.SIGINT) from None
+            raise cause from None
         raise
+
+
+def _signal(error: BaseException) -> signal.Signals | None:
+    """The signal that caused an error, if one did.
+
+    Lightning raises SystemExit for a signal that comes before ``Interrupts.listen``.
+    """
+    if isinstance(error, SIGTERMException):
+        return signal.SIGTERM
+    if isinstance(error, SystemExit):
+        error = error.__context__ or error
+    if isinstance(error, KeyboardInterrupt):
+        return error.signal if isinstance(error, Interrupted) else signal.SIGINT
+    return None
 
 
 def _identified(run: Run, signature: str, group: str | None) -> Run:

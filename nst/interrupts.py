@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from nst.errors import Interrupted
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+SLURM_JOB = "SLURM_JOB_ID"  # set in every allocation
 
 STDERR = 2  # the file, where sys.stderr may be a progress bar's
 _SHOW_CURSOR = b"\x1b[?25h"  # a progress bar may have hidden it
@@ -84,3 +88,27 @@ def interruptible() -> Iterator[Interrupts]:
                 signal.signal(number, handler)
     if interrupts.received is not None:
         raise Interrupted(interrupts.received)
+
+
+def wait_for_slurm(error: BaseException | None, parent: int) -> None:
+    """Inside a Slurm job, waits after a SIGTERM until Slurm kills this process.
+
+    To preempt a job, Slurm sends SIGTERM, later SIGKILL, and then requeues the job. A job that
+    ends between the two is not requeued. Ctrl-C ends the wait.
+
+    Args:
+        error: what ended the runs. There is no wait unless it is the ``Interrupted`` of a SIGTERM
+            that this process received.
+        parent: process id of the parent when the command began. The wait ends with the parent:
+            what the job then does no longer depends on this process.
+    """
+    ours = isinstance(error, Interrupted) and error.here and error.signal == signal.SIGTERM
+    if not ours or SLURM_JOB not in os.environ:
+        return
+    waits = "nst: waiting until Slurm ends this job, so that Slurm can requeue it"
+    print(f"{waits}; SIGTERM or Ctrl-C ends this process now", file=sys.stderr)
+    sys.stdout.flush()  # SIGKILL loses what is in the buffers
+    sys.stderr.flush()
+    with suppress(KeyboardInterrupt):
+        while os.getppid() == parent:
+            time.sleep(1)

@@ -26,6 +26,7 @@ from nst import checks, overrides, schema, sweep, sweep_record
 from nst.errors import ConfigError, Interrupted, NstError, listed, printable, reason
 from nst.experiment import Member
 from nst.files import absolute, shown
+from nst.interrupts import wait_for_slurm
 from nst.outcome import LEFT_OUT, Outcome
 from nst.schema import Config
 from nst.sweep_record import Ended
@@ -110,7 +111,15 @@ def job(cfg: DictConfig) -> str | None:
         assert asked.run is not None
         return compute([asked.run])[0]
 
-    return finish(asked, alone)
+    parent = os.getppid()
+    try:
+        return finish(asked, alone)
+    except Interrupted as error:
+        owner = signal.getsignal(error.signal)
+        if error.signal == signal.SIGTERM and callable(owner) and owner is not _terminate:
+            owner(error.signal, None)  # a worker process has its own, such as submitit's
+            wait_for_slurm(error, parent)
+        raise
 
 
 def ask(cfg: DictConfig) -> Asked:
@@ -205,15 +214,22 @@ def invoke(arguments: Sequence[str]) -> int:
     typed = map(overrides.for_hydra, arguments)
     sys.argv[1:] = sorted(typed, key=lambda each: each not in ("-m", "--multirun"))
     swept = sweep.Sweep()
+    stopped: KeyboardInterrupt | None = None
+    parent = os.getppid()
     try:
         with _as_hydra_should_behave(), swept.following():
             run()
     except KeyboardInterrupt as error:
+        stopped = error.with_traceback(None)  # its frames hold the run's memory
         told = error if isinstance(error, Interrupted) else "stopped; the same command goes on"
         print(f"nst: {told}", file=sys.stderr)
         return error.exit_status if isinstance(error, Interrupted) else 130
-    except SystemExit as error:  # a single run that failed and said so, or --help
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except SystemExit as error:  # a single run that failed and said so, --help, a callback
+        code = 0 if error.code is None else error.code
+        if not isinstance(code, int):
+            print(f"nst: {printable(str(code))}", file=sys.stderr)
+            code = 1
+        return code or int(bool(swept.jobs))  # a sweep that it ends is not complete
     except Exception as error:
         if os.environ.get("NST_FULL_ERROR"):
             raise
@@ -227,6 +243,7 @@ def invoke(arguments: Sequence[str]) -> int:
         return exit_status(error) if known else BAD_INPUT
     finally:
         status = swept.end()
+        wait_for_slurm(stopped, parent)
     return status
 
 

@@ -210,7 +210,7 @@ class Recorder:
         """Says in an unfinished run's folder why it ended, if that can still be written."""
         if self.ended:
             return
-        status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+        status = FAILED if isinstance(error, Exception) else INTERRUPTED
         with suppress(OSError):  # a full disk may be why it ended
             self.folder.update(status=status, reason=reason(error), steps=len(self.rows))
 

@@ -192,6 +192,17 @@ class Tracker(L.Callback):
                 recorder.complete(image, measures)
         trainer.loggers = []  # each recorder ends its own
 
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Tells the loggers that a request to stop, such as ``SystemExit``, is no failure."""
+        if not isinstance(exception, Exception):
+            for recorder in self._going_on():
+                with recorder.own():
+                    for logger in recorder.loggers:
+                        logger.finalize("aborted")
+            trainer.loggers = []  # the Trainer would say "failed"
+
     def _going_on(self) -> list[Recorder]:
         return [recorder for recorder in self.recorders if not recorder.ended]
 
