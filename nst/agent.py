@@ -15,6 +15,15 @@ def run_id() -> str | None:
     return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
 
 
+def wandb_id(group: str | None) -> str | None:
+    """Id of the W&B run that the environment names; None if it names none.
+
+    Args:
+        group: of a sweep's runs, which cannot share WANDB_RUN_ID; None: a run on its own.
+    """
+    return run_id() or (os.environ.get("WANDB_RUN_ID") if group is None else None) or None
+
+
 def sweep() -> str:
     """The group of all that agents of the same W&B sweep run."""
     return f"sweep-{os.environ['WANDB_SWEEP_ID']}"

@@ -19,7 +19,7 @@ from torch import nn
 
 from nst import overrides, weights
 from nst.calibrate import activation_means
-from nst.errors import ConfigError, NstError
+from nst.errors import ArgumentError, ConfigError, NstError
 from nst.optim import PerImage
 from nst.run import Run, resolve_precision
 from nst.schema import Config
@@ -182,5 +182,10 @@ def _build(node: Any, key: str, **arguments: object) -> Any:
     try:
         return instantiate(node, **arguments)
     except Exception as error:
-        reason = " ".join(str(error.__cause__ or error).split())
+        cause = error.__cause__ or error
+        if isinstance(cause, ConfigError):
+            raise cause from None
+        if isinstance(cause, ArgumentError):
+            raise ConfigError(f"{key}.{cause.name}", cause.value, cause.problem) from error
+        reason = " ".join(str(cause).split())
         raise ConfigError(key, node.get("_target_"), reason) from error

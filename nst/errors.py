@@ -52,6 +52,20 @@ class ConfigError(NstError):
         self.key = key
 
 
+class ArgumentError(ValueError):
+    """An argument of what a config's ``_target_`` names; who builds it knows its whole key.
+
+    Args:
+        name: of the argument, such as ``project``.
+        value: what it was set to.
+        problem: what is wrong with it, and what is allowed instead.
+    """
+
+    def __init__(self, name: str, value: object, problem: str) -> None:
+        super().__init__(f"{name}={_shown(value)}: {problem}")
+        self.name, self.value, self.problem = name, value, problem
+
+
 def _shown(value: object) -> str:
     """A value as one would type it on the command line, kept to one line."""
     if isinstance(value, list | tuple):

@@ -271,7 +271,9 @@ def _identified(run: Run, signature: str, group: str | None) -> Run:
         group=group,
         tags=tags(config),
         # of an unfinished attempt, so that its W&B run goes on
-        wandb_id=agent.run_id() or read_facts(folder).get("wandb_id") or secrets.token_hex(4),
+        wandb_id=agent.wandb_id(group)
+        or read_facts(folder).get("wandb_id")
+        or secrets.token_hex(4),
     )
 
 

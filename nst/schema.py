@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from nst.experiment import ExperimentConfig
 
@@ -20,6 +21,14 @@ LAYER_RULES = ("equal", "gatys")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 FILE = {"file": True}
 """Metadata of a field that takes the name of a file; see ``file_keys``."""
+
+
+def _env(name: str, default: Any) -> Any:
+    """``${nst.env:NAME,default}``: unlike ``oc.env``, an empty variable counts as not set."""
+    return os.environ.get(name) or default
+
+
+OmegaConf.register_new_resolver("nst.env", _env, replace=True)  # here, for workers of launchers
 
 
 @dataclass

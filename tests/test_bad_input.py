@@ -458,8 +458,11 @@ CONFIGS: list[tuple[str, str]] = [
     ("experiment.columns={a:b}", "experiment.columns: "),
     (
         "logger=wandb logger.wandb.mode=onlin",
-        "mode=onlin: must be online, offline, disabled or null",
+        "logger.wandb.mode=onlin: must be online, offline, disabled or null",
     ),
+    ("logger=wandb logger.wandb.project=a/b", "logger.wandb.project=a/b: "),
+    ("logger=wandb logger.wandb.tags=['']", "logger.wandb.tags=[]: "),
+    ("logger=wandb +logger.wandb.settings.foo=1", "logger.wandb.settings.foo=1: "),
     ("--config-name=nothing", "nothing"),
     ("--config-dir=/nowhere", "/nowhere"),
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -230,3 +233,21 @@ def _with_content(path: Path):  # type: ignore[no-untyped-def]
     composed = config()
     composed.content.path = str(path)
     return composed
+
+
+def _documented() -> list[str]:
+    """Every override of a logger in README and docs, in code spans and in commands."""
+    root = Path(__file__).parents[1]
+    found: dict[str, None] = {}
+    for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        for span in re.findall(r"`([^`\n]+)`|^(nst .*)$", page.read_text("utf-8"), re.MULTILINE):
+            with suppress(ValueError):  # a quote that is no shell's
+                words = shlex.split("".join(span), comments=True)
+                found |= dict.fromkeys(w for w in words if re.match(r"\+?logger[\w.]*=.", w))
+    return [word.replace("…", "x") for word in found]
+
+
+@pytest.mark.parametrize("override", _documented())
+def test_overrides_of_loggers_work_as_documented(override: str) -> None:
+    of = re.match(r"\+?logger\.(\w+)\.", override)
+    assert config(*([f"logger={of[1]}"] if of else []), override).logger is not None

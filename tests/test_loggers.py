@@ -19,10 +19,11 @@ from mlflow.entities import Run as MlflowRun
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from nst.errors import ConfigError, DivergedError, NstError
+from nst.errors import ArgumentError, ConfigError, DivergedError, NstError
 from nst.execute import execute
 from nst.folder import COMPLETED, FAILED, INTERRUPTED, read_facts, read_status
-from nst.loggers.mlflow import IDENTITY
+from nst.loggers.mlflow import IDENTITY, MLFlowLogger
+from nst.loggers.tensorboard import TensorBoardLogger
 from nst.main import invoke
 from tests.helpers import nst, prepared
 from tests.test_end_to_end import _history, _wandb_records
@@ -287,6 +288,16 @@ def test_what_mlflow_cannot_use_is_told_before(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"logger\.mlflow=.*unsupported URI"):
         execute([prepared(*TINY, f"outputs={tmp_path}", *MLFLOW, f"{URI}=gopher://x")])
     assert not (tmp_path / "runs").exists()
+
+
+def test_arguments_that_a_tracker_would_not_take(tmp_path: Path) -> None:
+    """They are refused before the run, which would else go without its tracker."""
+    for name in ("", "e" * 501):
+        with pytest.raises(ArgumentError, match="1 to 500 characters"):
+            MLFlowLogger(save_dir=str(tmp_path / "mlflow"), identity="x", experiment_name=name)
+    with pytest.raises(ArgumentError, match=r"flush=1: .* no such argument"):
+        TensorBoardLogger(save_dir=str(tmp_path / "tensorboard"), flush=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_mlflow_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,6 +21,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import MLFlowLogger as LightningMLFlowLogger
 from PIL import Image
 
+from nst.errors import ArgumentError
 from nst.loggers import require
 from nst.loggers.unharmed import Unharmed
 
@@ -55,6 +56,7 @@ class MLFlowLogger(LightningMLFlowLogger):
 
     Raises:
         ModuleNotFoundError: if MLflow is not installed.
+        ArgumentError: for the name of an experiment that MLflow would not take.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class MLFlowLogger(LightningMLFlowLogger):
         **kwargs: Any,
     ) -> None:
         require("mlflow")
+        if "experiment_name" in kwargs:
+            _check_experiment(kwargs["experiment_name"])
         tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         if tracking_uri is None:
             folder = Path(save_dir).resolve()
@@ -173,3 +177,15 @@ class MLFlowLogger(LightningMLFlowLogger):
         self._ended = True
         self._send()
         self._tell(super().finalize, "KILLED" if status == "aborted" else status)
+
+
+def _check_experiment(name: Any) -> None:
+    """By MLflow's own rule, which it would apply once the run has begun."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils import validation
+
+    try:
+        validation._validate_experiment_name(name)
+    except MlflowException as error:
+        problem = f"must be text of 1 to {validation.MAX_EXPERIMENT_NAME_LENGTH} characters"
+        raise ArgumentError("experiment_name", name, problem) from error

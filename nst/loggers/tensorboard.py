@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from lightning.fabric.utilities.logger import _flatten_dict
 from lightning.pytorch.loggers import TensorBoardLogger as LightningTensorBoardLogger
 from PIL import Image
 
+from nst.errors import ArgumentError
 from nst.loggers import require
 from nst.loggers.unharmed import Unharmed
 
@@ -25,10 +27,12 @@ class TensorBoardLogger(LightningTensorBoardLogger):
 
     Raises:
         ModuleNotFoundError: if TensorBoard is not installed; no other writer will do.
+        ArgumentError: for an argument that neither Lightning's logger nor its writer has.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         require("tensorboard")
+        _check_names(kwargs)
         super().__init__(**kwargs)
         self._tell = Unharmed("TensorBoard")
         self._ended = False
@@ -78,3 +82,13 @@ class TensorBoardLogger(LightningTensorBoardLogger):
         if self._experiment is not None and not self._ended:
             self._ended = True
             self._tell(super().finalize, status)
+
+
+def _check_names(arguments: dict[str, Any]) -> None:
+    """The writer would refuse them once the run has begun, and the run would go without it."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    known = {*inspect.signature(LightningTensorBoardLogger.__init__).parameters}
+    known |= {*inspect.signature(SummaryWriter.__init__).parameters}
+    for name in sorted(arguments.keys() - (known - {"self", "kwargs", "log_dir"})):
+        raise ArgumentError(name, arguments[name], "TensorBoard's writer has no such argument")

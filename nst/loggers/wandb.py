@@ -19,6 +19,8 @@ from PIL import Image
 from wandb.sdk import wandb_setup
 
 from nst import agent
+from nst.errors import ArgumentError
+from nst.loggers import wandb_arguments
 
 if TYPE_CHECKING:
     from nst.sweep_table import Summary
@@ -49,10 +51,11 @@ class WandbLogger(LightningWandbLogger):
         mode: ``online``, ``offline`` or ``disabled``; None: WANDB_MODE, then what ``wandb offline``
             set, then online if credentials are found, else offline.
         settings: fields of ``wandb.Settings`` that differ from ours.
-        **kwargs: as Lightning's.
+        **kwargs: as Lightning's, and as those of ``wandb.init``.
 
     Raises:
-        ValueError: if there is no such mode.
+        ArgumentError: for what W&B would not take; no folder, no process and no request is made.
+        ConfigError: for a variable of W&B that it would not take.
     """
 
     def __init__(
@@ -62,14 +65,17 @@ class WandbLogger(LightningWandbLogger):
         settings: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        _forget_empty_variables()
+        wandb_arguments.check_environment()
         # mode=, not offline=: Lightning's flag sets WANDB_MODE for the whole process.
         mode = mode or _default_mode()
-        if mode not in MODES:  # else W&B would refuse it once the run has begun, and go without it
-            raise ValueError(f"mode={mode}: must be online, offline, disabled or null")
+        if mode not in MODES:
+            raise ArgumentError("mode", mode, "must be online, offline, disabled or null")
         # Lightning's default is "allow". Offline, `wandb sync` would then move every step behind
         # those that the server has of an earlier attempt, and we log all of them again.
         kwargs["resume"] = kwargs.get("resume", "allow") if mode == "online" else None
         wandb_setup.singleton().settings.resume = None  # WANDB_RESUME would take its place
+        kwargs = wandb_arguments.checked(kwargs, settings or {})
         # The bar has the terminal, and we tell where the run is. finish: the default waits for ever
         ours: dict[str, Any] = {"silent": True, "console": "off"}
         ours |= {"finish_timeout": FINISH_SECONDS, "finish_timeout_raises": True}
@@ -236,13 +242,17 @@ def _refused(run: Any) -> bool:
     return "filestream: fatal error" in told or "failed to log artifact" in told
 
 
+def _forget_empty_variables() -> None:
+    """An empty variable counts as not set; W&B would refuse WANDB_TAGS= as an empty tag, say."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        if not os.environ[name]:
+            del os.environ[name]
+
+
 def _default_mode() -> str:
     if mode := os.environ.get("WANDB_MODE"):
         return mode
-    try:
-        settings = wandb.setup().settings
-    except Exception:  # its process is not there: told when the run is to begin
-        return "offline"
+    settings = wandb_setup.singleton().settings
     if settings.mode != "online":  # set by `wandb offline` or `wandb disabled`
         return settings.mode
     settings.x_disable_viewer = settings.silent = True  # it would ask the server who we are
