@@ -1,4 +1,4 @@
-"""What a checked config names: weights, Trainer, optimiser, loggers."""
+"""What a checked config names: weights, device, optimiser, loggers."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from nst.errors import ArgumentError, ConfigError, NstError
 from nst.optim import PerImage
 from nst.run import Run, resolve_precision
 from nst.schema import Config
+from nst.trainer import build_trainer
 from nst.vgg import VGG
 from nst.weights import Weights
 
@@ -119,15 +120,6 @@ def backbones(
     _convolutions.update(kept)
 
 
-def trainer(config: Config) -> Any:
-    """Lightning's Trainer, without loggers."""
-    made = _build(as_dictconfig(config).trainer, "trainer", logger=False)
-    if made.max_epochs != 1:
-        problem = "must be 1: how long a run is, steps says"
-        raise ConfigError("trainer.max_epochs", config.trainer["max_epochs"], problem)
-    return made
-
-
 def take_apart(trainer: Any) -> None:
     """Ends the use of a Trainer.
 
@@ -139,7 +131,7 @@ def take_apart(trainer: Any) -> None:
 
 def device(config: Config) -> torch.device:
     """Where the config's Trainer computes."""
-    made = trainer(config)
+    made = build_trainer(config)
     found: torch.device = made.strategy.root_device
     take_apart(made)
     return found

@@ -41,6 +41,7 @@ from nst.retell import retell
 from nst.run import Run, named, resolve_precision, signature
 from nst.tags import tags
 from nst.tracking import Tracker
+from nst.trainer import build_trainer
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ def _optimise(stands: Sequence[Stand]) -> dict[Path, Outcome]:
         How each ended, by its folder.
     """
     config = stands[0][0].config
-    trainer = build.trainer(config)
+    trainer = build_trainer(config)
     device = trainer.strategy.root_device
     facts = {
         "device": _device_name(device),

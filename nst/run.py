@@ -222,6 +222,10 @@ def signature(run: Run, weights: Weights, precision: str) -> str:
             identity["style"]["fractions"] = fractions
         own = config.style.size != config.image.size  # said or not, the same picture
         identity["style"]["size"] = config.style.size if own else None
+    if config.trainer["_target_"] != "lightning.pytorch.Trainer":
+        identity["trainer"] = config.trainer  # what it does is not known
+    elif config.trainer.get("callbacks"):  # these may change the optimisation in any way
+        identity["callbacks"] = config.trainer["callbacks"]
     text = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 

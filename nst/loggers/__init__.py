@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from nst import one_process  # noqa: F401  before any logger asks which process this is
+
 
 def require(package: str) -> None:
     """Refuses a tracker whose package is missing, with the command that brings it.
