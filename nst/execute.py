@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,8 @@ from nst.folder import (
     DIVERGED,
     FAILED,
     RunFolder,
+    claim,
+    finished,
     locked,
     place,
     read_facts,
@@ -57,11 +59,11 @@ def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
     Raises:
         Exception: what ended the first run, if no run ended well.
     """
-    runs = identify(runs, group)
-    errors = [outcome.error for outcome in compute(runs)]
+    outcomes = compute(identify(runs, group))
+    errors = [outcome.error for outcome in outcomes]
     if errors[0] is not None and None not in errors:
         raise errors[0]
-    return [folder_of(run) for run in runs]
+    return [outcome.folder for outcome in outcomes if outcome.folder is not None]
 
 
 def identify(runs: Sequence[Run], group: str | None = None) -> list[Run]:
@@ -98,16 +100,10 @@ def compute(runs: Sequence[Run]) -> list[Outcome]:
     Raises:
         Interrupted: if a signal came; the runs can be gone on with.
     """
+    outcomes: dict[Path, Outcome] = {}
+    runs = [_claimed(run, outcomes) for run in runs]
     asked = {folder_of(run): run for run in reversed(runs)}  # the first of those that are the same
     folders = list(dict.fromkeys(map(folder_of, runs)))
-    outcomes: dict[Path, Outcome] = {}
-    for folder in folders:
-        with _its_own(folder, outcomes):
-            if _left_out(asked[folder]):
-                log.info("left out, it did not fail before (retry=failed): %s", folder)
-                outcomes[folder] = Outcome(LEFT_OUT)
-            elif not _finished(asked[folder]):
-                _check(asked[folder])
     with ExitStack() as locks:
         # in the order of their names: otherwise two processes could wait for each other
         for folder in sorted(set(folders) - set(outcomes)):
@@ -126,10 +122,32 @@ def compute(runs: Sequence[Run]) -> list[Outcome]:
             outcomes |= _optimise(stands)
     found = []
     for index, run in enumerate(runs):
-        outcome = outcomes[folder_of(run)]
+        outcome = outcomes[folder_of(run)]._replace(folder=folder_of(run))
         again = folder_of(run) in map(folder_of, runs[:index])
-        found.append(Outcome(SKIPPED) if again and outcome.status == COMPLETED else outcome)
+        skipped = again and outcome.status == COMPLETED
+        found.append(outcome._replace(status=SKIPPED) if skipped else outcome)
     return found
+
+
+def _claimed(run: Run, outcomes: dict[Path, Outcome]) -> Run:
+    """The run with its folder made, unless it is finished, left out or cannot begin.
+
+    Another process, or a job of this batch with another name for a picture, may have made it
+    since the run was identified.
+    """
+    folder = folder_of(run)
+    if folder in outcomes:
+        return run
+    with _its_own(folder, outcomes):
+        if _left_out(run):
+            log.info("left out, it did not fail before (retry=failed): %s", folder)
+            outcomes[folder] = Outcome(LEFT_OUT)
+        elif not _finished(run):
+            _check(run)
+            found = run.config.run
+            assert found.signature is not None
+            return _identified(run, found.signature, found.group, claim)
+    return run
 
 
 Stand = tuple[Run, Checkpoint | None]
@@ -260,10 +278,11 @@ def _signal(error: BaseException) -> signal.Signals | None:
     return None
 
 
-def _identified(run: Run, signature: str, group: str | None) -> Run:
+def _identified(
+    run: Run, signature: str, group: str | None, find: Callable[..., Path] = place
+) -> Run:
     config = run.config
-    label = run.label()
-    folder = place(Path(config.outputs) / "runs", f"{label}-{signature}", config.force)
+    folder = find(Path(config.outputs) / "runs", run.label(), signature, config.force)
     return named(
         run,
         signature=signature,
@@ -291,8 +310,7 @@ def _left_out(run: Run) -> bool:
 
 
 def _finished(run: Run) -> bool:
-    folder = folder_of(run)
-    return read_status(folder) == COMPLETED and (folder / "final.png").is_file()
+    return finished(folder_of(run))
 
 
 def _recorder(run: Run, facts: dict[str, str], stand: Checkpoint | None) -> Recorder:

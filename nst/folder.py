@@ -8,10 +8,11 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
@@ -173,13 +174,41 @@ def read_status(path: Path) -> str | None:
     return read_facts(path).get("status")
 
 
-def place(runs: Path, name: str, force: bool) -> Path:
-    """The folder for a run called ``name``: its own, or with ``force`` a new one beside it."""
-    path = runs / name
-    again = 2
-    while force and read_status(path) == COMPLETED:
-        path = runs / f"{name}-{again}"
-        again += 1
+def finished(path: Path) -> bool:
+    """Whether a run folder holds a result."""
+    return read_status(path) == COMPLETED and (path / "final.png").is_file()
+
+
+def place(runs: Path, label: str, signature: str, force: bool) -> Path:
+    """The folder of a run: one that has its signature, whatever the pictures were called then.
+
+    Args:
+        runs: where all run folders are.
+        label: what the name of a new folder begins with.
+        signature: of the run.
+        force: not a finished one, but a new one beside it.
+    """
+    pattern = re.compile(rf"(.+)-{signature}(?:-(\d+))?")
+    names: list[str] = []
+    with suppress(OSError), os.scandir(runs) as entries:  # if it cannot be listed, claim says so
+        names = [entry.name for entry in entries if signature in entry.name]
+    matches = filter(None, map(pattern.fullmatch, names))
+    found = [(int(match[2] or 1), match[1] != label, match[0]) for match in matches]
+    paths = [runs / name for _, _, name in sorted(found)]  # forced ones last
+    done = [path for path in paths if finished(path)]
+    if force:
+        again = f"-{max(found)[0] + 1}" if found else ""
+        left = [path for path in paths if path not in done]
+        return left[0] if left else runs / f"{label}-{signature}{again}"
+    return [*done, *paths, runs / f"{label}-{signature}"][0]
+
+
+def claim(runs: Path, label: str, signature: str, force: bool) -> Path:
+    """``place``, and makes the folder, so that every other process finds it."""
+    runs.mkdir(parents=True, exist_ok=True)
+    with FileLock(runs.parent / ".lock"):  # two processes may have two names for one picture
+        path = place(runs, label, signature, force)
+        path.mkdir(exist_ok=True)
     return path
 
 

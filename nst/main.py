@@ -161,11 +161,10 @@ def finish(asked: Asked, compute: Callable[[], Outcome]) -> str | None:
     hydra_config = HydraConfig.get()
     multirun = hydra_config.mode == RunMode.MULTIRUN
     try:
-        status, error = asked.refusal or compute()
+        status, error, folder = asked.refusal or compute()
     finally:
         if sweep.plan is not None:
             sweep.plan.done += 1
-    folder = Path(str(asked.run.config.run.folder)) if asked.run is not None else None
     if error is not None:
         if os.environ.get("NST_FULL_ERROR"):
             raise error

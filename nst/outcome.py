@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import traceback
+from pathlib import Path
 from typing import NamedTuple
 
 from nst.errors import DivergedError
@@ -22,10 +23,12 @@ class Outcome(NamedTuple):
         status: ``COMPLETED``, ``SKIPPED`` (finished before), ``LEFT_OUT`` (``retry=failed``),
             ``FAILED`` or ``DIVERGED``.
         error: why it failed or diverged; else None.
+        folder: its run folder; None if it could not begin.
     """
 
     status: str
     error: Exception | None = None
+    folder: Path | None = None
 
     @classmethod
     def of(cls, error: Exception) -> Outcome:

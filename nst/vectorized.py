@@ -31,7 +31,7 @@ class Batches:
         self._most = most
         self._runs: dict[int, Run] = {}  # by the job
         self._pictures: dict[tuple[str, str], Picture] = {}
-        self._first: dict[Path, int] = {}  # the first job that asks for a run, by its folder
+        self._first: dict[tuple[Path, str | None, bool], int] = {}  # the first job of each run
         self._jobs: dict[int, list[int]] = {}  # all that ask for the same run, by the first of them
         self._batch_of: dict[int, list[int]] = {}
         self._outcomes: dict[int, Outcome] = {}
@@ -48,7 +48,9 @@ class Batches:
             style=self._held_once(run.style),
             init=self._held_once(run.init),
         )
-        first = self._first.setdefault(folder_of(run), number)
+        # not by its folder: where a picture has two names, neither may have a folder yet
+        same = (folder_of(run).parent, run.config.run.signature, run.config.force)
+        first = self._first.setdefault(same, number)
         self._jobs.setdefault(first, []).append(number)
         return run
 

@@ -16,8 +16,10 @@ import yaml
 from PIL import Image
 
 from nst import sweep_record
-from nst.execute import execute
-from nst.folder import COMPLETED, read_status
+from nst.errors import NstError
+from nst.execute import compute, execute, identify
+from nst.folder import COMPLETED, RunFolder, place, read_status
+from nst.outcome import SKIPPED, Outcome
 from tests.helpers import nst, prepared
 
 TINY = ("image.size=48", "steps=6", "snapshot_every=4")
@@ -284,3 +286,64 @@ def test_force_runs_beside(tmp_path: Path) -> None:
     assert again == first
     assert second.name == f"{first.name}-2"
     assert (first / "final.png").read_bytes() == (second / "final.png").read_bytes()
+
+
+def two_names(place: Path) -> tuple[str, str]:
+    """Overrides for the same picture under two names."""
+    for name in ("one", "two"):
+        Image.linear_gradient("L").convert("RGB").save(place / f"{name}.png")
+    return f"content.path={place}/one.png", f"content.path={place}/two.png"
+
+
+def test_a_renamed_picture_is_the_same_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Resumed, finished, forced, and made by another process in the meantime."""
+    caplog.set_level("INFO")
+    settings = ("image.size=32", "steps=4", "logger=none", f"outputs={tmp_path}")
+    one, two = two_names(tmp_path)
+    with pytest.raises(NstError, match="stopped by the Trainer"):
+        execute([prepared(*settings, one, "+trainer.max_steps=2")])
+    (first,) = execute([prepared(*settings, two)])
+    assert f"goes on from step 2: {first}" in caplog.text
+    assert first.name.startswith("style_transfer-one-brushstrokes-")
+    assert execute([prepared(*settings, one)]) == execute([prepared(*settings, two)]) == [first]
+    (second,) = execute([prepared(*settings, two, "force=true")])
+    assert second.name == f"{first.name.replace('-one-', '-two-')}-2"
+    (third,) = execute([prepared(*settings, one, "force=true")])
+    assert third.name == f"{first.name}-3"
+    assert execute([prepared(*settings, two)]) == [first]
+
+    (late,) = identify([prepared(*settings, two, "init=noise")])
+    (early,) = execute([prepared(*settings, one, "init=noise")])
+    assert compute([late]) == [Outcome(SKIPPED, None, early)]
+    assert len(list((tmp_path / "runs").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("there", "force", "expected"),
+    [
+        ({}, False, "two-abc"),
+        ({}, True, "two-abc"),
+        ({"one-abc": True}, False, "one-abc"),
+        ({"one-abc": True}, True, "two-abc-2"),
+        ({"one-abc": False}, True, "one-abc"),
+        ({"one-abc": False, "two-abc": True}, False, "two-abc"),
+        ({"one-abc": True, "two-abc": True}, False, "two-abc"),  # from before they were one
+        ({"one-abc": True, "two-abc": False}, False, "one-abc"),
+        ({"one-abc": True, "two-abc-2": True}, False, "one-abc"),
+        ({"one-abc": True, "two-abc-2": False}, True, "two-abc-2"),
+        ({"one-abc": True, "two-abc-10": True}, True, "two-abc-11"),
+        ({"one-abc-2": True}, False, "one-abc-2"),
+        ({"one-abd": True, "abc": True, "one-abc-x": True, "oneabc": True}, False, "two-abc"),
+    ],
+)
+def test_a_run_folder_is_found_by_its_signature(
+    there: dict[str, bool], force: bool, expected: str, tmp_path: Path
+) -> None:
+    for name, done in there.items():
+        folder = RunFolder(tmp_path / name)
+        folder.path.mkdir()
+        folder.update(status=COMPLETED if done else "interrupted")
+        (folder.path / "final.png").touch()
+    assert place(tmp_path, "two", "abc", force) == tmp_path / expected

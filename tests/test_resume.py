@@ -32,7 +32,7 @@ from nst.optim.lbfgs import GROWTH
 from nst.run import Run
 from nst.tracking import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
 from tests.helpers import LONG, long, nst, prepared
-from tests.test_end_to_end import _history, _wandb_records
+from tests.test_end_to_end import _history, _wandb_records, two_names
 
 KILLS = 12 if LONG else 1
 """Per case."""
@@ -227,9 +227,9 @@ def test_interrupted(number: signal.Signals, tmp_path: Path) -> None:
 
 
 def test_two_at_once(tmp_path: Path) -> None:
-    """One computes, the other waits and returns the same run."""
+    """One computes, the other waits and returns the same run, also of a renamed picture."""
     arguments = [*BASE, "init=noise", "logger=none"]
-    pair = [started(arguments, tmp_path) for _ in range(2)]
+    pair = [started([*arguments, name], tmp_path) for name in two_names(tmp_path)]
     told = [process.communicate() for process in pair]
     assert [process.returncode for process in pair] == [0, 0]
     assert told[0][0].splitlines()[-1] == told[1][0].splitlines()[-1]

@@ -28,7 +28,7 @@ from nst.report.page import build
 from nst.sweep_record import Ended
 from nst.tracking import Tracker
 from tests.helpers import module, optimise, prepared
-from tests.test_end_to_end import _history, _wandb_records
+from tests.test_end_to_end import _history, _wandb_records, two_names
 from tests.test_resume import contents
 
 BASE = ("image.size=32", "steps=4", "snapshot_every=2", "logger=none", "precision=32")
@@ -322,6 +322,30 @@ def test_what_is_asked_for_twice_is_computed_once(
     assert invoke([*VECTORIZED, *TINY, "init=noise", "seed=0,1", "force=true"]) == 0
     assert passes == [2] * 4
     assert len([path for path in runs(Path()) if path.name.endswith("-2")]) == 2
+
+
+@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+def test_a_renamed_picture_is_computed_once(
+    launcher: str, passes: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Although neither name has a folder when the sweep begins."""
+    two_names(Path())
+    command = ["-m", f"hydra/launcher={launcher}", *TINY, "content.path=one.png,two.png"]
+    assert invoke(command) == 0
+    assert passes == [1] * 4
+    told = capsys.readouterr()
+    (folder,) = runs(Path())
+    assert folder.name.startswith("style_transfer-one-")
+    assert [each.outcome for each in swept(Path())] == [COMPLETED, SKIPPED]
+    assert {each.folder for each in swept(Path())} == {folder.resolve()}
+    assert told.out.count(f"{folder}\n") == 3  # each as it ends, and once at the end
+    assert ("1 run (jobs 0-1) in 1 batch" in told.err) == (launcher == "vectorized")
+    passes.clear()
+    assert invoke([*command, "force=true"]) == 0
+    again = ["-2"] if launcher == "vectorized" else ["-2", "-3"]  # in one batch it is one run
+    assert passes == [1] * 4 * len(again)
+    assert len(runs(Path())) == 1 + len(again)
+    assert {path.name[-2:] for path in runs(Path())} == {folder.name[-2:], *again}
 
 
 def test_live_runs_of_a_batch_are_each_whole_in_wandb(passes: list[int]) -> None:
