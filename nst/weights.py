@@ -68,7 +68,7 @@ def load(backbone: str, source: str, path: str | None, sha256: str | None, order
             file = existing(path)
         except ValueError as error:
             raise ConfigError("backbone.path", path, f"{error}; {OFFLINE}") from error
-        state = _read(file, "backbone.path", sha256)
+        state = _read(file, "backbone.path", path, sha256)
         return _from_state_dict(state, backbone, order, "backbone.path", path)
     raise ConfigError("backbone.source", source, f"allowed: {listed(SOURCES)}; {OFFLINE}")
 
@@ -84,7 +84,7 @@ def _embedded(backbone: str) -> Weights:
         problem = f"the package {EMBEDDED_PACKAGE} is not installed; {OFFLINE}"
         raise ConfigError(key, "embedded", problem)
     file = Path(spec.submodule_search_locations[0]) / EMBEDDED_FILE
-    state = _read(file, key, EMBEDDED_SHA256)
+    state = _read(file, key, str(file), EMBEDDED_SHA256)
     convolutions = []
     for block, count in enumerate(BLOCKS[backbone], start=1):
         for index in range(1, count + 1):
@@ -133,13 +133,13 @@ def _from_state_dict(state: object, backbone: str, order: str, key: str, value: 
     return Weights(convolutions, _IMAGENET_MEAN, _IMAGENET_STD, _hash(convolutions))
 
 
-def _read(file: Path, key: str, sha256: str | None) -> dict[str, Tensor]:
+def _read(file: Path, key: str, value: str, sha256: str | None) -> dict[str, Tensor]:
     if not file.is_file():
-        raise ConfigError(key, str(file), f"the weights' file is missing; {OFFLINE}")
+        raise ConfigError(key, value, f"the weights' file is missing; {OFFLINE}")
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if sha256 is not None and found != sha256:
         problem = f"the weights' file was altered: sha256 is {found}, not {sha256}; {OFFLINE}"
-        raise ConfigError(key, str(file), problem)
+        raise ConfigError(key, value, problem)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is told in one line
@@ -147,7 +147,7 @@ def _read(file: Path, key: str, sha256: str | None) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).split("\n")[0].split(". ")[0]
         problem = f"no weights that load safely (weights_only): {reason}"
-        raise ConfigError(key, str(file), problem) from error
+        raise ConfigError(key, value, problem) from error
 
 
 def _download(backbone: str) -> dict[str, Tensor]:
