@@ -11,12 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 
-from nst import agent, build, checkpoint
+from nst import agent, build, checkpoint, machine
 from nst.checkpoint import Checkpoint
 from nst.errors import Interrupted, NstError
 from nst.files import escaped
@@ -28,6 +27,7 @@ from nst.folder import (
     claim,
     finished,
     locked,
+    package_versions,
     place,
     read_facts,
     read_status,
@@ -193,7 +193,7 @@ def _optimise(stands: Sequence[Stand]) -> dict[Path, Outcome]:
     trainer = build_trainer(config)
     device = trainer.strategy.root_device
     facts = {
-        "device": _device_name(device),
+        **machine.facts(device),
         "precision": resolve_precision(config.precision, device),
         "weights_sha256": build.pretrained(config).sha256,
         "backbone": config.backbone.name,
@@ -313,10 +313,15 @@ def _finished(run: Run) -> bool:
     return finished(folder_of(run))
 
 
-def _recorder(run: Run, facts: dict[str, str], stand: Checkpoint | None) -> Recorder:
+def _recorder(run: Run, facts: dict[str, Any], stand: Checkpoint | None) -> Recorder:
     folder = RunFolder(folder_of(run))
     kept = range(0, stand.step if stand else 0, run.config.snapshot_every)
     found = run.config.run
+    if stand:
+        now = {**facts, "packages": package_versions()}
+        if changed := machine.differences(read_facts(folder.path), now):
+            text = "%s: resumes with %s; its picture may differ from that of an uninterrupted run"
+            log.warning(text, folder.path, "; ".join(changed))
     identity = {"signature": found.signature, "wandb_id": found.wandb_id, **facts}
     config = _recorded(run)
     text = OmegaConf.to_yaml(OmegaConf.create(literal(config)), resolve=True)
@@ -334,8 +339,5 @@ def _recorded(run: Run) -> dict[str, Any]:
 def _retell(run: Run) -> None:
     """Tells W&B of a finished run once more; other trackers have it."""
     loggers = [logger for logger in build.loggers(run) if isinstance(logger, WandbLogger)]
-    retell(Recorder(run, RunFolder(folder_of(run)), _recorded(run), loggers))
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    config: Any = OmegaConf.to_container(build.as_dictconfig(run.config), resolve=True)
+    retell(Recorder(run, RunFolder(folder_of(run)), config, loggers))

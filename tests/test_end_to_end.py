@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -63,6 +64,8 @@ def test_run_folder(sweep: tuple[Path, Any]) -> None:
         assert facts["seconds"] > 0
         assert run.name.endswith(facts["signature"])
         assert {"device", "precision", "packages", "git_commit", "weights_sha256"} <= set(facts)
+        assert facts["processor"] and facts["threads"] >= 1
+        assert facts["instruction_sets"][0] == torch.backends.cpu.get_cpu_capability()
         config = yaml.safe_load((run / "config.yaml").read_text())
         assert config["image"]["size"] == 48
         assert config["logger"]["wandb"]["name"] == run.name  # resolved

@@ -19,11 +19,11 @@ from unittest import mock
 import pytest
 import torch
 
-from nst import checkpoint
+from nst import checkpoint, machine
 from nst.checkpoint import Checkpoint
 from nst.errors import NstError
 from nst.execute import execute
-from nst.folder import read_facts
+from nst.folder import package_versions, read_facts
 from nst.interrupts import STOPPING, Interrupts
 from nst.main import invoke
 from nst.module import StyleTransfer
@@ -236,6 +236,48 @@ def test_two_at_once(tmp_path: Path) -> None:
     both = told[0][1] + told[1][1]
     assert both.count("already finished") == 1
     assert both.count(f"step {STEPS}/{STEPS}") == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_resuming_with_another_number_of_threads_says_so(
+    threads: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In one line; it is the same run."""
+    settings = ("image.size=32", "steps=4", "logger=none", f"outputs={tmp_path}")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with pytest.raises(NstError, match="stopped by the Trainer"):
+            execute([prepared(*settings, "+trainer.max_steps=2")])
+        (folder,) = (tmp_path / "runs").iterdir()
+        assert read_facts(folder)["threads"] == 1
+        torch.set_num_threads(threads)
+        assert execute([prepared(*settings)]) == [folder]
+    finally:
+        torch.set_num_threads(before)
+    assert read_facts(folder)["threads"] == threads
+    told = [each.getMessage() for each in caplog.records if "resumes with" in each.getMessage()]
+    assert [each.split(": ")[1].split(";")[0] for each in told] == [
+        "resumes with threads 1, now 2"
+    ] * (threads - 1)
+
+
+def test_what_has_changed_between_two_machines() -> None:
+    here = {**machine.facts(torch.device("cpu")), "packages": package_versions()}
+    assert machine.differences(here, here) == []
+    assert machine.differences({}, here) == []  # of a version that did not record it
+    known = {"device": "cpu", "processor": "A", "instruction_sets": ["AVX2"], "threads": 1}
+    other = {"device": "H100", "processor": "B", "instruction_sets": ["AVX512", "AMX"]}
+    packages = ({"torch": "2.9.0", "wandb": "0.31.0"}, {"torch": "2.9.1", "wandb": "0.31.1"})
+    assert machine.differences(
+        {**known, "packages": packages[0]}, {**other, "threads": 2, "packages": packages[1]}
+    ) == [
+        "device cpu, now H100",
+        "processor A, now B",
+        "instruction sets AVX2, now AVX512+AMX",
+        "threads 1, now 2",
+        "torch 2.9.0, now 2.9.1",
+    ]
 
 
 def stand() -> Checkpoint:
