@@ -30,6 +30,7 @@ from nst.weights import Weights
 # Importing Lightning made it talkative; its tips and device lines would hide the run's own.
 for _name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # their summaries
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`")  # Lightning's own
 
 _load_weights = lru_cache(maxsize=1)(weights.load)  # a sweep in one process loads them once

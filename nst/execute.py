@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 
 from nst import agent, build, checkpoint, machine
+from nst.callback_support import CallbackSupport
 from nst.checkpoint import Checkpoint
 from nst.errors import Interrupted, NstError
 from nst.files import escaped
@@ -239,8 +240,14 @@ def _fit(trainer: Any, recorders: Sequence[Recorder]) -> None:
             log.info("compile=%s: the first step at every size takes a while", config.compile)
         with interruptible() as interrupts:
             tracker = Tracker(
-                recorders, config.snapshot_every, config.checkpoint_seconds, yardstick, interrupts
+                recorders,
+                config.snapshot_every,
+                config.checkpoint_seconds,
+                yardstick,
+                interrupts,
+                prompt=bool(config.trainer.get("callbacks")) and bool(config.logger),
             )
+            trainer.callbacks.insert(0, CallbackSupport(tracker))
             trainer.callbacks += [tracker, ProgressBar(name, config.steps)]
             trainer.fit(module)
             for recorder in recorders:

@@ -41,6 +41,8 @@ class Tracker(L.Callback):
         checkpoint_seconds: at least so long between checkpoints.
         yardstick: measures the results.
         interrupts: what ends the runs before their time.
+        prompt: whether each row is logged at once, since callbacks log as well: W&B drops what
+            comes after a later step.
 
     Attributes:
         recorders: of the runs whose images are in the batch still, in its order.
@@ -55,12 +57,14 @@ class Tracker(L.Callback):
         checkpoint_seconds: float,
         yardstick: Yardstick,
         interrupts: Interrupts,
+        prompt: bool = False,
     ) -> None:
         self.recorders = list(recorders)
         self.snapshot_every = snapshot_every
         self.checkpoint_seconds = checkpoint_seconds
         self.yardstick = yardstick
         self.interrupts = interrupts
+        self.prompt = prompt
         self.checkpoint_cost = 0.0
         self._waiting: list[tuple[int, float, float, dict[str, Tensor], Tensor]] = []
         self._snapshot: Tensor | None = None
@@ -69,8 +73,8 @@ class Tracker(L.Callback):
         self._seconds_per_byte = SECONDS_PER_BYTE
         self.steps_done = 0
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Tells every logger the run's whole config."""
+    def begin(self, trainer: L.Trainer) -> None:
+        """Logs the run's whole config, and gives the loggers to the Trainer."""
         for recorder in self.recorders:
             with recorder.own():
                 for logger in recorder.loggers:
@@ -136,6 +140,8 @@ class Tracker(L.Callback):
                 module.best.of(index),
             )
             with recorder.own():
+                if self.prompt and recorder.rows:
+                    recorder.folder.metrics(recorder.rows)
                 recorder.stand(stand)
         self._saved = time.perf_counter()
         self.checkpoint_cost += self._saved - began
@@ -157,8 +163,9 @@ class Tracker(L.Callback):
         self._waiting.append((step, now - self._began, rate, outputs["losses"], judged))
         self.steps_done = step + 1
         last_of_scale = step + 1 == pl_module.scale.stop  # its best image goes with it
-        if self._snapshot is not None or last_of_scale or now - self._flushed > FLUSH_SECONDS:
-            self._flush(pl_module)
+        due = self._snapshot is not None or last_of_scale or now - self._flushed > FLUSH_SECONDS
+        if due or self.prompt:
+            self._flush(pl_module, write=due)
             self._leave(trainer, pl_module)
         if self.interrupts.received and step + 1 < pl_module.scales[-1].stop:
             trainer.should_stop = True
@@ -217,8 +224,12 @@ class Tracker(L.Callback):
     def _set_loggers(self, trainer: L.Trainer) -> None:
         trainer.loggers = [logger for each in self._going_on() for logger in each.loggers]
 
-    def _flush(self, module: StyleTransfer) -> None:
+    def _flush(self, module: StyleTransfer, write: bool = True) -> None:
         """Reads what is waiting, with one transfer, and hands it on.
+
+        Args:
+            module: whose losses they are.
+            write: whether files are written too, all rows so far.
 
         Raises:
             Exception: what ended one of the runs, if none is left that goes on.
@@ -242,12 +253,14 @@ class Tracker(L.Callback):
                         break
                 if self._snapshot is not None and recorder.diverged is None:
                     recorder.snapshot(self._waiting[-1][0], self._snapshot[index])
-                recorder.folder.metrics(recorder.rows)
+                if write or recorder.diverged is not None:
+                    recorder.folder.metrics(recorder.rows)
                 if recorder.diverged is not None:
                     recorder.diverge(module.best.of(index))
         self._waiting.clear()
         self._snapshot = None
-        self._flushed = time.perf_counter()
+        if write:
+            self._flushed = time.perf_counter()
         self._stop_if_none_is_left()
 
     def _stop_if_none_is_left(self) -> None:

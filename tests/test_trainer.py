@@ -7,17 +7,21 @@ import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 import pytest
 import torch
 from lightning.pytorch import callbacks
+from lightning.pytorch.loggers.logger import DummyLogger
 
 from nst import main
-from nst.errors import ConfigError
+from nst.errors import ConfigError, NstError
+from nst.execute import execute
+from nst.folder import COMPLETED, read_facts
 from nst.run import signature
 from nst.schema import Config
 from nst.trainer import ARGUMENTS, NEED_LOGGER, REFUSED_CALLBACKS, build_trainer
@@ -156,8 +160,10 @@ NEUTRAL = {
 }
 
 
-def test_what_is_neutral_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Same signature, same picture."""
+def test_what_is_neutral_is_and_the_profiler_reports(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Same signature, same picture; the summary of the profiler is on stderr."""
     deterministic = torch.are_deterministic_algorithms_enabled()
     benchmark = torch.backends.cudnn.benchmark
     found = {}
@@ -166,9 +172,11 @@ def test_what_is_neutral_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
             more = [f"++trainer.{key}={value}" for key, value in arguments.items()]
             outputs = tmp_path / name
             assert main.invoke([*SMALL, "logger=none", f"outputs={outputs}", *more]) == 0
-            out = capfd.readouterr().out
+            out, err = capfd.readouterr()
             folder = Path(out.splitlines()[-1])
             assert folder.parent == outputs / "runs"
+            assert ("FIT Profiler Report" in err) == (name == "neutral")
+            assert "Profiler" not in out
             found[name] = folder.name, (folder / "final.png").read_bytes()
     finally:
         torch.use_deterministic_algorithms(deterministic)
@@ -219,6 +227,75 @@ def test_callbacks_that_are_refused(node: object, reason: str, plain: Config) ->
     with pytest.raises(ConfigError, match="trainer") as refusal:
         build_trainer(_with(plain, callbacks=[node]))
     assert reason in str(refusal.value)
+
+
+class Kept(DummyLogger):
+    """A logger that keeps what it is given."""
+
+    calls: ClassVar[list[tuple[int, dict[str, float]]]] = []
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        assert step is not None
+        self.calls.append((step, dict(metrics)))
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def log_image(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def finalize(self, status: str) -> None:
+        pass
+
+
+class Monitor(callbacks.Callback):
+    """Checks the metrics that it finds, and logs them."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        assert len(trainer.loggers) == 1
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        found = trainer.callback_metrics["loss/total"]
+        assert found.item() == outputs["losses"]["total"].mean().item()
+        for logger in trainer.loggers:
+            logger.log_metrics({"seen": found.item()}, step=batch)
+
+
+def test_callbacks_that_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a run that is resumed as well, each step's values come together and in order."""
+    monkeypatch.setattr(Kept, "calls", [])
+    targets = [
+        "tests.test_trainer.Monitor",
+        f"{LIGHTNING}.LearningRateMonitor",
+        f"{LIGHTNING}.DeviceStatsMonitor, cpu_stats: false",
+    ]
+    listed = ",".join(f"{{_target_: {target}}}" for target in targets)
+    asked = [
+        *(*SMALL, "logger=none", f"outputs={tmp_path}", f"+trainer.callbacks=[{listed}]"),
+        "+logger.kept._target_=tests.test_trainer.Kept",
+    ]
+    with pytest.raises(NstError, match="stopped by the Trainer"):
+        execute([prepared(*asked, "+trainer.max_steps=2")])
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 3
+    before = len(Kept.calls)
+    assert execute([prepared(*asked)]) == [folder]
+    assert read_facts(folder)["status"] == COMPLETED
+    with (folder / "metrics.csv").open(encoding="utf-8") as file:
+        totals = [float(row["loss/total"]) for row in csv.DictReader(file)]
+    assert len(totals) == 5
+    # resumed, the first attempt's rows are logged again
+    for calls in (Kept.calls[:before], Kept.calls[before:]):
+        steps = [step for step, _ in calls]
+        assert steps == sorted(steps)
+        for key in ("lr-LBFGS", "loss/total"):
+            assert any(key in metrics for _, metrics in calls)
+    seen = {step: row["seen"] for step, row in Kept.calls if "seen" in row}
+    assert seen == {step: pytest.approx(totals[step]) for step in range(4)}
+    rates = {step for step, row in Kept.calls if "lr-LBFGS" in row}
+    assert rates == {0, 1, 2, 3}
 
 
 CLUSTER = {
