@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
-from nst.files import writing
+from nst.files import shown, writing
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def load(folder: Path, signature: str) -> Checkpoint | None:
             problem = "it belongs to another run or version"
     aside = path.with_suffix(".refused")
     path.replace(aside)
-    log.warning("%s: refused, %s; set aside as %s", path, problem, aside.name)
+    log.warning("%s: refused, %s; set aside as %s", shown(path), problem, aside.name)
     return None
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from signal import Signals
+
+from nst.files import shown
 
 
 class NstError(Exception):
@@ -103,13 +106,17 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         advice = _ADVICE.get(error.errno)
         told = f"{error.strerror[0].lower()}{error.strerror[1:]}"
-        named = f"{_shown(str(error.filename))}: " if error.filename else ""
+        named = f"{_shown(_file(error.filename))}: " if error.filename else ""
         return named + told + (f"; {advice}" if advice else "")
     if out_of_memory(error):
         asked = re.search(r"tried to allocate [\d.]+ \w+", text, re.IGNORECASE)
         found = f" ({asked[0].lower()})" if asked else ""
         return f"out of memory{found}: a smaller image.size or earlier layers need less"
     return f"{type(error).__name__}: {text}"
+
+
+def _file(name: object) -> str:
+    return str(shown(Path(name))) if isinstance(name, str) else str(name)
 
 
 def out_of_memory(error: BaseException) -> bool:

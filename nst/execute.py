@@ -19,7 +19,7 @@ from nst import agent, build, checkpoint, machine
 from nst.callback_support import CallbackSupport
 from nst.checkpoint import Checkpoint
 from nst.errors import Interrupted, NstError
-from nst.files import escaped
+from nst.files import escaped, shown
 from nst.folder import (
     COMPLETED,
     DIVERGED,
@@ -111,7 +111,7 @@ def compute(runs: Sequence[Run]) -> list[Outcome]:
             with _its_own(folder, outcomes):
                 locks.enter_context(locked(folder))
                 if _finished(asked[folder]):
-                    log.info("already finished: %s (force=true runs it again)", folder)
+                    log.info("already finished: %s (force=true runs it again)", shown(folder))
                     if agent.run_id():  # whose W&B run would stay empty
                         _retell(asked[folder])
                     outcomes[folder] = Outcome(SKIPPED)
@@ -141,7 +141,7 @@ def _claimed(run: Run, outcomes: dict[Path, Outcome]) -> Run:
         return run
     with _its_own(folder, outcomes):
         if _left_out(run):
-            log.info("left out, it did not fail before (retry=failed): %s", folder)
+            log.info("left out, it did not fail before (retry=failed): %s", shown(folder))
             outcomes[folder] = Outcome(LEFT_OUT)
         elif not _finished(run):
             _check(run)
@@ -163,7 +163,7 @@ def _batches(runs: Sequence[Run], outcomes: dict[Path, Outcome]) -> list[list[St
             stand = checkpoint.load(folder_of(run), run.config.run.signature or "")
             step = stand.step if stand else 0
             if stand:
-                log.info("goes on from step %d: %s", step, folder_of(run))
+                log.info("goes on from step %d: %s", step, shown(folder_of(run)))
             batches.setdefault(step, []).append((run, stand))
     return list(batches.values())
 
@@ -328,7 +328,7 @@ def _recorder(run: Run, facts: dict[str, Any], stand: Checkpoint | None) -> Reco
         now = {**facts, "packages": package_versions()}
         if changed := machine.differences(read_facts(folder.path), now):
             text = "%s: resumes with %s; its picture may differ from that of an uninterrupted run"
-            log.warning(text, folder.path, "; ".join(changed))
+            log.warning(text, shown(folder.path), "; ".join(changed))
     identity = {"signature": found.signature, "wandb_id": found.wandb_id, **facts}
     config = _recorded(run)
     text = OmegaConf.to_yaml(OmegaConf.create(literal(config)), resolve=True)

@@ -24,7 +24,7 @@ from PIL import Image
 
 from nst import __version__
 from nst.experiment import Member
-from nst.files import save_png, write_whole
+from nst.files import save_png, shown, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class RunFolder:
             aside = (self.path / FACTS).with_suffix(".refused")
             (self.path / FACTS).replace(aside)
             told = "%s: refused, it was cut short or altered; set aside as %s"
-            log.warning(told, self.path / FACTS, aside.name)
+            log.warning(told, shown(self.path / FACTS), aside.name)
         self._write_text("config.yaml", config_yaml)
         self._facts = {**facts, "git_commit": git_commit(), "packages": package_versions()}
         self.update(status=RUNNING)
@@ -139,7 +139,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        log.info("another process computes %s; waiting for it", path)
+        log.info("another process computes %s; waiting for it", shown(path))
         lock.acquire()
     try:
         yield

@@ -208,8 +208,8 @@ def test_a_sweep_shows_what_diverged(
     assert [row["optimizer.lr"] for row in found.rows] == [60, 1]
     for row, folder, name in zip(found.rows, (wild, calm), ("best.png", "final.png"), strict=True):
         facts = read_facts(folder)
-        assert np.array_equal(row["final"], np.asarray(Image.open(folder / name)))
-        assert row["snapshots"] is not None
+        assert np.array_equal(np.asarray(row["final"]()), np.asarray(Image.open(folder / name)))
+        assert row["snapshots"]() is not None
         assert row["run"] == folder.name
         assert (row["steps"], row["loss/total"]) == (facts["steps"], facts["losses"]["loss/total"])
 
