@@ -225,7 +225,11 @@ class _Followed(Launcher):
     ) -> Sequence[JobReturn]:
         """Launches the jobs."""
         first = self._sweep.launch(job_overrides)
-        returns = self._launcher.launch(job_overrides, first)
+        try:
+            returns = self._launcher.launch(job_overrides, first)
+        except ConfigError:  # it refused its own settings: no job began
+            del self._sweep.jobs[first:]
+            raise
         self._sweep.returned(first, returns)
         return returns
 

@@ -114,8 +114,9 @@ def build_trainer(config: Config) -> L.Trainer:
         raise ConfigError("trainer", given, "needs a _target_, as conf/trainer/default.yaml has")
     fixed = _refuse(given)
     found = _callbacks(given, logged=bool(config.logger))
+    # not by instantiate, which would take a ${ in the folder's name for an interpolation
+    fixed["default_root_dir"] = given.get("default_root_dir") or config.run.folder
     kept = {key: value for key, value in given.items() if key not in {*fixed, "callbacks"}}
-    kept["default_root_dir"] = kept.get("default_root_dir") or config.run.folder
     with _one_line("trainer", given["_target_"]):
         make = instantiate(kept, _partial_=True, _convert_="all")
         made = make(**fixed, callbacks=found)

@@ -247,8 +247,8 @@ def _checkpoints(run: Run, size: int) -> Row:
     trackers: list[Tracker] = []
     plain = Tracker.__init__
 
-    def remember(self: Tracker, *given: Any) -> None:
-        plain(self, *given)
+    def remember(self: Tracker, *given: Any, **named: Any) -> None:
+        plain(self, *given, **named)
         trackers.append(self)
 
     with quiet(), mock.patch.object(Tracker, "__init__", remember):

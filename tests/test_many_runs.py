@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gc
 import weakref
 from collections.abc import Iterator
@@ -52,6 +53,7 @@ def watch(kind: type, monkeypatch: pytest.MonkeyPatch) -> weakref.WeakSet[Any]:
     alive: weakref.WeakSet[Any] = weakref.WeakSet()
     begin = kind.__init__  # type: ignore[misc]
 
+    @functools.wraps(begin)  # the Trainer's arguments are read from its signature
     def watched(self: Any, *args: Any, **kwargs: Any) -> None:
         begin(self, *args, **kwargs)
         alive.add(self)

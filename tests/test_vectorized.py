@@ -200,7 +200,7 @@ def test_what_cannot_be_recorded_ends_its_run_alone(
     plain = Recorder.snapshot
 
     def snapshot(recorder: Recorder, step: int, image: Tensor) -> None:
-        if recorder.folder.path == broken and step == 2:
+        if recorder.folder.path.name == broken.name and step == 2:
             raise ValueError("the encoder has no mind to")
         plain(recorder, step, image)
 
@@ -292,7 +292,7 @@ def test_interrupted_and_gone_on_with_bit_for_bit(
         patched.setattr(Tracker, "on_train_batch_end", stopped)
         assert invoke(command) == 128 + signal.SIGTERM
     told = capsys.readouterr().err
-    assert "sweep: 2 completed, 2 not run" in told
+    assert "sweep: 2 completed, 2 not finished" in told
     ends = [read_facts(path)["status"] for path in runs(Path())]
     assert (ends.count("completed"), ends.count("interrupted")) == (2, 2)
     passes.clear()
