@@ -199,15 +199,6 @@ class Sweep:
             return ConfigError.exit_status if bad[0].refused else NstError.exit_status
         return NstError.exit_status if len(ended) < len(self.jobs) else 0
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Called after every job, also in a worker process.
-
-        Hydra keeps what every job returns until the last one is done. Sweepers use the value alone;
-        the two configs are 0.4 MB.
-        """
-        if config.hydra.mode == RunMode.MULTIRUN:
-            job_return.cfg = job_return.hydra_cfg = None
-
 
 class _Followed(Launcher):
     """A launcher that lets the sweep know what it launches, and what it gets back."""
