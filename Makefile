@@ -34,10 +34,9 @@ smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke
 test: $(READY) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-torture: $(READY) ## The long versions: 60 kills, a thousand configs, every fault (docs/reliability.md)
-	NST_LONG=1 NST_EXAMPLES=1000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -rP \
-		tests/test_resume.py tests/test_failures.py tests/test_disk.py tests/test_trouble.py \
-		tests/test_bad_input.py tests/test_properties.py tests/test_trajectory.py tests/test_progress.py
+torture: $(READY) ## The slow tests too: 60 kills, a thousand configs, every fault (docs/reliability.md)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
+		-rP -m "slow or not slow" --hypothesis-profile=thorough
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

@@ -6,6 +6,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("quick", max_examples=20)
+settings.register_profile("thorough", max_examples=1000)
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,19 @@ from nst.schema import Config
 from nst.vgg import VGG
 from tests import commands
 
-LONG = bool(os.environ.get("NST_LONG"))
-"""Whether to try every fault, and often; `make torture` does."""
+slow = pytest.mark.slow
+"""``make torture`` runs these too."""
 
-long = pytest.mark.skipif(not LONG, reason="NST_LONG=1 runs it")
+
+def first_of(cases: Iterable[Any]) -> list[Any]:
+    """Parameters of a test, of which all but the first are slow."""
+    first, *others = cases
+    return [first, *(pytest.param(*_several(case), marks=slow) for case in others)]
+
+
+def _several(case: Any) -> tuple[Any, ...]:
+    return case if isinstance(case, tuple) else (case,)
+
 
 schema.register()
 

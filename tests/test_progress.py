@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from nst.sweep import Plan
-from tests.helpers import LONG
+from tests.helpers import first_of
 
 
 def in_a_terminal(command: list[str], cwd: Path, columns: int) -> str:
@@ -47,7 +47,7 @@ def in_a_terminal(command: list[str], cwd: Path, columns: int) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
 
 
-@pytest.mark.parametrize("columns", [80, 160] if LONG else [80])
+@pytest.mark.parametrize("columns", first_of([80, 160]))
 def test_bar(columns: int, tmp_path: Path) -> None:
     tiny = ["image.size=48", "steps=6", "logger=none", "init=noise,content"]
     seen = in_a_terminal([sys.executable, "-m", "nst", "-m", *tiny], tmp_path, columns)

@@ -31,8 +31,8 @@ from nst.run import Run, signature
 from nst.schema import INITS, LAYER_RULES, PRECISIONS, TASKS, Config
 from tests.helpers import embedded, prepared
 
-EXAMPLES = int(os.environ.get("NST_EXAMPLES", "20"))
-"""Of each property; NST_EXAMPLES asks for more."""
+EXAMPLES = settings().max_examples
+"""Of each property; ``--hypothesis-profile=thorough`` asks for more (``conftest.py``)."""
 
 CONF = Path(conf_dir())
 OPEN = ("optimizer", "trainer", "logger")

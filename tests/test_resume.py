@@ -24,18 +24,15 @@ from nst.checkpoint import Checkpoint
 from nst.errors import NstError
 from nst.execute import execute
 from nst.folder import package_versions, read_facts
-from nst.interrupts import STOPPING, Interrupts
+from nst.interrupts import Interrupts
 from nst.main import invoke
 from nst.module import StyleTransfer
 from nst.optim import LBFGS
 from nst.optim.lbfgs import GROWTH
 from nst.run import Run
 from nst.tracking import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
-from tests.helpers import LONG, long, nst, prepared
+from tests.helpers import first_of, nst, prepared, slow
 from tests.test_end_to_end import _history, _wandb_records, two_names
-
-KILLS = 12 if LONG else 1
-"""Per case."""
 
 STEPS = 120  # on a fast machine as well, a checkpoint is written a good while before the last
 BASE = ("image.size=48", f"steps={STEPS}", "snapshot_every=7", "checkpoint_seconds=0")
@@ -89,8 +86,10 @@ def contents(folder: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("case", CASES if LONG else ["lbfgs pyramid"])
-def test_killed_at_any_moment(case: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("case", "kills"), first_of([("lbfgs pyramid", 1), *((case, 12) for case in CASES)])
+)
+def test_killed_at_any_moment(case: str, kills: int, tmp_path: Path) -> None:
     """kill -9 wherever it hits; the picture is that of a run left in peace, bit for bit."""
     chance = random.Random(case)
     arguments = [*BASE, *CASES[case], "logger=none"]
@@ -98,7 +97,7 @@ def test_killed_at_any_moment(case: str, tmp_path: Path) -> None:
     (tmp_path / "war").mkdir()
     assert nst(*arguments, cwd=tmp_path / "peace").returncode == 0
     killed, resumed = 0, 0
-    while killed < KILLS:
+    while killed < kills:
         began = time.time()
         process = started(arguments, tmp_path / "war")
         if killed % 3 < 2:  # where there is something to lose; else wherever it hits
@@ -125,7 +124,7 @@ def test_killed_at_any_moment(case: str, tmp_path: Path) -> None:
     print(f"{case}: {killed} kills, {resumed} times gone on")
 
 
-@long
+@slow
 def test_a_sweep_killed_at_any_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,7 +139,7 @@ def test_a_sweep_killed_at_any_moment(
     assert invoke(arguments) == 0
     finished: dict[Path, int] = {}
     killed, resumed, outlived = 0, 0, 0
-    while killed < KILLS:
+    while killed < 12:
         began = time.time()
         process = started(arguments, war)
         if killed % 3 == 0:  # between two runs, or early in the next
@@ -193,7 +192,7 @@ def finals(cwd: Path) -> dict[Path, int]:
 
 
 # Ctrl-C is typed in a terminal below
-@pytest.mark.parametrize("number", STOPPING if LONG else [signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize("number", first_of([signal.SIGTERM, signal.SIGINT]), ids=lambda n: n.name)
 def test_interrupted(number: signal.Signals, tmp_path: Path) -> None:
     """The first signal keeps where it stood; W&B has every step once, and so has the table."""
     arguments = [*BASE, "init=noise"]
@@ -345,7 +344,7 @@ def test_stopped_by_the_trainer(limit: str, tmp_path: Path) -> None:
     assert not (folder / "final.png").exists()
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"] if LONG else ["lbfgs"])
+@pytest.mark.parametrize("optimizer", first_of(["lbfgs", "adam"]))
 def test_a_batch_of_runs_that_stood_at_different_steps(optimizer: str, tmp_path: Path) -> None:
     """Each goes on from where it was; results are those of runs left in peace, but for rounding."""
     tiny = ("image.size=32", "steps=6", "snapshot_every=2", "logger=none", f"optimizer={optimizer}")

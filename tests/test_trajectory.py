@@ -11,14 +11,14 @@ import torch
 
 from nst import images
 from tests.golden import CASES, FILE, trajectory
-from tests.helpers import LONG, embedded, module, optimise, prepared
+from tests.helpers import embedded, first_of, module, optimise, prepared
 from tests.textbook import Textbook
 
 STEPS = 30
 SIZE = 48
 
 
-@pytest.mark.parametrize("init", ["noise", "content"] if LONG else ["noise"])
+@pytest.mark.parametrize("init", first_of(["noise", "content"]))
 @pytest.mark.parametrize(
     ("layers", "content_layers", "style_layers"),
     [("textbook", [4], [1, 2, 3, 4, 5]), ("report", [10], [1, 2, 5, 9, 13])],
