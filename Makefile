@@ -30,12 +30,11 @@ report: $(READY) ## Every table of the report: runs what is missing, then output
 smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke/report
 	$(BIN)/nst-report --run --outputs outputs/smoke image.size=32 steps=2 snapshot_every=2
 
-# a process per core, each with one thread: several threads in several processes would stall
 test: $(READY) ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 torture: $(READY) ## The slow tests too: 60 kills, a thousand configs, every fault (docs/reliability.md)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
 		-rP -m "slow or not slow" --hypothesis-profile=thorough
 
 lint: $(READY) ## Check style and types

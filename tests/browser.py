@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -39,16 +40,37 @@ class Seen:
             self.problems.append(f"failed: {request.url}: {request.failure}")
 
 
+_shared: list[Callable[[], Browser]] = []
+
+
+@contextmanager
+def one_browser() -> Iterator[None]:
+    """Until its end, every page is opened in the same browser, as another person would."""
+    with ExitStack() as stack:
+        _shared.append(cache(lambda: stack.enter_context(_launched())))
+        try:
+            yield
+        finally:
+            _shared.pop()
+
+
+@contextmanager
+def _launched() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # root, as in containers, may only run Chromium without its sandbox
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=executable(), args=arguments)
+        yield browser
+        browser.close()
+
+
 @contextmanager
 def opened(
     path: Path, width: int = 1280, height: int = 900, dark: bool = False
 ) -> Iterator[tuple[Page, Seen]]:
     """A page opened from disk, with everything recorded that a user should never meet."""
     seen = Seen()
-    with sync_playwright() as playwright:
-        # root, as in containers, may only run Chromium without its sandbox
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=executable(), args=arguments)
+    with nullcontext(_shared[-1]()) if _shared else _launched() as browser:
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
@@ -58,6 +80,8 @@ def opened(
         page.on("dialog", lambda dialog: seen.problems.append(f"dialog: {dialog.message}"))
         page.on("requestfailed", seen.failed)
         page.on("request", lambda request: seen.requests.append(request.url))
-        page.goto(path.resolve().as_uri())
-        yield page, seen
-        browser.close()
+        try:
+            page.goto(path.resolve().as_uri())
+            yield page, seen
+        finally:
+            context.close()

@@ -11,10 +11,12 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 _PRELOADED = [
@@ -42,23 +44,79 @@ def run(
         cwd: the folder to run it in.
         environment: all of it.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        told = (module, list(arguments), str(cwd), dict(environment), str(out), str(err))
-        process = _server.Process(target=_begin, args=told)
-        process.start()
-        process.join()
-        assert process.exitcode is not None
-        return subprocess.CompletedProcess(
-            [module, *arguments], process.exitcode, out.read_text(), err.read_text()
-        )
+    process = Process(module, arguments, cwd, environment)
+    out, err = process.communicate()
+    assert process.returncode is not None
+    return subprocess.CompletedProcess([module, *arguments], process.returncode, out, err)
+
+
+class Process:
+    """A command that was started, with the methods of ``subprocess.Popen`` that tests use."""
+
+    def __init__(
+        self, module: str, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._files = [Path(self._folder.name, name) for name in ("out", "err")]
+        for file in self._files:
+            file.touch()
+        out, err = map(str, self._files)
+        told = (module, list(arguments), str(cwd), dict(environment), out, err)
+        self._process = _server.Process(target=_begin, args=told)
+        self._process.start()
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """The same."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for its end, at most so many seconds; its exit status."""
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0)
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends it a signal; nothing happens if it has ended."""
+        if self.poll() is None:
+            assert self._process.pid is not None
+            os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Waits for its end; all that it wrote."""
+        self.wait(timeout)
+        out, err = (file.read_text() for file in self._files)
+        return out, err
+
+    @property
+    def stderr(self) -> Iterator[str]:
+        """Its lines, as they are written, to its end."""
+        with self._files[1].open() as file:
+            rest = ""
+            while True:
+                running = self.poll() is None
+                rest += file.read()
+                *lines, rest = rest.split("\n")
+                yield from lines
+                if not running:
+                    return
+                time.sleep(0.01)
 
 
 def _begin(
     module: str, arguments: list[str], cwd: str, environment: dict[str, str], out: str, err: str
 ) -> None:
     for number, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

@@ -125,6 +125,11 @@ def nst_report(*arguments: str, cwd: Path, **environment: str) -> subprocess.Com
     return commands.run("nst.report", arguments, cwd, _environment(**environment))
 
 
+def started(arguments: list[str], cwd: Path, **environment: str) -> commands.Process:
+    """Starts the command in a process of its own, and does not wait for it."""
+    return commands.Process("nst", arguments, cwd, _environment(**environment))
+
+
 def _environment(**more: str) -> dict[str, str]:
     clean = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
     return {**clean, "COLUMNS": "200", **more}

@@ -6,6 +6,8 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
+from multiprocessing.connection import Listener
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from nst.experiment import values
 from nst.folder import read_facts
 from nst.main import conf_dir
 from nst.wandb_sweeps import sweep_file, write
+from tests import commands
 from tests.helpers import config
 from tests.wandb_server import SWEEP, WandbServer
 
@@ -82,21 +85,61 @@ def test_what_the_sweep_has_set_is_left_alone() -> None:
     assert agent.beside(told, set()) == told
 
 
+NST = """\
+#!{python}
+import os, sys
+from multiprocessing.connection import Client
+with Client({address!r}) as client:
+    client.send((sys.argv[1:], os.getcwd(), dict(os.environ)))
+    status, out, err = client.recv()
+sys.stdout.write(out)
+sys.stderr.write(err)
+sys.exit(status)
+"""
+
+
+def run_for(listener: Listener) -> None:
+    """Runs what the `nst` of the agent is asked for, twice."""
+    for _ in range(2):
+        with listener.accept() as client:
+            arguments, cwd, environment = client.recv()
+            ended = commands.run("nst", arguments, Path(cwd), environment)
+            client.send((ended.returncode, ended.stdout, ended.stderr))
+
+
+WANDB = """
+from wandb.cli.cli import cli
+from wandb.wandb_agent import Agent
+Agent.POLL_INTERVAL = 0.2  # 5
+cli()
+"""
+
+
 def test_sweep_and_agent(tmp_path: Path) -> None:
-    """Both commands for real. The second point is the first one's run in other words."""
+    """Both commands for real; the agent asks every 0.2 s whether a run has ended.
+
+    What it finds as `nst` on its path has a process forked for the run (``tests.commands``).
+
+    The second point is the first one's run in other words.
+    """
     declared = _read(EXPERIMENTS / "wandb" / "content_reconstruction.yml")
     points = ["[conv1_1,conv2_1]", "[conv_1,conv_3]"]
     declared["parameters"] = {"layers.content": {"values": points}, "seed": {"values": [7]}}
-    tiny = ["image.size=48", "steps=6", "snapshot_every=4"]
+    tiny = ["image.size=32", "steps=6", "snapshot_every=4"]
     declared["command"][-1:] = [*tiny, "${args_no_hyphens}"]
     (tmp_path / "tiny.yml").write_text(yaml.safe_dump(declared), encoding="utf-8")
-    bin_dir = Path(sys.executable).parent
-    with WandbServer() as server:
+    program = tmp_path / "bin" / "nst"
+    program.parent.mkdir()
+    address = str(tmp_path / "socket")
+    program.write_text(NST.format(python=sys.executable, address=address), encoding="utf-8")
+    program.chmod(0o755)
+    with WandbServer() as server, Listener(address) as listener:
+        threading.Thread(target=run_for, args=(listener,), daemon=True).start()
         environment = {**os.environ, **server.environment}
-        environment["PATH"] = f"{bin_dir}{os.pathsep}{environment['PATH']}"
+        environment["PATH"] = f"{program.parent}{os.pathsep}{environment['PATH']}"
         for command in (["sweep", "tiny.yml"], ["agent", f"tester/nst/{SWEEP}"]):
             ended = subprocess.run(
-                [bin_dir / "wandb", *command],
+                [sys.executable, "-c", WANDB, *command],
                 cwd=tmp_path,
                 env=environment,
                 capture_output=True,

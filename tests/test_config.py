@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from nst.run import Run, prepare, signature
 from tests.helpers import config, embedded, nst, prepared
 
 CONF = Path(conf_dir())
+
+
 EXPERIMENTS = (CONF / "experiments").glob("*.yaml")  # a link, which rglob does not follow
 FILES = sorted({path.relative_to(CONF) for path in (*CONF.rglob("*.yaml"), *EXPERIMENTS)})
 OPTIONS = [path for path in FILES if len(path.parts) == 2]
@@ -174,8 +177,11 @@ def test_a_picture_too_small_for_the_layers(tmp_path: Path) -> None:
     prepared(f"style.path={path}", "layers.style=[conv3_1]")
 
 
+_weights = cache(embedded)
+
+
 def _signature(run: Run) -> str:
-    return signature(run, embedded(), "32")
+    return signature(run, _weights(), "32")
 
 
 def test_signature_knows_what_determines_the_picture(tmp_path: Path) -> None:

@@ -22,7 +22,15 @@ from nst.folder import COMPLETED, read_status
 from tests.helpers import first_of, nst, prepared
 from tests.test_resume import contents
 
-TINY = ("image.size=48", "steps=6", "snapshot_every=4", "checkpoint_seconds=0", "logger=none")
+LAYERS = ("layers.style=[conv1_1]", "layers.content=[conv2_1]")
+TINY = (
+    *LAYERS,
+    "image.size=48",
+    "steps=6",
+    "snapshot_every=4",
+    "checkpoint_seconds=0",
+    "logger=none",
+)
 
 
 def whole(folder: Path) -> None:
@@ -198,10 +206,10 @@ def test_a_disk_that_is_really_full(
 def test_a_read_only_folder(mounted: tuple[Path, Any], tmp_path: Path) -> None:
     place, mount = mounted
     mount("remount", "ro")
-    for mode in ([], ["-m"]):
+    for mode, folder in (([], "runs"), (["-m"], "sweeps")):
         ended = nst(*mode, *TINY, f"outputs={place}", cwd=tmp_path)
         assert ended.returncode == 1, ended.stderr
         (line,) = [line for line in ended.stderr.splitlines() if line.startswith("nst: ")]
-        assert line.startswith("nst: disk/runs: ")
+        assert line.startswith(f"nst: disk/{folder}: ")
         assert "read-only file system; outputs=FOLDER names another place" in line
         assert "Traceback" not in ended.stderr

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from nst import sweep
 from nst.main import conf_dir
 from nst.report.page import build
 from nst.schema import Config
+from tests import commands
 from tests.helpers import config, nst, nst_report
 
 FILES = sorted((Path(conf_dir()) / "experiments").glob("*.yaml"))
@@ -119,11 +118,10 @@ def test_own_pictures_seeds_and_size_by_override() -> None:
         if path.stem == "blending":
             continue
         listed = jobs(path.stem, *overrides)
-        for job in (listed[0], listed[-1]):
-            made = composed(path.stem, job)
-            assert (made.content.path, made.style.path) == ("a.jpg", "b.jpg")
-            assert made.seed in (4, 5)
-            assert made.image.size == 64
+        made = composed(path.stem, listed[-1])
+        assert (made.content.path, made.style.path) == ("a.jpg", "b.jpg")
+        assert made.seed == 5
+        assert made.image.size == 64
 
 
 def test_own_pairs(tmp_path: Path) -> None:
@@ -185,28 +183,23 @@ def _records(folder: Path) -> dict[Path, dict[str, Any]]:
 
 def test_killed_and_started_again(tmp_path: Path) -> None:
     """A report that was killed goes on where it stopped; what was finished is not touched."""
-    command = [sys.executable, "-m", "nst.report", "--run", "texture_layers", "seed=0"]
-    process = subprocess.Popen(
-        [*command, *TINY, "steps=20"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = ["--run", "texture_layers", "layers=textbook,sparse", "seed=0", *TINY, "steps=12"]
+    process = commands.Process("nst.report", command, tmp_path, dict(os.environ))
     deadline = time.monotonic() + 120
     done: dict[Path, dict[str, Any]] = {}
     while not done and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
         found = _records(tmp_path)
         done = {path: facts for path, facts in found.items() if facts["status"] == "completed"}
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     times = {path: path.stat().st_mtime_ns for path in done}
-    assert 1 <= len(times) < 4
-    ended = nst_report("--run", "texture_layers", "seed=0", *TINY, "steps=20", cwd=tmp_path)
+    assert len(times) == 1
+    ended = nst_report(*command, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    assert [facts["status"] for facts in _records(tmp_path).values()] == ["completed"] * 4
+    assert [facts["status"] for facts in _records(tmp_path).values()] == ["completed"] * 2
     assert {path: path.stat().st_mtime_ns for path in times} == times
-    assert "4 of 4 runs finished" in (tmp_path / ended.stdout.splitlines()[-1]).read_text()
+    assert "2 of 2 runs finished" in (tmp_path / ended.stdout.splitlines()[-1]).read_text()
 
 
 def test_total_progress(tmp_path: Path) -> None:

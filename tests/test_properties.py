@@ -29,7 +29,7 @@ from nst.folder import COMPLETED, DIVERGED, read_facts
 from nst.main import conf_dir, exit_status, one_line
 from nst.run import Run, signature
 from nst.schema import INITS, LAYER_RULES, PRECISIONS, TASKS, Config
-from tests.helpers import embedded, prepared
+from tests.helpers import embedded, prepared, slow
 
 EXAMPLES = settings().max_examples
 """Of each property; ``--hypothesis-profile=thorough`` asks for more (``conftest.py``)."""
@@ -337,6 +337,7 @@ with initialize_config_dir(main.conf_dir(), version_base="1.3"):
 """  # without tests.helpers, which takes seconds to import
 
 
+@slow  # each run of the test before has a hash seed of its own
 def test_signatures_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
     pictures = _pictures(tmp_path)
     asked = json.dumps([[*overrides, *pictures] for overrides in PINNED.values()])

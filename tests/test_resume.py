@@ -31,11 +31,12 @@ from nst.optim import LBFGS
 from nst.optim.lbfgs import GROWTH
 from nst.run import Run
 from nst.tracking import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
-from tests.helpers import first_of, nst, prepared, slow
+from tests.commands import Process
+from tests.helpers import first_of, nst, prepared, slow, started
 from tests.test_end_to_end import _history, _wandb_records, two_names
 
-STEPS = 120  # on a fast machine as well, a checkpoint is written a good while before the last
-BASE = ("image.size=48", f"steps={STEPS}", "snapshot_every=7", "checkpoint_seconds=0")
+STEPS = 40  # on a fast machine as well, a checkpoint is written a good while before the last
+BASE = ("image.size=40", f"steps={STEPS}", "snapshot_every=7", "checkpoint_seconds=0")
 CASES = {
     "lbfgs from noise": ("init=noise",),
     "lbfgs pyramid": ("schedule=pyramid", "image.size=64"),
@@ -44,22 +45,11 @@ CASES = {
 }
 
 
-def started(arguments: list[str], cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "nst", *arguments],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def run_folder(cwd: Path) -> Path | None:
     return next(iter((cwd / "outputs" / "runs").glob("*")), None)
 
 
-def wait_for_checkpoint(process: subprocess.Popen[str], cwd: Path, changed: float = 0) -> None:
+def wait_for_checkpoint(process: Process, cwd: Path, changed: float = 0) -> None:
     """Until a checkpoint of any run is there that was written after the time given."""
     while process.poll() is None:
         for path in (cwd / "outputs" / "runs").glob(f"*/{checkpoint.NAME}"):
@@ -430,11 +420,11 @@ def test_the_second_signal_leaves_at_once(number: signal.Signals) -> None:
 
 
 def test_ctrl_c_twice_in_a_terminal(tmp_path: Path) -> None:
-    """Typed in a real terminal, in the middle of a step of more than a second."""
+    """Typed in a real terminal, in the middle of a step of about a second."""
     ours, theirs = os.openpty()
     code = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # keys become signals
     code += "from nst.main import main; main()"
-    words = ["image.size=700", "optimizer=adam", "layers.style=[conv1_1]", "logger=none"]
+    words = ["image.size=320", "optimizer=adam", "layers.style=[conv1_1]", "logger=none"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *words],
         cwd=tmp_path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import torch
 from hypothesis import given
@@ -12,6 +13,8 @@ from nst.run import signature
 from nst.schedule import Steps, scales
 from nst.schema import Config, ImageConfig, ScheduleConfig
 from tests.helpers import embedded, module, optimise, prepared
+
+_weights = cache(embedded)
 
 
 @given(
@@ -41,7 +44,7 @@ def test_pyramid_by_hand() -> None:
     ]
 
 
-HALF = ("image.size=64", "steps=4", "init=noise", "schedule.sizes=[0.5,1]", "schedule.steps=[1,1]")
+HALF = ("image.size=32", "steps=4", "init=noise", "schedule.sizes=[0.5,1]", "schedule.steps=[1,1]")
 
 
 def test_a_fraction_of_the_style_weight() -> None:
@@ -65,7 +68,7 @@ def test_without_style_at_first_the_style_is_not_seen() -> None:
 
 def test_the_signature_knows_the_fractions_only_where_they_differ() -> None:
     def signed(*overrides: str) -> str:
-        return signature(prepared(*HALF, *overrides), embedded(), "32")
+        return signature(prepared(*HALF, *overrides), _weights(), "32")
 
     assert signed() == signed("schedule.style=[1,1]") == signed("schedule.style=null")
     assert signed() != signed("schedule.style=[0.5,1]") != signed("schedule.style=[0.25,1]")

@@ -25,22 +25,22 @@ from nst.folder import INTERRUPTED, read_facts
 from nst.main import conf_dir, invoke
 from nst.module import StyleTransfer
 from nst.recorder import Recorder
-from tests.helpers import nst, prepared
-from tests.test_resume import contents, run_folder, started
+from tests.helpers import nst, prepared, started
+from tests.test_resume import contents, run_folder
 
 JOB = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+LAYERS = ("layers.style=[conv1_1]", "layers.content=[conv2_1]")
 WAITS = "waiting until Slurm ends this job"
-TINY = ("image.size=32", "steps=4", "logger=none")
+TINY = ("image.size=32", "steps=4", "logger=none", *LAYERS)
 
 
 def test_a_job_is_checkpointed_and_waits(tmp_path: Path) -> None:
     """The requeued job completes with the picture of an uninterrupted run, bit for bit."""
-    arguments = ["image.size=32", "steps=40", "init=noise", "logger=none"]
+    arguments = [*TINY, "steps=40", "init=noise"]
     process = started(arguments, tmp_path, **JOB)
     limit = threading.Timer(300, process.kill)  # else a fault would wait forever
     limit.start()
     try:
-        assert process.stderr is not None
         assert any("step 4/40" in line for line in process.stderr)
         process.send_signal(signal.SIGTERM)
         assert any(WAITS in line for line in process.stderr)
@@ -149,6 +149,7 @@ def test_a_worker_of_another_program(
         overrides = [*TINY, f"outputs={tmp_path}"]
         config = compose("config", overrides=overrides)
         whole = compose("config", [*overrides, "hydra.mode=RUN"], return_hydra_config=True)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # afterwards it is as it was before
     HydraConfig.instance().set_config(whole)
     with pytest.raises(Interrupted, match="SIGTERM"):
         main.job(config)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import inspect
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +22,7 @@ from nst.folder import COMPLETED, read_facts
 from nst.run import signature
 from nst.schema import Config
 from nst.trainer import ARGUMENTS, NEED_LOGGER, REFUSED_CALLBACKS, build_trainer
-from tests.helpers import config, embedded, prepared
+from tests.helpers import config, embedded, nst, prepared
 
 SMALL = ("image.size=32", "steps=4", "init=noise", "layers.style=[conv1_1]")
 LIGHTNING = "lightning.pytorch.callbacks"
@@ -309,11 +306,7 @@ CLUSTER = {
 def test_variables_of_a_cluster(tmp_path: Path) -> None:
     """One process is one run; a checkpoint that Lightning left for a requeued job is not ours."""
     torch.save({"pytorch-lightning_version": "2.6.6"}, tmp_path / "hpc_ckpt_1.ckpt")
-    command = [sys.executable, "-m", "nst", *SMALL, "logger=csv", "trainer.accelerator=cpu"]
-    environment = {**os.environ, **CLUSTER}
-    ended = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    ended = nst(*SMALL, "logger=csv", "trainer.accelerator=cpu", cwd=tmp_path, **CLUSTER)
     assert ended.returncode == 0, ended.stderr
     assert "srun" not in ended.stderr
     logged = tmp_path / ended.stdout.splitlines()[-1] / "csv" / "metrics.csv"

@@ -12,7 +12,9 @@ import time
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import lightning as L
 import pytest
 import wandb
 
@@ -20,17 +22,29 @@ from nst.errors import NstError
 from nst.execute import execute
 from nst.folder import COMPLETED, read_facts, read_status
 from nst.loggers.wandb import INIT_SECONDS, WandbLogger
-from tests.helpers import first_of, nst, prepared, slow
-from tests.test_resume import run_folder, started, wait_for_checkpoint
+from tests.helpers import first_of, nst, prepared, slow, started
+from tests.test_resume import run_folder, wait_for_checkpoint
 from tests.wandb_server import Fault, Stored, WandbServer
 
-ONLINE = ("logger.wandb.mode=online", "image.size=48", "snapshot_every=4")
+SMALL = ("image.size=32", "layers.style=[conv1_1]", "layers.content=[conv2_1]")
+ONLINE = (*SMALL, "logger.wandb.mode=online", "snapshot_every=4")
 SOON = "+logger.wandb.settings.x_file_stream_transmit_interval=1"
 """Rows go out every second instead of every fifteen, so that there is a half to be cut off."""
-GOING = 120
-"""Steps; on a fast machine as well, the server knows some a good while before the last."""
+GOING = 60
+LONG = (f"steps={GOING}", "+trainer.callbacks=[{_target_: tests.test_trouble.Slow}]")
+"""A run of which the server knows some steps a good while before the last."""
+
+GIVES_UP = "+logger.wandb.settings.finish_timeout=3"
+"""At its end a run waits 3 s for the server, instead of 15 s."""
 
 FAULTS: list[Fault] = ["drop", "500", "stall", "401"]
+
+
+class Slow(L.Callback):
+    """Each step takes 30 ms more."""
+
+    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
+        time.sleep(0.03)
 
 
 def sync(told: str, cwd: Path, server: WandbServer) -> None:
@@ -56,7 +70,7 @@ def check_whole(run: Stored, steps: int) -> None:
         if kept:
             (name,) = row["snapshot"]["filenames"]
             assert run.files[name].startswith(b"\x89PNG")
-    assert run.config["image"]["value"] == {"size": 48}
+    assert run.config["image"]["value"] == {"size": 32}
     assert run.complete
     assert run.exit_code == 0
 
@@ -109,16 +123,16 @@ def test_the_process_of_another_program(tmp_path: Path) -> None:
     """What WANDB_SERVICE names was begun in another folder; the record lies with the run."""
     wandb.setup()
     assert "WANDB_SERVICE" in os.environ
-    ended = nst("image.size=32", "steps=2", "logger.wandb.mode=offline", cwd=tmp_path)
+    ended = nst(*SMALL, "steps=2", "logger.wandb.mode=offline", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     (record,) = (tmp_path / ended.stdout.strip()).glob("wandb/offline-run-*/run-*.wandb")
     assert record.stat().st_size > 0
 
 
-@pytest.mark.parametrize("service", ["3-1-unix-/nowhere", "none"])
+@pytest.mark.parametrize("service", first_of(["3-1-unix-/nowhere", "none"]))
 def test_no_such_process(service: str, tmp_path: Path) -> None:
     """A name that is no longer good, as after a program that ended: one line, and the run is."""
-    ended = nst("image.size=32", "steps=2", cwd=tmp_path, WANDB_SERVICE=service)
+    ended = nst(*SMALL, "steps=2", cwd=tmp_path, WANDB_SERVICE=service)
     assert ended.returncode == 0, ended.stderr
     assert read_status(tmp_path / ended.stdout.strip()) == COMPLETED
     assert ended.stderr.count("this run is no longer told to it") == 1
@@ -181,7 +195,7 @@ def test_no_server_from_the_start(fault: Fault | None, tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", first_of(FAULTS), ids=str)
 def test_the_server_breaks_while_a_run_is_going(fault: Fault, tmp_path: Path) -> None:
     with WandbServer() as server:
-        settings = [*ONLINE, SOON, f"steps={GOING}"]
+        settings = [*ONLINE, SOON, GIVES_UP, *LONG]
         process = started(settings, tmp_path, **server.environment)
         while not any(run.history for run in server.runs.values()) and process.poll() is None:
             time.sleep(0.05)
@@ -243,7 +257,7 @@ def test_the_server_is_gone_when_an_agent_has_started_a_run(tmp_path: Path) -> N
 def test_a_killed_run_goes_on_as_the_same_run(tmp_path: Path) -> None:
     """kill -9 when the server knows half of it; afterwards it knows each step once."""
     with WandbServer() as server:
-        settings = [*ONLINE, SOON, f"steps={GOING}", "checkpoint_seconds=0"]
+        settings = [*ONLINE, SOON, *LONG, "checkpoint_seconds=0"]
         process = started(settings, tmp_path, **server.environment)
         while not any(run.history for run in server.runs.values()) and process.poll() is None:
             time.sleep(0.05)
@@ -262,7 +276,7 @@ def test_a_killed_run_goes_on_as_the_same_run(tmp_path: Path) -> None:
         assert run.complete
 
 
-RESUMED = ("image.size=32", "steps=40", "snapshot_every=10", "init=noise")
+RESUMED = (*SMALL, "steps=20", "snapshot_every=10", "init=noise")
 WAYS = [("offline", "offline"), ("online", "offline"), ("offline", "online")]
 WAYS += [("online", "refused"), ("refused", "offline"), ("refused", "online")]
 
@@ -275,16 +289,16 @@ def test_a_run_resumes_whichever_way_it_is_recorded(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Stopped after 17 of 40 steps; each attempt's record is sent when it ends.
+    """Stopped after 13 of 20 steps; each attempt's record is sent when it ends.
 
-    The server has the 41 rows of a run that was never stopped, and ends at step 40.
+    The server has the 21 rows of a run that was never stopped, and ends at step 20.
     """
     caplog.set_level("INFO", logger="nst.loggers.wandb")
     monkeypatch.chdir(tmp_path)
     with WandbServer() as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
-        for how, more in ((first, ["+trainer.max_steps=17"]), (second, [])):
+        for how, more in ((first, ["+trainer.max_steps=13"]), (second, [])):
             wandb.teardown()  # as in a process of its own
             monkeypatch.setattr("nst.loggers.wandb._unreachable", False)
             caplog.clear()
@@ -301,14 +315,14 @@ def test_a_run_resumes_whichever_way_it_is_recorded(
                 sync(caplog.text, tmp_path, server)
         (found,) = server.runs.values()
     assert found.id == read_facts(folder)["wandb_id"]
-    check_resumed(found, folder, 40)
+    check_resumed(found, folder, 20)
 
 
 @slow
 def test_a_run_killed_offline_resumes(tmp_path: Path) -> None:
     """The record that is sent has rows behind the checkpoint that the run resumes from."""
     with WandbServer() as server:
-        settings = [*RESUMED, f"steps={GOING}", "checkpoint_seconds=0", "logger.wandb.mode=offline"]
+        settings = [*RESUMED, *LONG, "checkpoint_seconds=0", "logger.wandb.mode=offline"]
         process = started(settings, tmp_path)
         wait_for_checkpoint(process, tmp_path)
         folder = run_folder(tmp_path)

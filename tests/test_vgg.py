@@ -12,7 +12,7 @@ from torchvision import models
 from nst import images, layers, weights
 from nst.calibrate import PHOTOS, SIZE, activation_means
 from nst.vgg import VGG
-from tests.helpers import embedded
+from tests.helpers import embedded, first_of
 
 
 def _random(backbone: str) -> tuple[nn.Sequential, weights.Weights]:
@@ -75,7 +75,7 @@ def test_names() -> None:
         layers.canonical("conv3_4", "vgg16")
 
 
-@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize("pooling", first_of(["max", "average"]))
 def test_activation_normalisation_makes_the_mean_activation_one(pooling: str) -> None:
     loaded = embedded()
     means = activation_means(loaded, "vgg19", pooling)
