@@ -51,16 +51,29 @@ def run(
 
 
 class Process:
-    """A command that was started, with the methods of ``subprocess.Popen`` that tests use."""
+    """A command that was started, with the methods of ``subprocess.Popen`` that tests use.
+
+    Args:
+        module: what to run.
+        arguments: its own.
+        cwd: the folder to run it in.
+        environment: all of it.
+        terminal: that controls it, and shows what it writes; None: files keep that.
+    """
 
     def __init__(
-        self, module: str, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]
+        self,
+        module: str,
+        arguments: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        terminal: str | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._files = [Path(self._folder.name, name) for name in ("out", "err")]
         for file in self._files:
             file.touch()
-        out, err = map(str, self._files)
+        out, err = map(str, self._files) if terminal is None else (terminal, terminal)
         told = (module, list(arguments), str(cwd), dict(environment), out, err)
         self._process = _server.Process(target=_begin, args=told)
         self._process.start()
@@ -115,8 +128,11 @@ class Process:
 def _begin(
     module: str, arguments: list[str], cwd: str, environment: dict[str, str], out: str, err: str
 ) -> None:
+    os.setsid()  # so that a terminal that is opened controls the process
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
+    if os.isatty(1):
+        os.dup2(1, 0)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

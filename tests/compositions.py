@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from hydra._internal import config_loader_impl as loader
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.defaults_list import DefaultsList, Overrides
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
@@ -26,13 +26,13 @@ def remembered() -> Iterator[None]:
     """Until its end, each choice of groups is read and merged once; files must stay as they are."""
     lists: dict[str, DefaultsList] = {}
     configs: dict[str, DictConfig] = {}
-    files: dict[str, ConfigResult] = {}
+    files: dict[str, ConfigResult | None] = {}
     create = loader.create_defaults_list  # type: ignore[attr-defined]
     compose = loader.ConfigLoaderImpl._compose_config_from_defaults_list
-    load = FileConfigSource.load_config
+    load = ConfigRepository.load_config
 
-    def file(self: FileConfigSource, config_path: str) -> ConfigResult:
-        key = f"{self.path} {config_path}"
+    def file(self: ConfigRepository, config_path: str) -> ConfigResult | None:
+        key = repr((_places(self), config_path))
         if key not in files:
             files[key] = load(self, config_path)
         return copy.deepcopy(files[key])
@@ -57,7 +57,7 @@ def remembered() -> Iterator[None]:
         return copy.deepcopy(configs[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FileConfigSource, "load_config", file)
+        patch.setattr(ConfigRepository, "load_config", file)
         patch.setattr(loader, "create_defaults_list", defaults_list)
         patch.setattr(loader.ConfigLoaderImpl, "_compose_config_from_defaults_list", config)
         yield

@@ -22,7 +22,7 @@ from nst.folder import read_facts
 from nst.main import conf_dir
 from nst.wandb_sweeps import sweep_file, write
 from tests import commands
-from tests.helpers import config
+from tests.helpers import config, slow
 from tests.wandb_server import SWEEP, WandbServer
 
 EXPERIMENTS = Path(conf_dir(), "experiments").resolve()
@@ -115,6 +115,7 @@ cli()
 """
 
 
+@slow
 def test_sweep_and_agent(tmp_path: Path) -> None:
     """Both commands for real; the agent asks every 0.2 s whether a run has ended.
 

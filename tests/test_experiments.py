@@ -203,7 +203,7 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
 
 
 def test_total_progress(tmp_path: Path) -> None:
-    ended = nst_report("--run", "additional", "two_noises", *TINY, cwd=tmp_path)
+    ended = nst_report("--run", "two_noises", "noise_or_content", *TINY, cwd=tmp_path)
     lines = [line for line in ended.stderr.splitlines() if " all 0:" in line]
     assert [line.split()[0] for line in lines[::2]] == [f"{job}/6" for job in range(1, 7)]
     assert lines[-1].endswith(" all 0:00:00")

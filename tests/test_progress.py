@@ -6,43 +6,31 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
-import subprocess
-import sys
 import termios
 from pathlib import Path
 
 import pytest
 
 from nst.sweep import Plan
+from tests.commands import Process
 from tests.helpers import first_of
 
 
-def in_a_terminal(command: list[str], cwd: Path, columns: int) -> str:
-    """What a person sees, escape sequences taken out."""
+def in_a_terminal(arguments: list[str], cwd: Path, columns: int) -> str:
+    """What a person sees of the command, escape sequences taken out."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {key: value for key, value in os.environ.items() if key not in ("CI", "COLUMNS")}
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment | {"TERM": "xterm-256color"},
-        start_new_session=True,
-    ) as process:
-        os.close(theirs)
-        seen = b""
-        while True:
-            try:
-                chunk = os.read(ours, 65536)
-            except OSError:  # the other end was closed
-                break
-            if not chunk:
-                break
-            seen += chunk
-        assert process.wait() == 0, seen.decode()
+    environment["TERM"] = "xterm-256color"
+    process = Process("nst", arguments, cwd, environment, terminal=os.ttyname(theirs))
+    seen = b""
+    while process.poll() is None or select.select([ours], [], [], 0)[0]:
+        if select.select([ours], [], [], 0.1)[0]:
+            seen += os.read(ours, 65536)
+    assert process.wait() == 0, seen.decode()
+    os.close(theirs)
     os.close(ours)
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
 
@@ -50,7 +38,7 @@ def in_a_terminal(command: list[str], cwd: Path, columns: int) -> str:
 @pytest.mark.parametrize("columns", first_of([80, 160]))
 def test_bar(columns: int, tmp_path: Path) -> None:
     tiny = ["image.size=48", "steps=6", "logger=none", "init=noise,content"]
-    seen = in_a_terminal([sys.executable, "-m", "nst", "-m", *tiny], tmp_path, columns)
+    seen = in_a_terminal(["-m", *tiny], tmp_path, columns)
     lines = re.split(r"[\r\n]+", seen)
     done = [line for line in lines if "6/6" in line]
     for number in ("1/2", "2/2"):

@@ -419,6 +419,7 @@ def test_the_second_signal_leaves_at_once(number: signal.Signals) -> None:
             it.kill()
 
 
+@slow
 def test_ctrl_c_twice_in_a_terminal(tmp_path: Path) -> None:
     """Typed in a real terminal, in the middle of a step of about a second."""
     ours, theirs = os.openpty()

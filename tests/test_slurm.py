@@ -25,7 +25,7 @@ from nst.folder import INTERRUPTED, read_facts
 from nst.main import conf_dir, invoke
 from nst.module import StyleTransfer
 from nst.recorder import Recorder
-from tests.helpers import nst, prepared, started
+from tests.helpers import nst, prepared, slow, started
 from tests.test_resume import contents, run_folder
 
 JOB = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
@@ -34,6 +34,7 @@ WAITS = "waiting until Slurm ends this job"
 TINY = ("image.size=32", "steps=4", "logger=none", *LAYERS)
 
 
+@slow
 def test_a_job_is_checkpointed_and_waits(tmp_path: Path) -> None:
     """The requeued job completes with the picture of an uninterrupted run, bit for bit."""
     arguments = [*TINY, "steps=40", "init=noise"]

@@ -254,6 +254,7 @@ def test_the_server_is_gone_when_an_agent_has_started_a_run(tmp_path: Path) -> N
         check_whole(run, 6)
 
 
+@slow
 def test_a_killed_run_goes_on_as_the_same_run(tmp_path: Path) -> None:
     """kill -9 when the server knows half of it; afterwards it knows each step once."""
     with WandbServer() as server:

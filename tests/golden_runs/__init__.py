@@ -8,6 +8,7 @@ What is kept of a run: ``config.yaml``, ``metrics.csv`` without its seconds, the
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.helpers import nst
+from nst.main import invoke
 
 FOLDERS = Path(__file__).with_name("folders")
 MACHINE = ("device", "processor", "instruction_sets", "threads", "packages")
@@ -69,11 +70,10 @@ def make(case: str, outputs: Path) -> list[Path]:
     """Runs the commands of a case; its run folders, by name."""
     for overrides in COMMANDS[case]:
         flags = [each for each in overrides if each.startswith("-")]
-        ended = nst(
-            *flags, *_SETTINGS, f"outputs={outputs}", *overrides[len(flags) :], cwd=outputs.parent
-        )
-        if "Traceback" in ended.stderr or ended.returncode == 2:
-            raise RuntimeError(ended.stderr)
+        with contextlib.chdir(outputs.parent):
+            status = invoke([*flags, *_SETTINGS, f"outputs={outputs}", *overrides[len(flags) :]])
+        if status not in (0, 1):
+            raise RuntimeError(f"{case}: exit status {status}")
     return sorted((outputs / "runs").iterdir())
 
 
