@@ -20,7 +20,7 @@ from nst.main import conf_dir
 from nst.report.page import build
 from nst.schema import Config
 from tests import commands
-from tests.helpers import config, nst, nst_report
+from tests.helpers import config, nst, nst_report, slow
 
 FILES = sorted((Path(conf_dir()) / "experiments").glob("*.yaml"))
 TINY = ("image.size=32", "steps=2", "snapshot_every=2", "logger=none")
@@ -202,8 +202,9 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
     assert "2 of 2 runs finished" in (tmp_path / ended.stdout.splitlines()[-1]).read_text()
 
 
+@slow
 def test_total_progress(tmp_path: Path) -> None:
-    ended = nst_report("--run", "two_noises", "noise_or_content", *TINY, cwd=tmp_path)
+    ended = nst_report("--run", "additional", "two_noises", *TINY, cwd=tmp_path)
     lines = [line for line in ended.stderr.splitlines() if " all 0:" in line]
     assert [line.split()[0] for line in lines[::2]] == [f"{job}/6" for job in range(1, 7)]
     assert lines[-1].endswith(" all 0:00:00")

@@ -21,7 +21,7 @@ SIZE = 32
 @pytest.mark.parametrize("init", first_of(["noise", "content"]))
 @pytest.mark.parametrize(
     ("layers", "content_layers", "style_layers"),
-    [("textbook", [4], [1, 2, 3, 4, 5]), ("report", [10], [1, 2, 5, 9, 13])],
+    first_of([("textbook", [4], [1, 2, 3, 4, 5]), ("report", [10], [1, 2, 5, 9, 13])]),
 )
 def test_losses_equal_the_textbook_loop(
     init: str, layers: str, content_layers: list[int], style_layers: list[int]
