@@ -133,7 +133,7 @@ def _begin(
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     if os.isatty(1):  # which is no file that can be sought in, as what the streams had before is
         os.dup2(1, 0)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115, PTH123
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
