@@ -6,7 +6,8 @@ import inspect
 import logging
 import pkgutil
 import warnings
-from collections.abc import Collection, Iterator
+import weakref
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any
@@ -144,9 +145,28 @@ def precision(config: Config) -> str:
 
 
 def loggers(run: Run) -> list[Logger]:
-    """The loggers of a run, which tell nobody of it yet."""
+    """The loggers of a run, which tell nobody of it yet. Each is ended once.
+
+    A run ends its loggers with how it ended; the Trainer would end them again.
+    """
     nodes = as_dictconfig(run.config).logger or {}
-    return [_build(node, f"logger.{key}") for key, node in nodes.items()]
+    found = [_build(node, f"logger.{key}") for key, node in nodes.items()]
+    for logger in found:
+        logger.finalize = _finalize_once(logger)
+    return found
+
+
+def _finalize_once(logger: Logger) -> Callable[[str], None]:
+    ended, own = False, weakref.ref(logger)  # not itself: it would stay in memory
+
+    def finalize(status: str) -> None:
+        nonlocal ended
+        made = own()
+        if made is not None and not ended:
+            ended = True
+            type(made).finalize(made, status)
+
+    return finalize
 
 
 def optimizer(config: Config) -> partial[PerImage]:

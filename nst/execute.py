@@ -11,12 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 
 from nst import agent, build, checkpoint, machine
-from nst.callback_support import CallbackSupport
 from nst.checkpoint import Checkpoint
 from nst.errors import Interrupted, NstError
 from nst.files import escaped, shown
@@ -206,8 +205,11 @@ def _optimise(stands: Sequence[Stand]) -> dict[Path, Outcome]:
             recorders.append(_recorder(run, facts, stand))
     failed = None
     try:
-        if recorders:
-            _fit(trainer, recorders)
+        with _failures_recorded(recorders):
+            begun = _begun(recorders)
+            done = _fit(trainer, begun) if begun else config.steps
+        if done < config.steps:  # max_time, say, or a callback of the user's
+            raise NstError("stopped by the Trainer before the last step; the same command goes on")
     except Exception as error:
         failed = Outcome.of(error)
     finally:
@@ -218,8 +220,19 @@ def _optimise(stands: Sequence[Stand]) -> dict[Path, Outcome]:
     return outcomes
 
 
-def _fit(trainer: Any, recorders: Sequence[Recorder]) -> None:
-    """The pass itself: raises what ends all runs that are in it; what is a run's own, it keeps."""
+def _begun(recorders: Sequence[Recorder]) -> list[Recorder]:
+    """Begins them all; those that can."""
+    for recorder in recorders:
+        recorder.begin()
+    return [recorder for recorder in recorders if not recorder.ended]
+
+
+def _fit(trainer: Any, recorders: Sequence[Recorder]) -> int:
+    """The pass itself: raises what ends all runs that are in it; what is a run's own, it keeps.
+
+    Returns:
+        Steps that are done.
+    """
     runs = [recorder.run for recorder in recorders]
     config = runs[0].config
     device = trainer.strategy.root_device
@@ -227,18 +240,22 @@ def _fit(trainer: Any, recorders: Sequence[Recorder]) -> None:
     precision = resolve_precision(config.precision, device)
     late = precision != "32" and runs[0].precise_from < config.steps
     precisions = [precision, "32"] if late else [precision]
-    with (
-        _failures_recorded(recorders),
-        build.backbones(config, taps, precisions, device) as networks,
-    ):
+    with build.backbones(config, taps, precisions, device) as networks:
         network, precise = networks[precision], networks["32"] if late else None
         checkpoints = [each.checkpoint for each in recorders if each.checkpoint is not None]
-        module = StyleTransfer(network, runs, build.optimizer(config), checkpoints, precise)
         yardstick = _yardstick(build.pretrained(config), config.backbone.name, device)
         name = f"{len(runs)} runs" if len(runs) > 1 else config.run.name or ""
         if config.compile is not None:
             log.info("compile=%s: the first step at every size takes a while", config.compile)
         with interruptible() as interrupts:
+            module = StyleTransfer(
+                network,
+                runs,
+                build.optimizer(config),
+                checkpoints,
+                precise,
+                interrupted=lambda: interrupts.received is not None,
+            )
             tracker = Tracker(
                 recorders,
                 config.snapshot_every,
@@ -247,13 +264,23 @@ def _fit(trainer: Any, recorders: Sequence[Recorder]) -> None:
                 interrupts,
                 prompt=bool(config.trainer.get("callbacks")) and bool(config.logger),
             )
-            trainer.callbacks.insert(0, CallbackSupport(tracker))
             trainer.callbacks += [tracker, ProgressBar(name, config.steps)]
+            loggers = [logger for recorder in recorders for logger in recorder.loggers]
+            trainer.loggers = list(filter(_works, loggers))
+            # callbacks log at the run's steps, also in a run that is resumed
+            stepped = {"_batches_that_stepped": module.first}
+            trainer.fit_loop.epoch_loop.on_load_checkpoint(stepped)
             trainer.fit(module)
-            for recorder in recorders:
-                recorder.finish()
-    if tracker.steps_done < config.steps:  # max_time, say, or a callback of the user's
-        raise NstError("stopped by the Trainer before the last step; the same command goes on")
+    return tracker.steps_done
+
+
+def _works(logger: Logger) -> bool:
+    """Whether the Trainer may have it: it ends with the first whose experiment cannot begin."""
+    try:
+        getattr(logger, "experiment", None)
+    except Exception:  # told already, when it could not begin
+        return False
+    return True
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 import lightning as L
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.checkpoint import Checkpoint
+from nst.divergence import Divergence
 from nst.inits import initial_image
 from nst.objective import Objective
 from nst.optim import PerImage
@@ -41,7 +42,7 @@ class Best:
     def update(self, step: int, losses: Tensor, images: Tensor) -> None:
         """Keeps the images (N, 3, H, W) after ``step`` updates whose losses (N,) are the lowest."""
         better = losses < self.losses  # false for NaN
-        self.images = torch.where(better[:, None, None, None], images, self.images)
+        self.images = torch.where(better[:, None, None, None], images.detach(), self.images)
         self.losses = torch.where(better, losses, self.losses)
         self.steps = torch.where(better, step, self.steps)
 
@@ -61,6 +62,36 @@ class Best:
         self.losses[index], self.steps[index], self.images[index] = loss, step, image
 
 
+CHECK_EVERY = 25
+"""Steps after which what has diverged leaves the batch, on a GPU; to read it waits for the GPU."""
+
+
+class Diverged(NamedTuple):
+    """An image that has left the batch.
+
+    Attributes:
+        reason: why.
+        best: (loss, step, image (3, H, W) on the CPU) with the lowest loss before, at its scale.
+    """
+
+    reason: str
+    best: tuple[float, int, Tensor]
+
+
+class Evaluated(TypedDict):
+    """What a step has found out, on the device.
+
+    Attributes:
+        losses: (N,) each, of the images before they moved.
+        diverged: (N,), whether they have, at this step or before.
+        active: which of the runs the N images are of.
+    """
+
+    losses: dict[str, Tensor]
+    diverged: Tensor
+    active: list[int]
+
+
 class StyleTransfer(L.LightningModule):
     """Optimises N independent images in one forward and backward pass.
 
@@ -74,15 +105,20 @@ class StyleTransfer(L.LightningModule):
         make_optimizer: from the image parameter to ``nst.optim.LBFGS`` or ``nst.optim.Adam``.
         checkpoints: where the runs stood, all at the same step; empty: from the start.
         precise: the extractor in float32, for the last steps; None: the same one.
+        interrupted: whether to stop before the next step.
 
     Attributes:
         image: the parameter (N, 3, H, W), RGB in [0, 1]; its shape changes with the scale.
         scale: the ``Scale`` in force.
+        active: which of the runs the images are of; what has diverged leaves.
         best: what to keep of a run that diverges.
+        diverged: what has left, by the index of its run.
+        final: what the images came to, after the last step; before, None.
     """
 
     objective: Objective
     best: Best
+    divergence: Divergence
 
     def __init__(
         self,
@@ -91,18 +127,24 @@ class StyleTransfer(L.LightningModule):
         make_optimizer: Callable[[list[nn.Parameter]], PerImage],
         checkpoints: Sequence[Checkpoint] = (),
         precise: VGG | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False
         self.backbone = backbone
         self.precise = precise or backbone
         self.runs = list(runs)
         self.make_optimizer = make_optimizer
+        self.interrupted = interrupted
         self.scales = self.runs[0].scales
         self.checkpoints = list(checkpoints)
         self.first = checkpoints[0].step if checkpoints else 0
         self.scale = next(scale for scale in self.scales if self.first < scale.stop)
         starts = [checkpoint.image for checkpoint in checkpoints] or map(self._initial, self.runs)
         self.image = nn.Parameter(torch.stack(list(starts)))
+        self.active = list(range(len(self.runs)))
+        self.diverged: dict[int, Diverged] = {}
+        self.final: Evaluated | None = None
 
     def _initial(self, run: Run) -> Tensor:
         config = run.config
@@ -118,28 +160,70 @@ class StyleTransfer(L.LightningModule):
         return Steps(self.first, self.scales[-1].stop)
 
     def on_train_start(self) -> None:
-        """Computes the targets on the device that Lightning chose, and goes on if it may."""
+        """Computes the targets on the device that Lightning chose, and resumes where it may."""
+        bounds = [run.config.divergence for run in self.runs]
+        starts = [scale.start for scale in self.scales]
+        self.divergence = Divergence(bounds, starts, self.device)
         self.best = Best(self.image, self.first)
         if self.checkpoints:
             for index, checkpoint in enumerate(self.checkpoints):
                 self.best.restore(index, *checkpoint.best)
+                self.divergence.restore(index, [row["loss/total"] for row in checkpoint.rows])
             self._optimizer.restore([checkpoint.optimizer for checkpoint in self.checkpoints])
         self.objective = self._objective(self.first)
 
-    def training_step(self, step: int, batch_idx: int) -> dict[str, Any]:
-        """Evaluates all images; ``losses`` are (N,) each and go to the callbacks."""
+    def training_step(self, step: int, batch_idx: int) -> Evaluated:
+        """Evaluates every image, moves each once, and prepares the next step."""
+        optimizer: Any = self.optimizers()
         losses = self.objective(self.image)
         totals = losses["total"].detach()
-        self._optimizer.losses = totals  # step control is each image's own
-        self.best.update(step, totals, self.image.detach())
-        return {"loss": losses["total"].sum(), "losses": losses}
+        optimizer.zero_grad()
+        self.manual_backward(losses["total"].sum())
+        self.best.update(step, totals.where(self.divergence.step < 0, torch.inf), self.image)
+        accepted = optimizer.step(losses=totals)  # undone where an image's own loss rose too much
+        evaluated = self._judge(step, losses, accepted)
+        self._log(evaluated["losses"])
+        self._prepare(step + 1)
+        return evaluated
 
-    def on_train_batch_end(self, outputs: Any, step: int, batch_idx: int) -> None:
-        """Enters the next scale once the steps of this one are done, and float32 at the end."""
-        if step + 1 == self.scale.stop and self.scale is not self.scales[-1]:
+    def _judge(self, step: int, losses: dict[str, Tensor], accepted: Tensor) -> Evaluated:
+        losses = {name: loss.detach() for name, loss in losses.items()}
+        magnitude = self.objective.magnitude
+        diverged = self.divergence.update(step, losses["total"], accepted, magnitude)
+        return {"losses": losses, "diverged": diverged, "active": self.active}
+
+    def _prepare(self, step: int) -> None:
+        """What the schedule has between two steps, and after the last one."""
+        check_every = 1 if self.device.type == "cpu" else CHECK_EVERY
+        if step == self.scale.stop or step % check_every == 0:
+            self._drop_diverged()
+        if step == self.scales[-1].stop:
+            losses = self.finish()
+            self.final = self._judge(step, losses, losses["total"])
+            self._drop_diverged()
+        elif step == self.scale.stop:
             self._enter(self.scales[self.scales.index(self.scale) + 1])
-        elif step + 1 == self.runs[0].precise_from and self.precise is not self.backbone:
-            self.objective = self._objective(step + 1)
+        elif step == self.runs[0].precise_from and self.precise is not self.backbone:
+            self.objective = self._objective(step)
+        if self.interrupted() or self.diverged.keys() >= set(self.active):
+            self.trainer.should_stop = True
+
+    def _drop_diverged(self) -> None:
+        """The others are optimised as before; the last images stay, so that there is a batch."""
+        gone = self.divergence.step.ge(0).nonzero().flatten().tolist()
+        for index in gone:
+            reason, best = self.divergence.reason(index), self.best.of(index)
+            self.diverged[self.active[index]] = Diverged(reason, best)
+        if 0 < len(gone) < len(self.active):
+            self.keep([index for index in range(len(self.active)) if index not in gone])
+
+    def _log(self, losses: dict[str, Tensor]) -> None:
+        """Offers means over the batch to callbacks, under the names of ``metrics.csv``.
+
+        Not by ``self.log``, whose metrics would keep the module in memory, and take time.
+        """
+        means = {f"loss/{name}": loss.mean() for name, loss in losses.items() if "/" not in name}
+        self.trainer.callback_metrics.update(means)
 
     def _objective(self, step: int) -> Objective:
         late = step >= self.runs[0].precise_from
@@ -153,22 +237,16 @@ class StyleTransfer(L.LightningModule):
         assert isinstance(optimizer, PerImage)
         return optimizer
 
-    @property
-    def accepted(self) -> Tensor:
-        """(N,): losses of the images that the next step starts from, after any undoing."""
-        accepted = self._optimizer.accepted
-        assert accepted is not None  # training_step sets them
-        return accepted
-
     def optimizer_state(self, index: int) -> dict[str, Tensor]:
         """What the optimiser knows of one image, as views."""
         return self._optimizer.of(index)
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Goes on with these images alone, between two steps; nothing changes for them."""
+        """Drops all images but these, between two steps; nothing changes for them."""
         kept = list(indices)
         optimizer = self._optimizer
         parts = [optimizer.of(index) for index in kept]
+        self.active = [self.active[index] for index in kept]
         self.runs = [self.runs[index] for index in kept]
         self.image = nn.Parameter(self.image.detach()[kept])
         # a new parameter, as where a scale ends; then the state is what it was
@@ -176,6 +254,7 @@ class StyleTransfer(L.LightningModule):
         optimizer.restore(parts)
         self.objective = Objective(self.objective.backbone, self.runs, self.scale, self.device)
         self.best.keep(kept)
+        self.divergence.keep(kept)
 
     def finish(self) -> dict[str, Tensor]:
         """Ends the steps at a scale: no image stays on a last step that went wrong.

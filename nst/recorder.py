@@ -19,12 +19,6 @@ from nst.errors import DivergedError, reason
 from nst.folder import COMPLETED, DIVERGED, FAILED, INTERRUPTED, RunFolder
 from nst.run import Run
 
-LONGEST_RECOVERY = 12
-"""Losses in a row that are not finite, while L-BFGS undoes each step and tries a quarter of it.
-
-4^-12 = 6e-8: a step across the whole range [0, 1] is then below what float32 resolves of a pixel.
-"""
-
 
 @dataclass
 class Recorder:
@@ -38,7 +32,7 @@ class Recorder:
         checkpoint: where an unfinished attempt stood.
         rows: its metrics so far.
         inputs: content and style as they were kept.
-        diverged: why its loss ends it, once it does.
+        diverged: whether its loss has diverged: no row after that is recorded.
         ended: whether it has ended, while others of its batch may go on.
         error: what ended it, if that was its own: its loss, or what recorded it.
     """
@@ -50,10 +44,9 @@ class Recorder:
     checkpoint: Checkpoint | None = None
     rows: list[dict[str, float]] = field(default_factory=list)
     inputs: dict[str, Image.Image] = field(default_factory=dict)
-    diverged: str | None = None
+    diverged: bool = False
     ended: bool = False
     error: Exception | None = None
-    _start: float = 0.0
 
     def names(self, losses: Sequence[str]) -> list[str]:
         """Of the batch's losses, those that this run has."""
@@ -76,7 +69,15 @@ class Recorder:
                 with suppress(Exception):  # it may be what failed
                     logger.finalize("failed")
 
-    def keep_inputs(self) -> None:
+    def begin(self) -> None:
+        """Starts the loggers, with the run's whole config and all that was before a checkpoint."""
+        with self.own():
+            for logger in self.loggers:
+                logger.log_hyperparams(self.config)
+            self._keep_inputs()
+            self._replay()
+
+    def _keep_inputs(self) -> None:
         """Keeps the inputs, at the sizes that count, and what the content was made of."""
         size = self.run.config.image.size
         for name, picture, shorter in (
@@ -90,14 +91,14 @@ class Recorder:
             for part, image in {name: self.inputs[name], **picture.parts}.items():
                 self.log_picture(part, self.folder.input(part, image), 0)
 
-    def replay(self, snapshot_every: int) -> None:
+    def _replay(self) -> None:
         """Tells the loggers all that they were told before the run was broken off."""
         if self.checkpoint is None:
             return
         for row in self.checkpoint.rows:
             self.log(row)
             step = int(row["step"])
-            if step % snapshot_every == 0:
+            if step % self.run.config.snapshot_every == 0:
                 self.log_picture("snapshot", self.folder.snapshot_path(step), step)
 
     def log(self, row: dict[str, float]) -> None:
@@ -106,37 +107,6 @@ class Recorder:
         metrics = {name: value for name, value in row.items() if name != "step"}
         for logger in self.loggers:
             logger.log_metrics(metrics, step=int(row["step"]))
-        if any(row["step"] == scale.start for scale in self.run.scales):
-            self._start = max(self._start, row["loss/total"])
-
-    def judge(self, accepted: float, magnitude: float) -> None:
-        """Sets ``diverged`` if the last row shows that the run has diverged.
-
-        Its loss is compared with the highest one that any scale started with, since scales differ
-        in their losses, and with the objective's magnitude: a start next to the target, from the
-        content with a style much like it, has a loss near 0, and almost any step multiplies it.
-
-        Args:
-            accepted: loss of the image that the next step starts from. If the optimizer undid the
-                last step, that is the image before it.
-            magnitude: loss of an image without features (``Objective.magnitude``).
-        """
-        step, bound = int(self.rows[-1]["step"]), self.run.config.divergence
-        last = [row["loss/total"] for row in self.rows[-LONGEST_RECOVERY:]]
-        reference = max(self._start, magnitude)
-        if not math.isfinite(accepted):
-            self.diverged = f"the loss is not finite at step {step}"
-        elif len(last) == LONGEST_RECOVERY and not any(map(math.isfinite, last)):
-            self.diverged = (
-                f"the loss is not finite at steps {step - len(last) + 1} to {step}, "
-                "each of them undone and shortened"
-            )
-        elif bound is not None and 0 < bound * reference < accepted:
-            scale = "at the start" if reference == self._start else "of an image without features"
-            self.diverged = (
-                f"the loss at step {step} is {accepted / reference:.3g} times that {scale} "
-                f"(divergence={bound:g})"
-            )
 
     def snapshot(self, step: int, image: Tensor) -> None:
         """Keeps the image (3, H, W) after ``step`` updates, and tells the loggers."""
@@ -169,18 +139,14 @@ class Recorder:
         )
         checkpoint.remove(self.folder.path)
         self.ended = True
+        for logger in self.loggers:
+            logger.finalize("success")
 
-    def finish(self) -> None:
-        """Ends what the loggers were told of a run that is complete."""
-        if self.ended and self.error is None:
-            with self.own():
-                for logger in self.loggers:
-                    logger.finalize("success")
-
-    def diverge(self, best: tuple[float, int, Tensor]) -> None:
+    def diverge(self, why: str, best: tuple[float, int, Tensor]) -> None:
         """Ends a run that diverged; the other images of its batch go on.
 
         Args:
+            why: it has.
             best: (loss, step, image) with the lowest loss before it did.
         """
         loss, best_step, image = best
@@ -191,13 +157,11 @@ class Recorder:
             row = next((row for row in self.rows if row["step"] == best_step), {})
             facts = {"best_step": best_step, "losses": _losses(row)}
         seconds = self.rows[-1]["seconds"]
-        self.folder.update(
-            status=DIVERGED, reason=self.diverged, steps=step, seconds=seconds, **facts
-        )
+        self.folder.update(status=DIVERGED, reason=why, steps=step, seconds=seconds, **facts)
         checkpoint.remove(self.folder.path)  # would only diverge again
         for logger in self.loggers:
             logger.finalize("failed")
-        self.ended, self.error = True, DivergedError(self.diverged)
+        self.ended, self.error = True, DivergedError(why)
 
     def interrupt(self, by: str, step: int) -> None:
         """Says that the run was stopped, and can be gone on with."""

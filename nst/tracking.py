@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple, cast
 
 import lightning as L
 import torch
@@ -14,7 +15,7 @@ from nst import images
 from nst.checkpoint import Checkpoint
 from nst.interrupts import Interrupts
 from nst.measures import Yardstick
-from nst.module import StyleTransfer
+from nst.module import Evaluated, StyleTransfer
 from nst.recorder import Recorder
 
 CHECKPOINT_SHARE = 0.015
@@ -27,13 +28,23 @@ FLUSH_SECONDS = 2.0
 """Losses wait this long on the device at most; reading them each step would stall a GPU."""
 
 
+class _Row(NamedTuple):
+    """What a step found out, on the device still."""
+
+    step: int
+    seconds: float
+    lr: float
+    found: Evaluated
+
+
 class Tracker(L.Callback):
-    """Follows the batch: rows of losses, snapshots at fixed steps, the end of every run.
+    """Records the batch: rows of losses, snapshots at fixed steps, the end of every run.
 
     Step k is the image after k updates, in the rows, in the snapshots and in every logger, from 0
     to the last. Seconds count from the first step, tracking included.
 
-    What is a run's own, its loss or its files, ends that run alone: its image leaves the batch.
+    It changes nothing of what is optimised. What cannot be recorded of one run ends that run alone;
+    if that was the last one, the error ends the batch.
 
     Args:
         recorders: of the runs, in the order of the batch.
@@ -45,7 +56,6 @@ class Tracker(L.Callback):
             comes after a later step.
 
     Attributes:
-        recorders: of the runs whose images are in the batch still, in its order.
         checkpoint_cost: seconds that checkpoints took so far.
         steps_done: updates that the images had.
     """
@@ -66,29 +76,15 @@ class Tracker(L.Callback):
         self.interrupts = interrupts
         self.prompt = prompt
         self.checkpoint_cost = 0.0
-        self._waiting: list[tuple[int, float, float, dict[str, Tensor], Tensor]] = []
-        self._snapshot: Tensor | None = None
+        self._waiting: list[_Row] = []
+        self._snapshot: Tensor | None = None  # of the last row that waits
         self._began = self._flushed = 0.0
         self._saved = self._here = 0.0
         self._seconds_per_byte = SECONDS_PER_BYTE
         self.steps_done = 0
 
-    def begin(self, trainer: L.Trainer) -> None:
-        """Logs the run's whole config, and gives the loggers to the Trainer."""
-        for recorder in self.recorders:
-            with recorder.own():
-                for logger in recorder.loggers:
-                    logger.log_hyperparams(recorder.config)
-        # only now: the Trainer would begin them all, and end with the first that cannot
-        self._set_loggers(trainer)
-
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keeps the inputs, and tells new loggers what was before."""
-        for recorder in self._going_on():
-            with recorder.own():
-                recorder.keep_inputs()
-                recorder.replay(self.snapshot_every)
-        self._stop_if_none_is_left()
+        """Starts the clock."""
         assert isinstance(pl_module, StyleTransfer)
         self.steps_done = pl_module.first
         self.interrupts.listen()  # only now: the Trainer has brought handlers of its own
@@ -116,7 +112,7 @@ class Tracker(L.Callback):
 
     def _size(self, module: StyleTransfer) -> int:
         """Bytes of the tensors in all checkpoints: nearly all that there is to write."""
-        numbers = range(len(self.recorders))
+        numbers = range(len(module.active))
         states = sum(part.nbytes for i in numbers for part in module.optimizer_state(i).values())
         return states + 2 * module.image.nbytes  # the best ones as well
 
@@ -125,9 +121,7 @@ class Tracker(L.Callback):
         began = time.perf_counter()
         if self._waiting:
             self._flush(module)
-        for index, recorder in enumerate(self.recorders):
-            if recorder.ended:
-                continue  # nothing to go on from
+        for index, recorder in self._active(module.active):
             signature = recorder.run.config.run.signature
             assert signature is not None
             stand = Checkpoint(
@@ -157,47 +151,34 @@ class Tracker(L.Callback):
     ) -> None:
         """Keeps the losses on the device until there is a reason to read them."""
         assert isinstance(pl_module, StyleTransfer)
-        now = time.perf_counter()
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        judged = torch.stack([pl_module.accepted, pl_module.objective.magnitude])
-        self._waiting.append((step, now - self._began, rate, outputs["losses"], judged))
+        self._add(trainer, step, cast(Evaluated, outputs))
         self.steps_done = step + 1
-        last_of_scale = step + 1 == pl_module.scale.stop  # its best image goes with it
-        due = self._snapshot is not None or last_of_scale or now - self._flushed > FLUSH_SECONDS
-        if due or self.prompt:
+        due = self._snapshot is not None or time.perf_counter() - self._flushed > FLUSH_SECONDS
+        if due or self.prompt or self._have_diverged(pl_module):
             self._flush(pl_module, write=due)
-            self._leave(trainer, pl_module)
-        if self.interrupts.received and step + 1 < pl_module.scales[-1].stop:
-            trainer.should_stop = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Evaluates the final images once more, so that the last row is the result's."""
+        """Ends every run, with its result if the last step is done."""
         assert isinstance(pl_module, StyleTransfer)
-        step = self.steps_done
-        if step < pl_module.scales[-1].stop:  # a signal, or a Trainer told so: max_time, max_steps
-            signal = self.interrupts.received
-            self._save(pl_module, step)
-            for recorder in self._going_on():
-                with recorder.own():
-                    recorder.interrupt(signal.name if signal else "the Trainer", step)
-            trainer.loggers = []  # it would tell them of a success
+        if pl_module.final is None:  # a signal, or a Trainer told so: max_time, max_steps
+            self._interrupt(pl_module)
             return
-        losses = pl_module.finish()
-        self._snapshot = pl_module.image.detach().clone()
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        seconds = time.perf_counter() - self._began
-        judged = torch.stack([losses["total"], pl_module.objective.magnitude])
-        self._waiting.append((pl_module.scales[-1].stop, seconds, rate, losses, judged))
-        finals = self._snapshot
+        final = pl_module.image.detach().clone()
+        self._add(trainer, self.steps_done, pl_module.final)
+        self._snapshot = final
         self._flush(pl_module)
-        for recorder, final in zip(self.recorders, finals, strict=True):
-            if recorder.ended:
-                continue
+        for index, recorder in self._active(pl_module.active):
             with recorder.own():
-                image, inputs = images.to_image(final), recorder.inputs
+                image, inputs = images.to_image(final[index]), recorder.inputs
                 measures = self.yardstick.measure(image, inputs.get("content"), inputs.get("style"))
                 recorder.complete(image, measures)
-        trainer.loggers = []  # each recorder ends its own
+
+    def _interrupt(self, module: StyleTransfer) -> None:
+        signal = self.interrupts.received
+        self._save(module, self.steps_done)
+        for recorder in self._going_on():
+            with recorder.own():
+                recorder.interrupt(signal.name if signal else "the Trainer", self.steps_done)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
@@ -208,24 +189,24 @@ class Tracker(L.Callback):
                 with recorder.own():
                     for logger in recorder.loggers:
                         logger.finalize("aborted")
-            trainer.loggers = []  # the Trainer would say "failed"
 
     def _going_on(self) -> list[Recorder]:
         return [recorder for recorder in self.recorders if not recorder.ended]
 
-    def _leave(self, trainer: L.Trainer, module: StyleTransfer) -> None:
-        """Images of runs that have ended are computed no more."""
-        kept = [index for index, each in enumerate(self.recorders) if not each.ended]
-        if len(kept) < len(self.recorders):
-            module.keep(kept)
-            self.recorders = [self.recorders[index] for index in kept]
-            self._set_loggers(trainer)
+    def _active(self, runs: Sequence[int]) -> list[tuple[int, Recorder]]:
+        """Of the images of these runs, those that are recorded still, by their place in it."""
+        found = [(index, self.recorders[run]) for index, run in enumerate(runs)]
+        return [(index, recorder) for index, recorder in found if not recorder.ended]
 
-    def _set_loggers(self, trainer: L.Trainer) -> None:
-        trainer.loggers = [logger for each in self._going_on() for logger in each.loggers]
+    def _have_diverged(self, module: StyleTransfer) -> bool:
+        return any(not self.recorders[run].ended for run in module.diverged)
+
+    def _add(self, trainer: L.Trainer, step: int, found: Evaluated) -> None:
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self._waiting.append(_Row(step, time.perf_counter() - self._began, rate, found))
 
     def _flush(self, module: StyleTransfer, write: bool = True) -> None:
-        """Reads what is waiting, with one transfer, and hands it on.
+        """Reads what is waiting, and hands it on.
 
         Args:
             module: whose losses they are.
@@ -234,36 +215,49 @@ class Tracker(L.Callback):
         Raises:
             Exception: what ended one of the runs, if none is left that goes on.
         """
-        names = list(self._waiting[0][3])
-        # A pyramid's losses differ in nothing but their values, so that they stack.
-        table = torch.stack(
-            [torch.stack([*losses.values(), *judged]) for *_, losses, judged in self._waiting]
-        )
-        values = table.float().cpu().tolist()  # [row][loss][image]
-        for index, recorder in enumerate(self.recorders):
-            if recorder.ended:
-                continue
-            own = recorder.names(names)
-            with recorder.own():
-                for (step, seconds, rate, *_), row in zip(self._waiting, values, strict=True):
-                    losses = {f"loss/{name}": row[names.index(name)][index] for name in own}
-                    recorder.log({"step": step, "seconds": round(seconds, 4), **losses, "lr": rate})
-                    recorder.judge(row[-2][index], row[-1][index])
-                    if recorder.diverged is not None:
-                        break
-                if self._snapshot is not None and recorder.diverged is None:
-                    recorder.snapshot(self._waiting[-1][0], self._snapshot[index])
-                if write or recorder.diverged is not None:
+        for active, rows in groupby(self._waiting, lambda row: row.found["active"]):
+            self._hand_on(active, list(rows), write)
+        for run, diverged in module.diverged.items():
+            recorder = self.recorders[run]
+            if not recorder.ended:
+                with recorder.own():
                     recorder.folder.metrics(recorder.rows)
-                if recorder.diverged is not None:
-                    recorder.diverge(module.best.of(index))
+                    recorder.diverge(diverged.reason, diverged.best)
         self._waiting.clear()
         self._snapshot = None
         if write:
             self._flushed = time.perf_counter()
-        self._stop_if_none_is_left()
+        self._raise_if_none_is_left()
 
-    def _stop_if_none_is_left(self) -> None:
+    def _hand_on(self, active: Sequence[int], rows: Sequence[_Row], write: bool) -> None:
+        """Reads rows of the same images with one transfer, and gives each recorder its own."""
+        names = list(rows[0].found["losses"])
+        # A pyramid's losses differ in nothing but their values, so that they stack.
+        table = torch.stack(
+            [
+                torch.stack([*found["losses"].values(), found["diverged"].to(torch.float32)])
+                for *_, found in rows
+            ]
+        )
+        values = table.float().cpu().tolist()  # [row][loss][image]
+        for index, recorder in self._active(active):
+            with recorder.own():
+                for (step, seconds, rate, _), row in zip(rows, values, strict=True):
+                    if recorder.diverged:
+                        break
+                    losses = {
+                        f"loss/{name}": row[names.index(name)][index]
+                        for name in recorder.names(names)
+                    }
+                    recorder.log({"step": step, "seconds": round(seconds, 4), **losses, "lr": rate})
+                    recorder.diverged = bool(row[-1][index])
+                last = rows[-1] is self._waiting[-1]
+                if self._snapshot is not None and last and not recorder.diverged:
+                    recorder.snapshot(rows[-1].step, self._snapshot[index])
+                if write:
+                    recorder.folder.metrics(recorder.rows)
+
+    def _raise_if_none_is_left(self) -> None:
         if not self._going_on():
             error = self.recorders[0].error
             assert error is not None

@@ -16,8 +16,7 @@ from torch import Tensor
 from nst import build, schema, weights
 from nst.calibrate import activation_means
 from nst.main import conf_dir, to_config
-from nst.module import Best, StyleTransfer
-from nst.objective import Objective
+from nst.module import StyleTransfer
 from nst.run import Run, prepare
 from nst.schema import Config
 from nst.vgg import VGG
@@ -78,10 +77,16 @@ def module(runs: list[Run], dtype: torch.dtype = torch.float32) -> StyleTransfer
     if dtype == torch.float64:  # trajectories amplify rounding; only double precision is portable
         made.image.data = made.image.data.double()
     optimizer = made.configure_optimizers()
-    made.optimizers = lambda use_pl_optimizer=True: optimizer  # type: ignore[method-assign,assignment]
-    made.objective = Objective(network, runs, made.scale, torch.device("cpu"))
-    made.best = Best(made.image, 0)
+    _detach(made, optimizer)
+    made.on_train_start()
     return made
+
+
+def _detach(made: StyleTransfer, optimizer: torch.optim.Optimizer) -> None:
+    """Puts in the place of a Trainer what the module has of it."""
+    made.optimizers = lambda use_pl_optimizer=True: optimizer  # type: ignore[method-assign,assignment]
+    made.manual_backward = torch.Tensor.backward  # type: ignore[method-assign]
+    made._log = lambda losses: None  # type: ignore[method-assign]
 
 
 def as_on_a_gpu(runs: list[Run], precision: str, device: str) -> StyleTransfer:
@@ -91,27 +96,16 @@ def as_on_a_gpu(runs: list[Run], precision: str, device: str) -> StyleTransfer:
     network = build.backbone(first, taps, precision, torch.device("cuda"))
     made = StyleTransfer(network, runs, build.optimizer(first)).to(device)
     optimizer = made.configure_optimizers()
-    made.optimizers = lambda use_pl_optimizer=True: optimizer  # type: ignore[method-assign,assignment]
+    _detach(made, optimizer)
     made.on_train_start()
     return made
 
 
 def optimise(made: StyleTransfer, steps: int | None = None) -> dict[str, Tensor]:
     """A bare loop over all steps and the end, or so many steps: every loss as (steps + 1, N)."""
-    rows: list[dict[str, Tensor]] = []
-    optimizer: Any = made.optimizers(use_pl_optimizer=False)
-
-    def closure() -> Tensor:
-        made.image.grad = None
-        output = made.training_step(step, step)
-        output["loss"].backward()
-        rows.append({name: value.detach() for name, value in output["losses"].items()})
-        return output["loss"]
-
-    for step in range(made.scales[-1].stop if steps is None else steps):
-        optimizer.step(closure)
-        made.on_train_batch_end(None, step, step)
-    rows.append(made.finish() if steps is None else made.evaluate())
+    count = made.scales[-1].stop if steps is None else steps
+    rows = [made.training_step(step, step)["losses"] for step in range(count)]
+    rows.append(made.evaluate() if made.final is None else made.final["losses"])
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 

@@ -170,18 +170,17 @@ def test_a_step_that_raises_the_loss_is_undone_for_its_image_alone() -> None:
         rows: list[Tensor] = []
         taken.clear()
 
-        def closure() -> Tensor:
+        def evaluate() -> Tensor:
             image.grad = None
             losses = function(image)
             losses.sum().backward()
-            optimizer.losses = losses.detach()
             rows.append(losses.detach())
-            return losses.sum()
+            return losses.detach()
 
         for _ in range(8):
-            optimizer.step(closure)
-            assert optimizer.accepted is not None
-            taken.append(optimizer.accepted)
+            accepted = optimizer.step(losses=evaluate())
+            assert accepted is not None
+            taken.append(accepted)
         optimizer.settle(function(image.detach()))
         return torch.stack([*rows, function(image.detach())])
 

@@ -12,7 +12,7 @@ from nst import targets
 from nst.errors import NstError
 from nst.execute import execute
 from nst.folder import read_facts
-from nst.module import StyleTransfer
+from nst.module import Evaluated, StyleTransfer
 from nst.run import signature
 from nst.vgg import VGG
 from tests.helpers import embedded, first_of, module, optimise, prepared
@@ -41,7 +41,7 @@ def test_they_compute_with_the_other_backbone() -> None:
     rough.precise = exact.backbone
     step = StyleTransfer.training_step
 
-    def watched(made: StyleTransfer, number: int, batch_idx: int) -> dict[str, object]:
+    def watched(made: StyleTransfer, number: int, batch_idx: int) -> Evaluated:
         seen.append(made.objective.backbone.dtype)
         return step(made, number, batch_idx)
 

@@ -383,6 +383,7 @@ def test_checkpoints_stay_within_their_share(checkpoints: float) -> None:
     """What one will cost is known before the first."""
     tracker = Tracker([cast(Any, None)], 1, 0.0, cast(Any, None), Interrupts())
     module = mock.Mock()
+    module.active = [0]
     module.image = torch.zeros(1)
     module.optimizer_state.return_value = {"s": torch.zeros(25_000_000)}  # 100 MB
     tracker.checkpoint_cost = checkpoints

@@ -22,9 +22,9 @@ from nst import interrupts, main, sweep_record
 from nst.errors import Interrupted
 from nst.execute import execute
 from nst.folder import INTERRUPTED, read_facts
+from nst.interrupts import Interrupts
 from nst.main import conf_dir, invoke
 from nst.module import StyleTransfer
-from nst.recorder import Recorder
 from tests.helpers import nst, prepared, slow, started
 from tests.test_resume import contents, run_folder
 
@@ -104,7 +104,8 @@ def before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, act: Act, cal
 
 MOMENTS: dict[str, tuple[Any, str, int]] = {
     "composing": (main, "ask", 1),
-    "starting": (Recorder, "keep_inputs", 1),  # with Lightning's handlers, and not yet ours
+    # with Lightning's handlers, and not yet ours
+    "starting": (Interrupts, "listen", 1),
     "computing": (StyleTransfer, "training_step", 3),
     "between runs": (main, "ask", 2),
 }

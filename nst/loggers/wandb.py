@@ -154,7 +154,7 @@ class WandbLogger(LightningWandbLogger):
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         """Logs at W&B's step ``step``, so that media of all runs slide together."""
-        if self._broken:
+        if self._broken or self._ended:
             return
         with self._unharmed():
             if step is not None:

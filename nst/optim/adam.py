@@ -32,13 +32,13 @@ class Adam(torch.optim.Adam, PerImage):
         super().__init__(params, lr=lr, betas=(beta1, beta2), foreach=False)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
-        """Evaluates the objective once, then moves and projects."""
-        loss = super().step(closure)
-        for group in self.param_groups:
-            for image in group["params"]:
-                image.clamp_(0, 1)
-        return loss
+    def step(  # type: ignore[override]
+        self, closure: Callable[[], object] | None = None, losses: Tensor | None = None
+    ) -> Tensor | None:
+        """Moves every image once, and projects it; no step is undone."""
+        super().step(closure)
+        self._image.clamp_(0, 1)
+        return losses
 
     def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
         """Goes on with the parameter ``image``, the old one at another size.

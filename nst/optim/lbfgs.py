@@ -35,7 +35,7 @@ class LBFGS(PerImage):
 
     A full step sometimes leads far up a wall, and dozens of steps are needed to come back. With
     ``max_rise`` such a step is undone and a quarter of it tried, at the price of one evaluation;
-    without ``losses`` nothing is undone.
+    a step that is given no ``losses`` undoes nothing.
 
     Args:
         params: exactly one tensor (N, 3, H, W).
@@ -87,32 +87,29 @@ class LBFGS(PerImage):
         self.max_rise = max_rise
         self.first_step = first_step
 
-    @property
-    def accepted(self) -> Tensor | None:
-        """(N,): ``losses``, or where a step is undone, the loss of the image before that step."""
-        if self.max_rise is None:
-            return self.losses
-        return self.state[self._image].get("losses", self.losses)
-
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
-        """Evaluates the objective once, then moves every image once.
+    def step(  # type: ignore[override]
+        self, closure: Callable[[], object] | None = None, losses: Tensor | None = None
+    ) -> Tensor | None:
+        """Moves every image once; where the step before raised the loss too much, from before it.
 
         Args:
-            closure: clears the gradient, evaluates, calls ``backward`` and returns the loss.
+            closure: called first, if given; it may compute the gradient.
+            losses: (N,), of the images before the step. Without them no step is undone.
         """
-        with torch.enable_grad():
-            loss = closure()
+        if closure is not None:
+            with torch.enable_grad():
+                closure()
         image = self._image
         assert image.grad is not None
         gradient = image.grad.flatten(1)
         state = self.state[image]
         if not state:
-            self._start(state, gradient)
+            self._start(state, gradient, losses)
             direction = -self._filtered(gradient)
             step = self._lr * direction * self._first_length(direction)
         else:
-            gradient = self._take_back(state, gradient)
+            gradient = self._take_back(state, gradient, losses)
             self._remember(state, gradient)
             direction = self._direction(state, gradient)
             length = state["shrink"]
@@ -128,7 +125,7 @@ class LBFGS(PerImage):
         moved = image - before if self.projection == "honest" else step
         state["before"], state["moved"] = before, moved.flatten(1)
         state["gradient"] = gradient.clone()
-        return loss
+        return losses if self.max_rise is None else state.get("losses", losses)
 
     def _first_length(self, direction: Tensor) -> Tensor:
         """(N, 1): how much of the directions is gone while nothing is known of the curvature."""
@@ -137,13 +134,14 @@ class LBFGS(PerImage):
         mean = direction.abs().mean(1, keepdim=True)
         return self.first_step / mean.clamp(min=torch.finfo(mean.dtype).tiny)  # zero stays zero
 
-    def _take_back(self, state: dict[str, Tensor], gradient: Tensor) -> Tensor:
+    def _take_back(
+        self, state: dict[str, Tensor], gradient: Tensor, losses: Tensor | None
+    ) -> Tensor:
         """Undoes the last step of the images whose loss it raised too much.
 
         Returns:
             The gradients to go on from: where an image went back, that of the place before.
         """
-        losses = self.losses
         if self.max_rise is None or losses is None:
             return gradient
         fine = losses <= self.max_rise * state["losses"]  # false for NaN as well
@@ -157,8 +155,7 @@ class LBFGS(PerImage):
         """Undoes the last step of the images whose loss it raised too much."""
         state = self.state[self._image]
         before = self._image.clone()
-        self.losses = losses
-        self._take_back(state, state["gradient"])
+        self._take_back(state, state["gradient"], losses)
         return not torch.equal(before, self._image)
 
     def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
@@ -192,7 +189,7 @@ class LBFGS(PerImage):
     def _lr(self) -> float:
         return self.param_groups[0]["lr"]
 
-    def _start(self, state: dict[str, Tensor], gradient: Tensor) -> None:
+    def _start(self, state: dict[str, Tensor], gradient: Tensor, losses: Tensor | None) -> None:
         count, size = gradient.shape
         pairs = self.history_size
         state["s"] = gradient.new_zeros(count, 0, size)
@@ -202,8 +199,8 @@ class LBFGS(PerImage):
         state["kept"] = torch.zeros(count, dtype=torch.long, device=gradient.device)
         state["gamma"] = gradient.new_ones(count, 1)
         state["shrink"] = gradient.new_ones(count, 1)
-        if self.losses is not None:
-            state["losses"] = self.losses
+        if losses is not None:
+            state["losses"] = losses
 
     def _remember(self, state: dict[str, Tensor], gradient: Tensor) -> None:
         """Puts the last displacement and change of gradient into each image's next slot."""

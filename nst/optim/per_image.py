@@ -10,18 +10,22 @@ from torch import Tensor
 
 
 class PerImage(torch.optim.Optimizer):
-    """An optimiser of one parameter (N, 3, H, W) whose state can be had image by image.
+    """An optimiser of one parameter (N, 3, H, W) whose state can be had image by image."""
 
-    Attributes:
-        losses: (N,) of the last evaluation, set by the closure.
-    """
+    def step(  # type: ignore[override]
+        self, closure: Callable[[], object] | None = None, losses: Tensor | None = None
+    ) -> Tensor | None:
+        """Moves every image once, by the gradient that it has.
 
-    losses: Tensor | None = None
+        Args:
+            closure: called first, if given; it may compute the gradient.
+            losses: (N,), of the images before the step. Without them no step is undone.
 
-    @property
-    def accepted(self) -> Tensor | None:
-        """(N,): ``losses``, or where a step is undone, the loss of the image before that step."""
-        return self.losses
+        Returns:
+            (N,), losses of the images that the step started from: ``losses``, or where the step
+            before was undone, the loss before that one. None without ``losses``.
+        """
+        raise NotImplementedError
 
     def of(self, index: int) -> dict[str, Tensor]:
         """What is known of one image, as views of shape (1, …); plain numbers as they are."""
