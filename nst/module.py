@@ -63,7 +63,10 @@ class Best:
 
 
 CHECK_EVERY = 25
-"""Steps after which what has diverged leaves the batch, on a GPU; to read it waits for the GPU."""
+"""Steps after which what has diverged leaves the batch, on a GPU: to read it waits for the GPU."""
+
+FREE_TO_READ = frozenset({"cpu"})
+"""Devices whose numbers can be read at once: what has diverged leaves after that step."""
 
 
 class Diverged(NamedTuple):
@@ -85,11 +88,13 @@ class Evaluated(TypedDict):
         losses: (N,) each, of the images before they moved.
         diverged: (N,), whether they have, at this step or before.
         active: which of the runs the N images are of.
+        scale: of the images.
     """
 
     losses: dict[str, Tensor]
     diverged: Tensor
     active: list[int]
+    scale: Scale
 
 
 class StyleTransfer(L.LightningModule):
@@ -190,12 +195,16 @@ class StyleTransfer(L.LightningModule):
         losses = {name: loss.detach() for name, loss in losses.items()}
         magnitude = self.objective.magnitude
         diverged = self.divergence.update(step, losses["total"], accepted, magnitude)
-        return {"losses": losses, "diverged": diverged, "active": self.active}
+        return Evaluated(losses=losses, diverged=diverged, active=self.active, scale=self.scale)
 
     def _prepare(self, step: int) -> None:
         """What the schedule has between two steps, and after the last one."""
-        check_every = 1 if self.device.type == "cpu" else CHECK_EVERY
-        if step == self.scale.stop or step % check_every == 0:
+        if (
+            step == self.scale.stop
+            or step % CHECK_EVERY == 0
+            or self.device.type in FREE_TO_READ
+            or self.interrupted()
+        ):
             self._drop_diverged()
         if step == self.scales[-1].stop:
             losses = self.finish()
@@ -209,12 +218,12 @@ class StyleTransfer(L.LightningModule):
             self.trainer.should_stop = True
 
     def _drop_diverged(self) -> None:
-        """The others are optimised as before; the last images stay, so that there is a batch."""
+        """The others are optimised as before; the last images stay, and all of the final ones."""
         gone = self.divergence.step.ge(0).nonzero().flatten().tolist()
         for index in gone:
             reason, best = self.divergence.reason(index), self.best.of(index)
             self.diverged[self.active[index]] = Diverged(reason, best)
-        if 0 < len(gone) < len(self.active):
+        if 0 < len(gone) < len(self.active) and self.final is None:
             self.keep([index for index in range(len(self.active)) if index not in gone])
 
     def _log(self, losses: dict[str, Tensor]) -> None:

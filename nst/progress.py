@@ -83,9 +83,8 @@ class ProgressBar(L.Callback):
         self._first = pl_module.first
         if self.plain:
             if done * LINES // self.total > step * LINES // self.total:
-                text = (
-                    f"{self.job} {self.name}: {pl_module.scale.size} px, step {done}/{self.total}"
-                )
+                size = outputs["scale"].size
+                text = f"{self.job} {self.name}: {size} px, step {done}/{self.total}"
                 text += f", {_text(outputs)}, {self._left(done, now)}"
                 self.console.print(text.strip(), markup=False)
         elif self._bar is not None and (now - self._shown > REFRESH_SECONDS or done == self.total):
@@ -94,7 +93,7 @@ class ProgressBar(L.Callback):
                 self._task,
                 completed=done,
                 losses=_text(outputs),
-                size=pl_module.scale.size,
+                size=outputs["scale"].size,
                 left=self._left(done, now),
             )
 

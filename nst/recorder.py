@@ -65,9 +65,6 @@ class Recorder:
             self.ended = False  # it may have been complete but for its loggers
             self.fail(error)
             self.ended, self.error = True, error
-            for logger in self.loggers:
-                with suppress(Exception):  # it may be what failed
-                    logger.finalize("failed")
 
     def begin(self) -> None:
         """Starts the loggers, with the run's whole config and all that was before a checkpoint."""
@@ -171,12 +168,16 @@ class Recorder:
             logger.finalize("aborted")  # the Trainer would say "success"
 
     def fail(self, error: BaseException) -> None:
-        """Says in an unfinished run's folder why it ended, if that can still be written."""
+        """Ends an unfinished run: in its folder, if that can be written, and for its loggers."""
         if self.ended:
             return
-        status = FAILED if isinstance(error, Exception) else INTERRUPTED
+        failed = isinstance(error, Exception)
         with suppress(OSError):  # a full disk may be why it ended
+            status = FAILED if failed else INTERRUPTED
             self.folder.update(status=status, reason=reason(error), steps=len(self.rows))
+        for logger in self.loggers:
+            with suppress(Exception):  # it may be what failed
+                logger.finalize("failed" if failed else "aborted")
 
 
 def _losses(row: Mapping[str, float]) -> dict[str, float]:

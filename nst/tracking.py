@@ -194,9 +194,9 @@ class Tracker(L.Callback):
         return [recorder for recorder in self.recorders if not recorder.ended]
 
     def _active(self, runs: Sequence[int]) -> list[tuple[int, Recorder]]:
-        """Of the images of these runs, those that are recorded still, by their place in it."""
+        """Of the images of these runs, those that are recorded still, with their places."""
         found = [(index, self.recorders[run]) for index, run in enumerate(runs)]
-        return [(index, recorder) for index, recorder in found if not recorder.ended]
+        return [(index, each) for index, each in found if not (each.ended or each.diverged)]
 
     def _have_diverged(self, module: StyleTransfer) -> bool:
         return any(not self.recorders[run].ended for run in module.diverged)

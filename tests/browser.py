@@ -13,6 +13,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
+from tests.helpers import slow
+
+LOOKS = [
+    pytest.param(390, True, id="390-dark"),
+    pytest.param(1280, False, id="1280-light"),
+    pytest.param(390, False, id="390-light", marks=slow),
+    pytest.param(1280, True, id="1280-dark", marks=slow),
+]
+"""Width in CSS pixels, and whether the user prefers dark."""
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

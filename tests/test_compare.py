@@ -26,8 +26,8 @@ from nst.folder import read_facts
 from nst.report.compare import build
 from nst.report.films import film
 from nst.report.select import NoRunsError, entries, select
-from tests.browser import Seen, one_browser, opened
-from tests.helpers import nst, nst_report, slow
+from tests.browser import LOOKS, Seen, one_browser, opened
+from tests.helpers import nst, nst_report
 
 SWEEP = ("init=noise,content", "weights=mild,strong")
 TINY = ("image.size=32", "steps=6", "snapshot_every=2", "logger=none")
@@ -426,14 +426,6 @@ def test_the_command_of_a_run_is_exact(root: Path, page: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "already finished" in ended.stderr
     assert ended.stdout.strip().endswith(f"-{run}")
-
-
-LOOKS = [
-    pytest.param(390, True, id="390-dark"),
-    pytest.param(1280, False, id="1280-light"),
-    pytest.param(390, False, id="390-light", marks=slow),
-    pytest.param(1280, True, id="1280-dark", marks=slow),
-]
 
 
 @pytest.mark.parametrize(("width", "dark"), LOOKS)

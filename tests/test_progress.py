@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from nst.execute import execute
 from nst.sweep import Plan
 from tests.commands import Process
-from tests.helpers import first_of
+from tests.helpers import first_of, prepared
 
 
 def in_a_terminal(arguments: list[str], cwd: Path, columns: int) -> str:
@@ -48,6 +49,20 @@ def test_bar(columns: int, tmp_path: Path) -> None:
         assert line.rstrip().endswith("all 0:00:0" + line.rstrip()[-1])
         assert len(line) <= columns
     assert not any("step 6/6" in line for line in lines)  # those are for files and CI
+
+
+def test_lines_have_the_size_of_the_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also at the last step of a size."""
+    run = prepared(
+        *("image.size=64", "schedule=pyramid", "steps=10", "logger=none", "optimizer=adam"),
+        *("layers.style=[conv1_1]", "layers.content=[conv1_1]", f"outputs={tmp_path}"),
+    )
+    execute([run])
+    shown = re.findall(r" (\d+) px, step (\d+)/10", capsys.readouterr().err)
+    sizes = [scale.size for scale in run.scales for _ in range(scale.start, scale.stop)]
+    assert shown == [(str(size), str(step)) for step, size in enumerate(sizes, 1)]
 
 
 def test_time_left_follows_work_not_count() -> None:

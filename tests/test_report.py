@@ -23,7 +23,7 @@ from nst.folder import read_facts
 from nst.main import conf_dir
 from nst.report.main import report
 from nst.report.page import build
-from tests.browser import one_browser, opened
+from tests.browser import LOOKS, one_browser, opened
 from tests.helpers import nst, nst_report, slow
 
 TINY = ("image.size=32", "steps=2", "snapshot_every=2", "seed=0", "logger=none")
@@ -118,14 +118,6 @@ def test_tables_have_the_cells_that_the_files_declare(shown: Page, names: list[s
 def _section(name: str) -> str:
     node = yaml.safe_load((Path(conf_dir()) / "experiments" / f"{name}.yaml").read_text())
     return str(node["experiment"]["section"])
-
-
-LOOKS = [
-    pytest.param(390, True, id="390-dark"),
-    pytest.param(1280, False, id="1280-light"),
-    pytest.param(390, False, id="390-light", marks=slow),
-    pytest.param(1280, True, id="1280-dark", marks=slow),
-]
 
 
 @pytest.mark.parametrize(("width", "dark"), LOOKS)

@@ -202,6 +202,20 @@ def test_what_stops_a_process_does_not_fail_its_runs(
     assert statuses == ["aborted"]
 
 
+@pytest.mark.parametrize(
+    ("error", "status"), [(RuntimeError("no room"), "failed"), (KeyboardInterrupt(), "aborted")]
+)
+def test_loggers_are_ended_where_the_trainer_has_not_begun(
+    error: BaseException, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses: list[str] = []
+    monkeypatch.setattr(CSVLogger, "finalize", lambda self, status: statuses.append(status))
+    before(monkeypatch, StyleTransfer, "__init__", raising(error))
+    with pytest.raises((RuntimeError, Interrupted)):
+        execute([prepared(*TINY, "logger=csv", f"outputs={tmp_path}")])
+    assert statuses == [status]
+
+
 @pytest.mark.parametrize(("code", "status"), [(3, 3), ("enough", 1), (0, 1)], ids=repr)
 def test_an_exit_ends_a_sweep(
     code: Any,

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nst import sweep, sweep_record
+from nst.divergence import Divergence
 from nst.execute import execute, folder_of, identify
 from nst.folder import COMPLETED, DIVERGED, FAILED, read_facts, read_status
 from nst.main import invoke
@@ -183,6 +184,51 @@ def test_what_diverges_leaves_the_batch_and_changes_nothing(passes: list[int]) -
             assert contents(path) == calm[path.name]
         else:
             assert len(losses(path)) == 1
+
+
+def test_what_diverges_at_the_very_end_is_not_mistaken_for_another(
+    passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two runs, by the evaluation after the last step."""
+    assert invoke([*VECTORIZED, *TINY, "init=noise", "seed=0,1"]) == 0
+    calm = {path.name: contents(path) for path in runs(Path())}
+    plain = Divergence.update
+
+    def update(judge: Divergence, step: int, losses: Tensor, *given: Tensor) -> Tensor:
+        if step == 4:
+            losses = losses.clone()
+            losses[0] = torch.nan
+            return plain(judge, step, losses, losses, given[1])
+        return plain(judge, step, losses, *given)
+
+    monkeypatch.setattr(Divergence, "update", update)
+    assert invoke([*VECTORIZED, *TINY, "init=noise", "seed=0,1", "outputs=late"]) == 1
+    first, second = (place("init=noise", f"seed={seed}").name for seed in (0, 1))
+    assert read_status(Path("late/runs") / first) == DIVERGED
+    assert contents(Path("late/runs") / second) == calm[second]
+
+
+def test_what_is_read_late_is_recorded_as_if_read_at_once(
+    passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where images that have diverged stay in the batch for some steps."""
+    wild = ("steps=8", "weights.style=1e5,1e39", "init=noise")
+    assert invoke([*VECTORIZED, *TINY, *wild, "outputs=once"]) == 1
+    assert passes == [2] + [1] * 7
+    passes.clear()
+    monkeypatch.setattr("nst.module.FREE_TO_READ", frozenset())
+    monkeypatch.setattr("nst.module.CHECK_EVERY", 3)
+    assert invoke([*VECTORIZED, *TINY, *wild, "outputs=late"]) == 1
+    assert passes == [2] * 3 + [1] * 5
+    once, late = (
+        {path.name: path for path in Path(name, "runs").iterdir()} for name in ("once", "late")
+    )
+    assert once.keys() == late.keys()
+    for name, folder in once.items():
+        assert read_status(folder) == read_status(late[name])
+        if read_status(folder) == DIVERGED:
+            assert losses(folder) == pytest.approx(losses(late[name]), nan_ok=True)
+            assert read_facts(folder)["reason"] == read_facts(late[name])["reason"]
 
 
 def place(*own: str) -> Path:

@@ -93,9 +93,7 @@ class LBFGS(PerImage):
     ) -> Tensor | None:
         """Moves every image once; where the step before raised the loss too much, from before it.
 
-        Args:
-            closure: called first, if given; it may compute the gradient.
-            losses: (N,), of the images before the step. Without them no step is undone.
+        See ``PerImage.step``.
         """
         if closure is not None:
             with torch.enable_grad():
