@@ -37,10 +37,11 @@ torture: $(READY) ## The slow tests too: 60 kills, a thousand configs, every fau
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
 		-rP -m "slow or not slow" --hypothesis-profile=thorough
 
-lint: $(READY) ## Check style and types
+lint: $(READY) ## Check style, types and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(READY) ## Put the code into its style
 	$(BIN)/ruff check --fix .

@@ -2,7 +2,7 @@
 
 import os
 
-from nst.malloc import keep_freed_memory
+from nst.utils.allocator import keep_freed_memory
 
 __version__ = "0.1.0"
 

@@ -1,5 +1,5 @@
 """``python -m nst`` is ``nst``."""
 
-from nst.main import main
+from nst.cli.main import main
 
 main()

@@ -7,8 +7,8 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 
-from nst.execute import execute
-from nst.run import Run
+from nst.runs.execute import execute
+from nst.transfer.run import Run
 from tests.bench_loop import BASE, quiet, tell
 from tests.bench_rows import Row
 from tests.helpers import prepared

@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from nst.execute import execute
-from nst.folder import read_facts
-from nst.report.compare import build
+from nst.compare.comparison import build
+from nst.runs.execute import execute
+from nst.runs.folder import read_facts
 from tests.bench_loop import quiet
 from tests.browser import opened
 from tests.helpers import prepared

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from nst import images
-from nst.calibrate import activation_means
-from nst.inits import initial_image
-from nst.layers import conv_names
-from nst.run import Run, resolve_precision
+from nst.transfer.initial_image import initial_image
+from nst.transfer.run import Run, resolve_precision
+from nst.vgg.architecture import conv_names
+from nst.vgg.calibration import activation_means
 from tests.helpers import embedded
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
@@ -86,8 +86,8 @@ def textbook() -> Iterator[Ask]:
 def write_problem(run: Run, file: Path) -> Path:
     """Writes what the textbook loop needs to minimise the same function as a run of ours.
 
-    Its convolutions are scaled as ``nst.vgg.VGG`` scales them, and where ours averages over the
-    layers, its weights are divided by their number.
+    Its convolutions are scaled as ``nst.vgg.network.VGG`` scales them, and where ours averages over
+    the layers, its weights are divided by their number.
 
     Raises:
         ValueError: if the loop has no such function.

@@ -22,9 +22,9 @@ from unittest import mock
 import lightning as L
 from torch import Tensor
 
-from nst.execute import execute
-from nst.module import StyleTransfer
 from nst.optim import lbfgs
+from nst.runs.execute import execute
+from nst.transfer.module import StyleTransfer
 from tests.bench_loop import (
     BASE,
     ROOT,

@@ -30,13 +30,13 @@ import lightning as L
 import torch
 from omegaconf import OmegaConf
 
-from nst import layers
-from nst.files import write_whole
-from nst.folder import COMPLETED, read_status
-from nst.main import conf_dir
-from nst.module import StyleTransfer
-from nst.run import Run, prepare
-from nst.schema import Config
+from nst.config.compose import conf_dir
+from nst.config.schema import Config
+from nst.runs.folder import COMPLETED, read_status
+from nst.transfer.module import StyleTransfer
+from nst.transfer.run import Run, prepare
+from nst.utils.files import write_whole
+from nst.vgg import architecture
 from tests.bench_loop import ROOT, THREADS, Ask, environment, tell, textbook, write_problem
 from tests.bench_rows import Row, merge, table
 from tests.helpers import module
@@ -186,7 +186,7 @@ def _rows(
 
 def _report(words: Sequence[str], outputs: Path) -> float:
     """Seconds of one command."""
-    command = [sys.executable, "-m", "nst.report", "--run", "--outputs", str(outputs), *words]
+    command = [sys.executable, "-m", "nst.cli.report", "--run", "--outputs", str(outputs), *words]
     tell(f"ours: {' '.join(command[1:])}")
     began = time.perf_counter()
     ended = subprocess.run(command, cwd=ROOT, env=environment(), stdout=sys.stderr, check=False)
@@ -223,7 +223,7 @@ def _steps(run: Run, folder: Path) -> int:
 def _work(run: Run, steps: int) -> float:
     """Multiply-adds of the textbook loop's run, as far as they differ between runs."""
     pixels = math.prod(run.shape(run.scales[-1]))
-    return steps * pixels * max(layers.work(tap, "vgg19") for tap in run.taps)
+    return steps * pixels * max(architecture.work(tap, "vgg19") for tap in run.taps)
 
 
 def _loss(run: Run, folder: Path) -> float:

@@ -19,11 +19,11 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from nst import layers
-from nst.execute import execute
-from nst.folder import read_facts
-from nst.run import Run
-from nst.tracking import Tracker
+from nst.runs.execute import execute
+from nst.runs.folder import read_facts
+from nst.runs.tracker import Tracker
+from nst.transfer.run import Run
+from nst.vgg import architecture
 from tests.bench_loop import (
     BASE,
     Ask,
@@ -209,14 +209,14 @@ def operations(run: Run) -> tuple[float, float]:
     the weights have no gradient. A Gram matrix does 2·C²·H·W each way. Nothing else is counted.
     """
     height, width = run.shape(run.scales[-1])
-    names = layers.conv_names("vgg19")
+    names = architecture.conv_names("vgg19")
     deepest = max(names.index(tap.replace("relu", "conv")) for tap in run.taps)
     convolutions = grams = 0.0
     before = 3
     for name in names[: deepest + 1]:
         block = int(name[4])
         pixels = (height >> (block - 1)) * (width >> (block - 1))
-        channels = layers.CHANNELS[block - 1]
+        channels = architecture.CHANNELS[block - 1]
         convolutions += 2 * 2 * 9 * before * channels * pixels
         if name in run.config.layers.style:
             grams += 2 * 2 * channels**2 * pixels

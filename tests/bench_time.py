@@ -22,11 +22,11 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from nst.errors import NstError
-from nst.execute import execute
-from nst.module import StyleTransfer
-from nst.objective import Objective
-from nst.run import Run
+from nst.runs.execute import execute
+from nst.transfer.module import StyleTransfer
+from nst.transfer.objective import Objective
+from nst.transfer.run import Run
+from nst.utils.errors import NstError
 from tests import bench_plot
 from tests.bench_loop import BASE, Ask, quiet, start, tell, textbook, write_problem
 from tests.bench_rows import Row

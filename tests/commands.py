@@ -20,10 +20,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 _PRELOADED = [
-    "nst.report.main",
+    "nst.cli.main",
+    "nst.compare.comparison",
     "nst.report.page",
-    "nst.sweep_table",
-    "nst.vectorized",
+    "nst.sweeps.summary_table",
+    "nst.sweeps.vectorized.planner",
     "skimage.metrics",
     "torch._dynamo",
 ]

@@ -13,13 +13,15 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from nst import build, schema, weights
-from nst.calibrate import activation_means
-from nst.main import conf_dir, to_config
-from nst.module import StyleTransfer
-from nst.run import Run, prepare
-from nst.schema import Config
-from nst.vgg import VGG
+from nst.config import schema
+from nst.config.compose import conf_dir, to_config
+from nst.config.schema import Config
+from nst.runs import build
+from nst.transfer.module import StyleTransfer
+from nst.transfer.run import Run, prepare
+from nst.vgg import weights
+from nst.vgg.calibration import activation_means
+from nst.vgg.network import VGG
 from tests import commands
 
 slow = pytest.mark.slow
@@ -116,7 +118,7 @@ def nst(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
 
 def nst_report(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The same for ``nst-report``."""
-    return commands.run("nst.report", arguments, cwd, _environment(**environment))
+    return commands.run("nst.cli.report", arguments, cwd, _environment(**environment))
 
 
 def started(arguments: list[str], cwd: Path, **environment: str) -> commands.Process:

@@ -16,11 +16,11 @@ import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from nst import agent
-from nst.experiment import values
-from nst.folder import read_facts
-from nst.main import conf_dir
-from nst.wandb_sweeps import sweep_file, write
+from nst.cli.wandb_sweeps import sweep_file, write
+from nst.config.compose import conf_dir
+from nst.config.experiment import values
+from nst.loggers import wandb_agent
+from nst.runs.folder import read_facts
 from tests import commands
 from tests.helpers import config, slow
 from tests.wandb_server import SWEEP, WandbServer
@@ -39,7 +39,7 @@ def test_there_is_a_file_for_each_experiment_and_no_other() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_are_what_is_made_from_the_experiments(name: str) -> None:
-    """If this fails: python -m nst.wandb_sweeps."""
+    """If this fails: python -m nst.cli.wandb_sweeps."""
     kept = (EXPERIMENTS / "wandb" / f"{name}.yml").read_text(encoding="utf-8")
     assert kept == sweep_file(name, _read(EXPERIMENTS / f"{name}.yaml"))
 
@@ -80,9 +80,9 @@ def test_an_experiment_of_ones_own(tmp_path: Path) -> None:
 
 def test_what_the_sweep_has_set_is_left_alone() -> None:
     told = {"init": {"name": "noise", "std": 0.2}, "seed": 3, "layers": {"style": ["conv1_1"]}}
-    found = agent.beside(told, {"init", "seed", "layers.style"})
+    found = wandb_agent.beside(told, {"init", "seed", "layers.style"})
     assert found == {"init.name": "noise", "init.std": 0.2, "layers": {"style": ["conv1_1"]}}
-    assert agent.beside(told, set()) == told
+    assert wandb_agent.beside(told, set()) == told
 
 
 NST = """\

@@ -26,9 +26,12 @@ import tifffile
 import torch
 from PIL import Image
 
-from nst import calibrate, decode, images, layers, main, weights
-from nst.errors import printable
-from nst.files import escaped
+from nst import images
+from nst.cli import main
+from nst.images import decode
+from nst.utils.errors import printable
+from nst.utils.files import escaped
+from nst.vgg import architecture, calibration, weights
 
 TINY = ("image.size=16", "steps=1", "logger=none")  # whatever is accepted by mistake is cheap
 SECONDS, BYTES = 20, 6 << 30  # no case may hang, or fill the memory of the machine
@@ -327,7 +330,7 @@ class Code:
 def _state(value: float = 0.5, bias: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
     """VGG-19 in torchvision's layout, kilobytes on disk: all is one number, but for one bias."""
     state, index, channels = {}, 0, 3
-    for count, width in zip(layers.BLOCKS["vgg19"], layers.CHANNELS, strict=True):
+    for count, width in zip(architecture.BLOCKS["vgg19"], architecture.CHANNELS, strict=True):
         for _ in range(count):
             shape = (width, channels, 3, 3)
             state[f"features.{index}.weight"] = torch.tensor(value).expand(shape)
@@ -370,7 +373,7 @@ WEIGHTS: dict[str, Callable[[], bytes]] = {
 def test_bad_weights(
     name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibrate, "SIZE", 32)  # weights of zeros have no mean at any size
+    monkeypatch.setattr(calibration, "SIZE", 32)  # weights of zeros have no mean at any size
     Path(name).write_bytes(WEIGHTS[name]())
     line = _refused(capfd, "backbone.source=file", _set("backbone.path", name))
     assert line.startswith(f"nst: backbone.path={name}: ")

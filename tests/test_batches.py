@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nst import batches, memory
-from nst.batches import Group, groups
-from nst.run import Run
+from nst.sweeps.vectorized import batches, memory
+from nst.sweeps.vectorized.batches import Group, groups
+from nst.transfer.run import Run
+from nst.utils.text import ranges
 from tests.helpers import prepared
 
 TINY = ("image.size=32", "steps=6", "logger=none", "precision=32")
@@ -129,8 +130,8 @@ def test_the_least_limit_counts_and_is_told() -> None:
 
 
 def test_ranges() -> None:
-    assert batches.ranges([7, 0, 1, 2, 3, 9, 10]) == "0-3,7,9-10"
-    assert batches.ranges([4]) == "4"
+    assert ranges([7, 0, 1, 2, 3, 9, 10]) == "0-3,7,9-10"
+    assert ranges([4]) == "4"
 
 
 def test_what_an_image_takes_grows_with_what_it_needs() -> None:

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from nst.execute import execute
+from nst.runs.execute import execute
 from tests import (
     bench_batch,
     bench_loop,

@@ -14,8 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nst import images
-from nst.blend import Blend, Mask, Pixels, blend, ellipse, naive_paste, place, poisson, rectangle
-from nst.run import signature
+from nst.images.poisson import (
+    Blend,
+    Mask,
+    Pixels,
+    blend,
+    ellipse,
+    naive_paste,
+    place,
+    poisson,
+    rectangle,
+)
+from nst.transfer.run import signature
 from tests.helpers import embedded, prepared
 
 

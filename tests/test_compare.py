@@ -21,11 +21,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from nst.errors import ConfigError
-from nst.folder import read_facts
-from nst.report.compare import build
-from nst.report.films import film
-from nst.report.select import NoRunsError, entries, select
+from nst.compare.comparison import build
+from nst.compare.filmstrips import film
+from nst.compare.select import NoRunsError, entries, select
+from nst.runs.folder import read_facts
+from nst.utils.errors import ConfigError
 from tests.browser import LOOKS, Seen, one_browser, opened
 from tests.helpers import nst, nst_report
 
@@ -501,7 +501,7 @@ def test_the_page_keeps_itself_up_to_date(root: Path, tmp_path: Path) -> None:
     later = tmp_path / "later"
     runs[0].rename(later)
     process = subprocess.Popen(
-        [sys.executable, "-m", "nst.report", "--watch"],
+        [sys.executable, "-m", "nst.cli.report", "--watch"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

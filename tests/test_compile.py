@@ -16,8 +16,8 @@ from torch import Tensor, fx
 from torch._dynamo.backends.common import aot_autograd
 from torch._functorch._aot_autograd.utils import make_boxed_func
 
-from nst.module import StyleTransfer
-from nst.objective import Objective
+from nst.transfer.module import StyleTransfer
+from nst.transfer.objective import Objective
 from tests.helpers import as_on_a_gpu, first_of, nst, optimise, prepared
 
 LAYERS = ("layers.style=[conv1_1,conv1_2]", "layers.content=[conv1_2]")

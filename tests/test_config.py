@@ -12,10 +12,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from nst.errors import ConfigError
-from nst.execute import _identified, execute
-from nst.main import conf_dir, one_line
-from nst.run import Run, prepare, signature
+from nst.config.compose import conf_dir
+from nst.config.messages import one_line
+from nst.runs.execute import _identified, execute
+from nst.transfer.run import Run, prepare, signature
+from nst.utils.errors import ConfigError
 from tests.helpers import config, embedded, nst, prepared
 
 CONF = Path(conf_dir())

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from nst import checkpoint
-from nst.errors import reason
-from nst.execute import execute
-from nst.files import write_whole
-from nst.folder import COMPLETED, read_status
+from nst.runs import checkpoint_file
+from nst.runs.execute import execute
+from nst.runs.folder import COMPLETED, read_status
+from nst.utils.errors import reason
+from nst.utils.files import write_whole
 from tests.helpers import first_of, nst, prepared
 from tests.test_resume import contents
 
@@ -46,8 +46,8 @@ def whole(folder: Path) -> None:
         if path.name == "metrics.csv":
             lines = path.read_text().splitlines()
             assert len({line.count(",") for line in lines}) == 1
-        if path.name == checkpoint.NAME:
-            assert checkpoint.load(path.parent, folder.name.split("-")[-1]) is not None
+        if path.name == checkpoint_file.NAME:
+            assert checkpoint_file.load(path.parent, folder.name.split("-")[-1]) is not None
 
 
 class FullDisk:

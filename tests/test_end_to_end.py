@@ -16,12 +16,12 @@ import torch
 import yaml
 from PIL import Image
 
-from nst import sweep_record
-from nst.errors import NstError
-from nst.execute import compute, execute, identify
-from nst.folder import COMPLETED, RunFolder, place, read_status
-from nst.main import invoke
-from nst.outcome import SKIPPED, Outcome
+from nst.cli.main import invoke
+from nst.runs.execute import compute, execute, identify
+from nst.runs.folder import COMPLETED, RunFolder, place, read_status
+from nst.runs.outcome import SKIPPED, Outcome
+from nst.sweeps import sweep_folder
+from nst.utils.errors import NstError
 from tests.helpers import first_of, nst, prepared
 
 SHALLOW = ("layers.style=[conv1_1]", "layers.content=[conv2_1]")
@@ -260,7 +260,7 @@ def test_sweeps_of_the_same_second_have_folders_of_their_own(launcher: str, tmp_
     assert ended.returncode == 0, ended.stderr
     (own,) = sweeps.glob("sweep-*-2")
     assert {path.name for path in own.iterdir()} >= {"jobs.json", "outcomes", "side_by_side.png"}
-    assert len(sweep_record.outcomes(own)) == 2
+    assert len(sweep_folder.outcomes(own)) == 2
     assert [path for path in sweeps.iterdir() if path != own and any(path.iterdir())] == []
     for run in (tmp_path / "it's here" / "runs").iterdir():
         assert yaml.safe_load((run / "config.yaml").read_text())["run"]["group"] == own.name
@@ -276,7 +276,7 @@ def test_a_chosen_sweep_folder_is_taken_as_it_is(
         assert invoke(["-m", f"seed={seed}", "init=noise", *tiny]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "outputs"}
     # those of the second sweep alone
-    assert [each.number for each in sweep_record.outcomes(tmp_path / "mine")] == [0]
+    assert [each.number for each in sweep_folder.outcomes(tmp_path / "mine")] == [0]
 
 
 def test_divergence_is_recorded(tmp_path: Path) -> None:

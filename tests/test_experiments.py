@@ -15,10 +15,10 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from nst import sweep
-from nst.main import conf_dir
+from nst.config.compose import conf_dir
+from nst.config.schema import Config
 from nst.report.page import build
-from nst.schema import Config
+from nst.sweeps import sweep
 from tests import commands
 from tests.helpers import config, nst, nst_report, slow
 
@@ -184,7 +184,7 @@ def _records(folder: Path) -> dict[Path, dict[str, Any]]:
 def test_killed_and_started_again(tmp_path: Path) -> None:
     """A report that was killed goes on where it stopped; what was finished is not touched."""
     command = ["--run", "texture_layers", "layers=textbook,sparse", "seed=0", *TINY, "steps=12"]
-    process = commands.Process("nst.report", command, tmp_path, dict(os.environ))
+    process = commands.Process("nst.cli.report", command, tmp_path, dict(os.environ))
     deadline = time.monotonic() + 120
     done: dict[Path, dict[str, Any]] = {}
     while not done and time.monotonic() < deadline and process.poll() is None:

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
-from nst import sweep_record, sweep_table
-from nst.errors import DivergedError, NstError
-from nst.execute import execute
-from nst.folder import COMPLETED, DIVERGED, FAILED, read_facts, read_status
-from nst.main import invoke
-from nst.objective import Objective
-from nst.recorder import Recorder
+from nst.cli.main import invoke
+from nst.runs.execute import execute
+from nst.runs.folder import COMPLETED, DIVERGED, FAILED, read_facts, read_status
+from nst.runs.writer import Recorder
+from nst.sweeps import summary_table, sweep_folder
+from nst.transfer.objective import Objective
+from nst.utils.errors import DivergedError, NstError
 from tests.helpers import first_of, prepared, slow
 from tests.test_resume import contents
 
@@ -162,8 +162,8 @@ def test_others_of_the_batch_go_on_untouched(tmp_path: Path) -> None:
 
 LIMITED = """
 import resource, sys
-from nst.main import main
-import nst.execute
+from nst.cli.main import main
+import nst.runs.execute
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2_500_000_000,) * 2)
 main()
@@ -197,12 +197,12 @@ def test_a_sweep_shows_what_diverged(
     assert "Error executing job" not in told  # Hydra's
     assert told.splitlines()[-1] == "sweep: 1 diverged, 1 completed"
     (place,) = (tmp_path / "outputs/sweeps").iterdir()
-    ended = sweep_record.outcomes(place)
+    ended = sweep_folder.outcomes(place)
     assert [each.outcome for each in ended] == [DIVERGED, COMPLETED]
     wild, calm = (each.folder for each in ended)
     assert wild is not None and calm is not None
     assert f"{wild.name}: {read_facts(wild)['reason']}" in told
-    found = sweep_table.summary(ended, ["a", "b"], place / "none.png")
+    found = summary_table.summary(ended, ["a", "b"], place / "none.png")
     assert found.folders == [calm]
     assert [row["status"] for row in found.rows] == [DIVERGED, COMPLETED]
     assert [row["reason"] for row in found.rows] == [read_facts(wild)["reason"], ""]
@@ -215,7 +215,7 @@ def test_a_sweep_shows_what_diverged(
         assert (row["steps"], row["loss/total"]) == (facts["steps"], facts["losses"]["loss/total"])
 
     shutil.rmtree(wild)
-    (row, _) = sweep_table.summary(ended, ["a", "b"], place / "none.png").rows
+    (row, _) = summary_table.summary(ended, ["a", "b"], place / "none.png").rows
     assert (row["status"], row["final"], row["run"]) == (DIVERGED, None, None)
 
 

@@ -15,10 +15,11 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from nst import decode, images, procedural
-from nst.errors import ConfigError
-from nst.files import save_png
-from nst.main import conf_dir
+from nst import images
+from nst.config.compose import conf_dir
+from nst.images import decode, procedural
+from nst.utils.errors import ConfigError
+from nst.utils.files import save_png
 from tests.pictures import ADOBE_RGB, DISPLAY_P3, SRGB_CURVE, chunk, png, profile
 
 RED, GREY = (220, 40, 30), (120, 120, 120)

@@ -19,12 +19,12 @@ from mlflow.entities import Run as MlflowRun
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from nst.errors import ArgumentError, ConfigError, DivergedError, NstError
-from nst.execute import execute
-from nst.folder import COMPLETED, FAILED, INTERRUPTED, read_facts, read_status
+from nst.cli.main import invoke
 from nst.loggers.mlflow import IDENTITY, MLFlowLogger
 from nst.loggers.tensorboard import TensorBoardLogger
-from nst.main import invoke
+from nst.runs.execute import execute
+from nst.runs.folder import COMPLETED, FAILED, INTERRUPTED, read_facts, read_status
+from nst.utils.errors import ArgumentError, ConfigError, DivergedError, NstError
 from tests.helpers import nst, prepared
 from tests.test_end_to_end import _history, _wandb_records
 from tests.test_failures import WILD
@@ -223,7 +223,7 @@ def test_after_a_run_goes_on_each_step_is_there_once(
             execute([prepared(*common, "+trainer.max_steps=4")])
     else:
         with monkeypatch.context() as broken, pytest.raises(OSError, match="no room"):
-            broken.setattr("nst.recorder.Recorder.complete", _no_room)
+            broken.setattr("nst.runs.writer.Recorder.complete", _no_room)
             execute([prepared(*common)])
     (folder,) = (tmp_path / "runs").iterdir()
     assert read_status(folder) == (INTERRUPTED if how == "stopped" else FAILED)

@@ -8,11 +8,12 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
-from nst import build, images
-from nst.divergence import LONGEST_RECOVERY, Divergence
-from nst.execute import execute
-from nst.module import StyleTransfer
-from nst.trainer import build_trainer
+from nst import images
+from nst.runs import build
+from nst.runs.execute import execute
+from nst.runs.trainer import build_trainer
+from nst.transfer.divergence import LONGEST_RECOVERY, Divergence
+from nst.transfer.module import StyleTransfer
 from tests.helpers import prepared
 
 CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ from tests.helpers import module, prepared
 def test_gram_by_hand() -> None:
     features = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # N=1, C=2, H=1, W=2
     expected = torch.tensor([[[5.0, 11.0], [11.0, 25.0]]]) / (2 * 1 * 2)
-    torch.testing.assert_close(losses.gram(features), expected)
+    torch.testing.assert_close(losses.gram_matrix(features), expected)
 
 
 def test_values_by_hand() -> None:
@@ -29,7 +29,7 @@ def test_values_by_hand() -> None:
 
 def test_every_loss_is_one_float32_value_per_image() -> None:
     features = torch.randn(3, 4, 5, 6, dtype=torch.bfloat16)
-    grams = losses.gram(features)
+    grams = losses.gram_matrix(features)
     for value in (
         losses.content_loss(features, features.flip(0)),
         losses.style_loss(grams, grams.flip(0)),
@@ -43,10 +43,10 @@ def test_gradients_match_finite_differences() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
     target = torch.randn(2, 3, 4, 5, dtype=torch.float64)
-    grams = losses.gram(target)
+    grams = losses.gram_matrix(target)
     check = torch.autograd.gradcheck
     assert check(lambda t: losses.content_loss(t, target), x)
-    assert check(lambda t: losses.style_loss(losses.gram(t), grams), x)
+    assert check(lambda t: losses.style_loss(losses.gram_matrix(t), grams), x)
     assert check(losses.total_variation, x)
 
 

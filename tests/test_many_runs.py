@@ -17,13 +17,16 @@ import torch
 from hydra.core.utils import JobReturn
 from PIL import Image
 
-from nst import build, main, side_by_side, sweep_table, vgg
-from nst.errors import DivergedError, NstError
-from nst.folder import COMPLETED, FAILED
-from nst.main import invoke
-from nst.module import StyleTransfer
-from nst.sweep_record import Ended
-from nst.vgg import VGG
+from nst.cli.main import invoke
+from nst.runs import build
+from nst.runs.folder import COMPLETED, FAILED
+from nst.sweeps import contact_sheet, summary_table
+from nst.sweeps.jobs import Jobs
+from nst.sweeps.sweep_folder import Ended
+from nst.transfer.module import StyleTransfer
+from nst.utils.errors import DivergedError, NstError
+from nst.vgg import network
+from nst.vgg.network import VGG
 from tests.helpers import config
 
 PICTURES = ("content.path=builtin:chelsea", "style.path=builtin:brick", "init=noise")
@@ -89,7 +92,7 @@ def test_finished_runs_are_freed_at_once(
     )
     ended: list[tuple[int, int, int]] = []
     configs: list[int] = []
-    finish = main.finish
+    finish = Jobs.finish
 
     def finished(*args: Any) -> str | None:
         path = finish(*args)
@@ -98,7 +101,7 @@ def test_finished_runs_are_freed_at_once(
         configs.append(sum(each.cfg is not None for each in returns))
         return path
 
-    monkeypatch.setattr(main, "finish", finished)
+    monkeypatch.setattr(Jobs, "finish", finished)
     assert invoke(["-m", "seed=0,1", *TINY, *overrides]) == status
     measuring = 1  # the measures have a network of their own, which stays
     assert all(
@@ -112,14 +115,14 @@ def prepared_convolutions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of convolutions that are prepared from now on."""
     found: list[str] = []
     for name in ("_convolution", "WinogradConv"):
-        make = getattr(vgg, name)
+        make = getattr(network, name)
 
         def counted(*args: Any, name: str = name, make: Any = make) -> torch.nn.Module:
             found.append(name)
             made: torch.nn.Module = make(*args)
             return made
 
-        monkeypatch.setattr(vgg, name, counted)
+        monkeypatch.setattr(network, name, counted)
     return found
 
 
@@ -157,13 +160,13 @@ def test_other_convolutions_are_freed_before_new_ones_are_prepared(
         old = weakref.ref(networks["32"].layers["conv1_2"])
     del networks
     assert old() is not None
-    make, alive = vgg._convolution, []
+    make, alive = network._convolution, []
 
     def noticed(*args: Any) -> torch.nn.Module:
         alive.append(old() is not None)
         return make(*args)
 
-    monkeypatch.setattr(vgg, "_convolution", noticed)
+    monkeypatch.setattr(network, "_convolution", noticed)
     precision = "bf16" if "bf16" in change else "32"
     with build.backbones(other, {"conv1_2"}, [precision], CPU):
         assert set(alive) == {False}
@@ -237,7 +240,7 @@ def test_a_hundred_runs_are_set_side_by_side(
     """The first of 103; decoded one after the other. The table has the same, undecoded."""
     folders = [finished_run(tmp_path / str(seed), seed) for seed in range(103)]
     decoded, most = [], 0
-    decode = side_by_side._cell
+    decode = contact_sheet._cell
 
     def watched(path: Path) -> Image.Image:
         nonlocal most
@@ -246,8 +249,8 @@ def test_a_hundred_runs_are_set_side_by_side(
         most = max(most, sum(each() is not None for each in decoded))
         return cell
 
-    monkeypatch.setattr(side_by_side, "_cell", watched)
-    sheet, note = side_by_side.side_by_side(folders, "COMMAND")
+    monkeypatch.setattr(contact_sheet, "_cell", watched)
+    sheet, note = contact_sheet.side_by_side(folders, "COMMAND")
     assert note == "the first 100 of 103 runs; all of them: COMMAND"
     assert len(decoded) == 100
     assert most <= 2
@@ -256,7 +259,7 @@ def test_a_hundred_runs_are_set_side_by_side(
     reds = np.asarray(sheet)[30 + 90 : -30 : 190, :, 0]
     assert [int(row[-135]) for row in reds] == [2 * seed for seed in range(100)]
     assert (np.asarray(sheet)[-30:] < 128).any()  # the note
-    whole, nothing = side_by_side.side_by_side(folders[:100])
+    whole, nothing = contact_sheet.side_by_side(folders[:100])
     assert (whole.height, nothing) == (30 + 100 * 190, "")
 
     ended = [Ended(number, COMPLETED, folder) for number, folder in enumerate(folders)]
@@ -264,7 +267,7 @@ def test_a_hundred_runs_are_set_side_by_side(
     opened = Image.open
     with monkeypatch.context() as patch:
         patch.setattr(Image, "open", None)
-        found = sweep_table.summary(ended, [], tmp_path / "no picture", "COMMAND")
+        found = summary_table.summary(ended, [], tmp_path / "no picture", "COMMAND")
     assert Image.open is opened
     assert [row["job"] for row in found.rows] == list(range(100))
     assert found.note == "the first 100 of 103 jobs; all of them: COMMAND"
@@ -292,12 +295,12 @@ def test_the_picture_is_one_that_pillow_opens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert Image.MAX_IMAGE_PIXELS is not None
-    assert side_by_side.PIXELS < Image.MAX_IMAGE_PIXELS
-    monkeypatch.setattr(side_by_side, "PIXELS", 8_000_000)
+    assert contact_sheet.PIXELS < Image.MAX_IMAGE_PIXELS
+    monkeypatch.setattr(contact_sheet, "PIXELS", 8_000_000)
     folders = [
         finished_run(tmp_path / str(seed), seed, size, *each) for seed, each in enumerate(steps)
     ]
-    sheet, note = side_by_side.side_by_side(folders)
+    sheet, note = contact_sheet.side_by_side(folders)
     assert note.startswith(f"the first {rows} of 20 runs; ")
     assert sheet.width * sheet.height <= 8_000_000
 
@@ -306,7 +309,7 @@ def test_a_run_too_wide_for_a_picture(tmp_path: Path) -> None:
     """A row of 190 px may be 400,000 px wide."""
     folder = finished_run(tmp_path / "run", 0, (5000, 2))
     with pytest.raises(NstError, match="the first run alone would take more than 80,000,000 pix"):
-        side_by_side.side_by_side([folder])
+        contact_sheet.side_by_side([folder])
 
 
 def test_a_sweep_whose_picture_fails_ends_well(
@@ -314,7 +317,7 @@ def test_a_sweep_whose_picture_fails_ends_well(
 ) -> None:
     """The table of its jobs is on the terminal, with a line that says why, and the status is 0."""
     arguments = ["-m", "seed=0,1", *TINY, "steps=1", "outputs=mine"]
-    monkeypatch.setattr(side_by_side, "ROWS", 1)
+    monkeypatch.setattr(contact_sheet, "ROWS", 1)
     assert invoke(arguments) == 0
     line = "the first 1 of 2 runs; all of them: nst-report --compare sweep=last --outputs mine"
     assert line in capsys.readouterr().err
@@ -326,7 +329,7 @@ def test_a_sweep_whose_picture_fails_ends_well(
         def fail(*args: Any, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr(side_by_side, "side_by_side", fail)
+        monkeypatch.setattr(contact_sheet, "side_by_side", fail)
         assert invoke(arguments) == 0
         ended = capsys.readouterr().err
         assert f"nst: no side-by-side picture: {told}" in ended

@@ -10,9 +10,11 @@ from PIL import Image
 from scipy.stats import wasserstein_distance
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from nst import images, layers, similarity
-from nst.measures import Yardstick
-from nst.vgg import VGG
+from nst import images
+from nst.metrics import similarity
+from nst.metrics.quality import Yardstick
+from nst.vgg import architecture
+from nst.vgg.network import VGG
 from tests.helpers import embedded
 
 
@@ -122,12 +124,12 @@ def test_the_style_itself_and_the_content_itself(yardstick: Yardstick) -> None:
 
 def test_gram_distance_by_hand(yardstick: Yardstick) -> None:
     result, style = picture("coffee", 32), picture("mosaic", 32)
-    network = VGG(embedded(), "vgg19", layers.conv_names("vgg19"))
+    network = VGG(embedded(), "vgg19", architecture.conv_names("vgg19"))
 
     def grams(image: Image.Image) -> list[NDArray[np.float64]]:
         tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255
         found = []
-        for layer in layers.conv_names("vgg19"):
+        for layer in architecture.conv_names("vgg19"):
             features = network(tensor)[layer][0].flatten(1).double().numpy()
             found.append(features @ features.T / features.size)
         return found

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nst import images, metadata
-from nst.errors import ConfigError
+from nst import images
+from nst.images import metadata
+from nst.utils.errors import ConfigError
 from tests.pictures import DISPLAY_P3, SRGB_CURVE, chunk, profile
 from tests.test_properties import EXAMPLES, bounded
 

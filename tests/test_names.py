@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from PIL import Image
 
-from nst import build, main
-from nst.folder import read_facts
-from nst.overrides import for_hydra, quoted
-from nst.report import main as report
-from nst.schema import file_keys
-from nst.settings import read_config
+from nst.cli import main, report
+from nst.config.overrides import for_hydra, quoted
+from nst.config.schema import file_keys
+from nst.runs import build
+from nst.runs.folder import read_facts
+from nst.runs.record import read_config
 from tests.helpers import config
 
 TINY = ("image.size=16", "steps=1", "logger=none")

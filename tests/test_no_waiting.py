@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import Tensor
 
-from nst.module import StyleTransfer
+from nst.transfer.module import StyleTransfer
 from tests.helpers import as_on_a_gpu, optimise, prepared
 
 SMALL = ("image.size=32", "steps=9", "schedule.precise=0", "weights.tv=1")

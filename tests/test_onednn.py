@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst import losses, onednn, winograd
+from nst import losses
+from nst.vgg.cpu import onednn, winograd
 from tests.test_winograd import case
 
 
@@ -52,7 +53,7 @@ def test_gram_matrices_either_way(
     for faster in (False, True):
         monkeypatch.setattr(onednn, "_FASTER", faster)
         features = _features(count, 8).to(dtype).requires_grad_()
-        gram = losses.gram(features)
+        gram = losses.gram_matrix(features)
         gram.square().sum().backward()
         assert features.grad is not None
         assert features.grad.is_contiguous(memory_format=torch.channels_last)

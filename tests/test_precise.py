@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
-from nst import targets
-from nst.errors import NstError
-from nst.execute import execute
-from nst.folder import read_facts
-from nst.module import Evaluated, StyleTransfer
-from nst.run import signature
-from nst.vgg import VGG
+from nst.runs.execute import execute
+from nst.runs.folder import read_facts
+from nst.transfer import targets
+from nst.transfer.module import Evaluated, StyleTransfer
+from nst.transfer.run import signature
+from nst.utils.errors import NstError
+from nst.vgg.network import VGG
 from tests.helpers import embedded, first_of, module, optimise, prepared
 
 SMALL = ("image.size=32", "logger=none", "precision=bf16", "init=noise")

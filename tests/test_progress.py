@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from nst.execute import execute
-from nst.sweep import Plan
+from nst.runs.execute import execute
+from nst.runs.plan import Plan
 from tests.commands import Process
 from tests.helpers import first_of, prepared
 

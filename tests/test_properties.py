@@ -23,12 +23,13 @@ from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from nst.errors import DivergedError, NstError
-from nst.execute import execute
-from nst.folder import COMPLETED, DIVERGED, read_facts
-from nst.main import conf_dir, exit_status, one_line
-from nst.run import Run, signature
-from nst.schema import INITS, LAYER_RULES, PRECISIONS, TASKS, Config
+from nst.config.compose import conf_dir
+from nst.config.messages import exit_status, one_line
+from nst.config.schema import INITS, LAYER_RULES, PRECISIONS, TASKS, Config
+from nst.runs.execute import execute
+from nst.runs.folder import COMPLETED, DIVERGED, read_facts
+from nst.transfer.run import Run, signature
+from nst.utils.errors import DivergedError, NstError
 from tests.helpers import embedded, prepared, slow
 
 EXAMPLES = settings().max_examples
@@ -327,12 +328,15 @@ def test_signatures_stay_what_they_are(tmp_path: Path) -> None:
 ALONE = """
 import json, sys
 from hydra import compose, initialize_config_dir
-from nst import main, run, schema, weights
+from nst.config import schema
+from nst.config.compose import conf_dir, to_config
+from nst.transfer import run
+from nst.vgg import weights
 schema.register()
 loaded = weights.load("vgg19", "embedded", None, None, "rgb")
-with initialize_config_dir(main.conf_dir(), version_base="1.3"):
+with initialize_config_dir(conf_dir(), version_base="1.3"):
     for overrides in json.loads(sys.argv[1]):
-        config = main.to_config(compose("config", overrides=overrides))
+        config = to_config(compose("config", overrides=overrides))
         print(run.signature(run.prepare(config), loaded, "32"))
 """  # without tests.helpers, which takes seconds to import
 

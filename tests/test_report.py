@@ -19,10 +19,10 @@ from hydra.plugins.sweeper import Sweeper
 from PIL import Image
 from playwright.sync_api import Page
 
-from nst.folder import read_facts
-from nst.main import conf_dir
-from nst.report.main import report
+from nst.cli.report import report
+from nst.config.compose import conf_dir
 from nst.report.page import build
+from nst.runs.folder import read_facts
 from tests.browser import LOOKS, one_browser, opened
 from tests.helpers import nst, nst_report, slow
 

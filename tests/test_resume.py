@@ -19,18 +19,18 @@ from unittest import mock
 import pytest
 import torch
 
-from nst import checkpoint, machine
-from nst.checkpoint import Checkpoint
-from nst.errors import NstError
-from nst.execute import execute
-from nst.folder import package_versions, read_facts
-from nst.interrupts import Interrupts
-from nst.main import invoke
-from nst.module import StyleTransfer
+from nst.cli.main import invoke
 from nst.optim import LBFGS
 from nst.optim.lbfgs import GROWTH
-from nst.run import Run
-from nst.tracking import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
+from nst.runs import checkpoint_file, machine
+from nst.runs.execute import execute
+from nst.runs.folder import package_versions, read_facts
+from nst.runs.signals import Interrupts
+from nst.runs.tracker import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
+from nst.transfer.checkpoint import Checkpoint
+from nst.transfer.module import StyleTransfer
+from nst.transfer.run import Run
+from nst.utils.errors import NstError
 from tests.commands import Process
 from tests.helpers import first_of, nst, prepared, slow, started
 from tests.test_end_to_end import _history, _wandb_records, two_names
@@ -52,7 +52,7 @@ def run_folder(cwd: Path) -> Path | None:
 def wait_for_checkpoint(process: Process, cwd: Path, changed: float = 0) -> None:
     """Until a checkpoint of any run is there that was written after the time given."""
     while process.poll() is None:
-        for path in (cwd / "outputs" / "runs").glob(f"*/{checkpoint.NAME}"):
+        for path in (cwd / "outputs" / "runs").glob(f"*/{checkpoint_file.NAME}"):
             with suppress(OSError):  # the run has ended meanwhile
                 if path.stat().st_mtime > changed:
                     return
@@ -110,7 +110,7 @@ def test_killed_at_any_moment(case: str, kills: int, tmp_path: Path) -> None:
     assert folders[0] is not None and folders[1] is not None
     assert folders[0].name == folders[1].name
     assert contents(folders[1]) == contents(folders[0])
-    assert not (folders[1] / checkpoint.NAME).exists()
+    assert not (folders[1] / checkpoint_file.NAME).exists()
     print(f"{case}: {killed} kills, {resumed} times gone on")
 
 
@@ -197,7 +197,7 @@ def test_interrupted(number: signal.Signals, tmp_path: Path) -> None:
     assert folder is not None
     facts = json.loads((folder / "run.json").read_text())
     assert facts["status"] == "interrupted"
-    stand = checkpoint.load(folder, facts["signature"])
+    stand = checkpoint_file.load(folder, facts["signature"])
     assert stand is not None
     assert stand.step == facts["steps"] == len(stand.rows)
     (told_of,) = [record["run"] for record in _wandb_records(folder) if "run" in record]
@@ -283,8 +283,8 @@ def stand() -> Checkpoint:
 
 def test_checkpoint_is_what_was_saved(tmp_path: Path) -> None:
     saved = stand()
-    checkpoint.save(tmp_path, saved)
-    found = checkpoint.load(tmp_path, "abc")
+    checkpoint_file.save(tmp_path, saved)
+    found = checkpoint_file.load(tmp_path, "abc")
     assert found is not None
     assert torch.equal(found.image, saved.image)
     assert found.best[:2] == saved.best[:2]
@@ -297,8 +297,8 @@ def test_checkpoint_is_what_was_saved(tmp_path: Path) -> None:
 def test_a_harmed_checkpoint_is_set_aside(
     harm: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    checkpoint.save(tmp_path, stand())
-    path = tmp_path / checkpoint.NAME
+    checkpoint_file.save(tmp_path, stand())
+    path = tmp_path / checkpoint_file.NAME
     content = bytearray(path.read_bytes())
     if harm == "altered":
         content[len(content) // 2] ^= 1
@@ -307,14 +307,14 @@ def test_a_harmed_checkpoint_is_set_aside(
     elif harm == "empty":
         content = bytearray()
     path.write_bytes(content)
-    assert checkpoint.load(tmp_path, "xyz" if harm == "other run" else "abc") is None
+    assert checkpoint_file.load(tmp_path, "xyz" if harm == "other run" else "abc") is None
     assert str(path) in caplog.text
     assert [item.name for item in tmp_path.iterdir()] == ["checkpoint.refused"]
-    assert checkpoint.load(tmp_path, "abc") is None  # and nothing more is said
+    assert checkpoint_file.load(tmp_path, "abc") is None  # and nothing more is said
 
 
 def test_no_checkpoint(tmp_path: Path) -> None:
-    assert checkpoint.load(tmp_path, "abc") is None
+    assert checkpoint_file.load(tmp_path, "abc") is None
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_stopped_by_the_trainer(limit: str, tmp_path: Path) -> None:
     (folder,) = (tmp_path / "runs").iterdir()
     facts = read_facts(folder)
     assert facts["status"] == "interrupted"
-    found = checkpoint.load(folder, facts["signature"])
+    found = checkpoint_file.load(folder, facts["signature"])
     assert found is not None
     assert 0 < found.step == facts["steps"] < 4000
     assert not (folder / "final.png").exists()
@@ -366,7 +366,7 @@ def test_a_checkpoint_holds_only_filled_slots(tmp_path: Path) -> None:
     with pytest.raises(NstError):
         execute([prepared(*settings, "optimizer.first_step=null", "+trainer.max_steps=3")])
     (folder,) = (tmp_path / "runs").iterdir()
-    found = checkpoint.load(folder, read_facts(folder)["signature"])
+    found = checkpoint_file.load(folder, read_facts(folder)["signature"])
     assert found is not None
     assert int(found.optimizer["kept"]) == 2
     assert found.optimizer["s"].shape[:2] == found.optimizer["y"].shape[:2] == (1, 2)
@@ -396,7 +396,7 @@ def test_checkpoints_stay_within_their_share(checkpoints: float) -> None:
 
 SECOND = """
 import hashlib
-from nst.interrupts import STOPPING, Interrupts
+from nst.runs.signals import STOPPING, Interrupts
 interrupts = Interrupts()
 interrupts.listen()
 print("listens", flush=True)
@@ -425,7 +425,7 @@ def test_ctrl_c_twice_in_a_terminal(tmp_path: Path) -> None:
     """Typed in a real terminal, in the middle of a step of about a second."""
     ours, theirs = os.openpty()
     code = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # keys become signals
-    code += "from nst.main import main; main()"
+    code += "from nst.cli.main import main; main()"
     words = ["image.size=320", "optimizer=adam", "layers.style=[conv1_1]", "logger=none"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *words],

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nst.run import signature
-from nst.schedule import Steps, scales
-from nst.schema import Config, ImageConfig, ScheduleConfig
+from nst.config.schema import Config, ImageConfig, ScheduleConfig
+from nst.transfer.run import signature
+from nst.transfer.schedule import Steps, scales
 from tests.helpers import embedded, module, optimise, prepared
 
 _weights = cache(embedded)

@@ -18,13 +18,16 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.loggers import CSVLogger
 
-from nst import interrupts, main, sweep_record
-from nst.errors import Interrupted
-from nst.execute import execute
-from nst.folder import INTERRUPTED, read_facts
-from nst.interrupts import Interrupts
-from nst.main import conf_dir, invoke
-from nst.module import StyleTransfer
+from nst.cli.main import invoke
+from nst.config.compose import conf_dir
+from nst.runs import signals
+from nst.runs.execute import execute
+from nst.runs.folder import INTERRUPTED, read_facts
+from nst.runs.signals import Interrupts
+from nst.sweeps import sweep_folder
+from nst.sweeps.jobs import Jobs
+from nst.transfer.module import StyleTransfer
+from nst.utils.errors import Interrupted
 from tests.helpers import nst, prepared, slow, started
 from tests.test_resume import contents, run_folder
 
@@ -79,8 +82,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     for name, value in JOB.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(interrupts, "time", SimpleNamespace(sleep=sleep))
-    handlers = [(each, signal.getsignal(each)) for each in interrupts.STOPPING]
+    monkeypatch.setattr(signals, "time", SimpleNamespace(sleep=sleep))
+    handlers = [(each, signal.getsignal(each)) for each in signals.STOPPING]
     yield found
     for number, handler in handlers:
         signal.signal(number, handler)
@@ -103,11 +106,11 @@ def before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, act: Act, cal
 
 
 MOMENTS: dict[str, tuple[Any, str, int]] = {
-    "composing": (main, "ask", 1),
+    "composing": (Jobs, "prepare", 1),
     # with Lightning's handlers, and not yet ours
     "starting": (Interrupts, "listen", 1),
     "computing": (StyleTransfer, "training_step", 3),
-    "between runs": (main, "ask", 2),
+    "between runs": (Jobs, "prepare", 2),
 }
 
 
@@ -154,7 +157,7 @@ def test_a_worker_of_another_program(
     monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # afterwards it is as it was before
     HydraConfig.instance().set_config(whole)
     with pytest.raises(Interrupted, match="SIGTERM"):
-        main.job(config)
+        Jobs()(config)
     assert signal.SIGTERM in received
     assert waits == [WAITS]
     (folder,) = (tmp_path / "runs").iterdir()
@@ -173,9 +176,9 @@ def test_a_worker_does_not_wait(
     assert read_facts(folder)["status"] == INTERRUPTED
     sent = pickle.loads(pickle.dumps(caught.value))
     assert (str(sent), sent.signal, sent.exit_status) == (str(caught.value), signal.SIGTERM, 143)
-    interrupts.wait_for_slurm(sent, os.getppid())  # in the process that it was sent to
+    signals.wait_for_slurm(sent, os.getppid())  # in the process that it was sent to
     assert waits == []
-    interrupts.wait_for_slurm(caught.value, -1)  # its parent is gone
+    signals.wait_for_slurm(caught.value, -1)  # its parent is gone
     assert waits == []
 
 
@@ -225,10 +228,10 @@ def test_an_exit_ends_a_sweep(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With the status of the exit, but never 0: the sweep is not complete."""
-    before(monkeypatch, main, "ask", raising(SystemExit(code)))
+    before(monkeypatch, Jobs, "prepare", raising(SystemExit(code)))
     arguments = ["-m", *TINY, "init=noise,content", f"outputs={tmp_path}"]
     assert invoke(arguments) == status
     told = capsys.readouterr().err
     assert ("nst: enough" in told) == (code == "enough")
     (sweep_dir,) = (tmp_path / "sweeps").iterdir()
-    assert sweep_record.outcomes(sweep_dir) == []
+    assert sweep_folder.outcomes(sweep_dir) == []

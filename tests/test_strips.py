@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst import strips, vgg
-from nst.strips import Strip
+from nst.vgg import network, tiling
+from nst.vgg.tiling import Strip
 from tests.helpers import module, prepared
 
 
@@ -15,7 +15,7 @@ def _evaluated(
     monkeypatch: pytest.MonkeyPatch, tiling: str, *overrides: str
 ) -> tuple[dict[str, Tensor], Tensor, int]:
     """Losses, gradient, and how many strips the shallowest layer was read in."""
-    monkeypatch.setattr(vgg, "STRIP_BYTES", 64 * 6 * 50 * 8)  # some three rows of two in double
+    monkeypatch.setattr(network, "STRIP_BYTES", 64 * 6 * 50 * 8)  # some three rows of two in double
     settings = ["init=noise", "steps=1", "image.size=34", f"backbone.tiling={tiling}"]
     run = prepared(*settings, *overrides)
     made = module([run, run], torch.float64)
@@ -50,7 +50,7 @@ def test_strips_equal_the_whole(overrides: list[str], monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("height", [1, 2, 3, 7, 64, 65, 66, 67])
 @pytest.mark.parametrize("count", [1, 2, 5, 100])
 def test_strips_are_every_row_once(height: int, count: int) -> None:
-    found = strips.strips(height, margin=2, count=count)
+    found = tiling.strips(height, margin=2, count=count)
     assert [row for strip in found for row in range(height)[strip.rows]] == list(range(height))
     assert sum(strip.share for strip in found) == pytest.approx(1)
     assert len(found) <= count
@@ -69,9 +69,9 @@ def test_strips_only_where_features_are_large(monkeypatch: pytest.MonkeyPatch) -
 
     made = module([prepared("image.size=32", "steps=1")])
     # of block 1, two layers
-    for limit, whole in ((strips.WHOLE_BYTES, True), (2 * 64 * 32 * 48 * 4 - 1, False)):
-        monkeypatch.setattr(vgg, "WHOLE_BYTES", limit)
-        monkeypatch.setattr(vgg, "STRIP_BYTES", 10_000)
+    for limit, whole in ((tiling.WHOLE_BYTES, True), (2 * 64 * 32 * 48 * 4 - 1, False)):
+        monkeypatch.setattr(network, "WHOLE_BYTES", limit)
+        monkeypatch.setattr(network, "STRIP_BYTES", 10_000)
         found.clear()
         made.backbone.read(made.image, reader)
         assert all(strip.share == 1 for strip in found) == whole

@@ -13,12 +13,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from nst import sweep_table
-from nst.layers import conv_names
-from nst.main import conf_dir
-from nst.side_by_side import CELL, FRAMES, GAP, filmstrip
-from nst.sweep_table import Summary, _aligned
-from nst.tags import LONGEST, tags
+from nst.config.compose import conf_dir
+from nst.runs.tags import LONGEST, tags
+from nst.sweeps import summary_table
+from nst.sweeps.contact_sheet import CELL, FRAMES, GAP, filmstrip
+from nst.sweeps.summary_table import Summary, _aligned
+from nst.vgg.architecture import conv_names
 from tests.helpers import config, nst
 from tests.wandb_server import Stored, WandbServer
 
@@ -208,5 +208,5 @@ def test_one_folder_has_the_wandb_files_of_the_whole_sweep(
 def test_without_wandb_there_is_no_such_run(logger: str, tmp_path: Path) -> None:
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         composed = compose("config", overrides=[f"logger={logger}"])
-    sweep_table.log(composed, tmp_path, Summary([{"job": 0, "status": "failed"}], [], None))
+    summary_table.log(composed, tmp_path, Summary([{"job": 0, "status": "failed"}], [], None))
     assert list(tmp_path.iterdir()) == []

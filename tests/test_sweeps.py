@@ -17,13 +17,13 @@ from hydra.core.utils import JobReturn, JobStatus, run_job
 from omegaconf import open_dict
 from PIL import Image
 
-from nst import sweep_record
-from nst.folder import COMPLETED, DIVERGED, FAILED
-from nst.main import invoke
-from nst.report.select import entries, select
-from nst.settings import read_config
-from nst.sweep import Sweep
-from nst.sweep_record import Ended
+from nst.cli.main import invoke
+from nst.compare.select import entries, select
+from nst.runs.folder import COMPLETED, DIVERGED, FAILED
+from nst.runs.record import read_config
+from nst.sweeps import sweep_folder
+from nst.sweeps.sweep import Sweep
+from nst.sweeps.sweep_folder import Ended
 from tests.helpers import slow
 
 TINY = ("image.size=32", "steps=1", "logger=none")
@@ -34,7 +34,7 @@ def record(place: Path) -> tuple[Path, list[list[str]], list[Ended]]:
     """Folder, jobs and outcomes of the only sweep in an output folder."""
     (folder,) = (place / "sweeps").iterdir()
     jobs = json.loads((folder / "jobs.json").read_text())["jobs"]
-    return folder, jobs, sweep_record.outcomes(folder)
+    return folder, jobs, sweep_folder.outcomes(folder)
 
 
 @pytest.mark.parametrize(
@@ -236,17 +236,17 @@ def test_records_of_earlier_versions_are_read(tmp_path: Path) -> None:
         '[1, "completed", "/x/run", ""]\n[0, "failed", null, "steps=0: must be"]\n[2, "comp'
     )
     (tmp_path / "0").mkdir()
-    first, second = sweep_record.outcomes(tmp_path)
+    first, second = sweep_folder.outcomes(tmp_path)
     assert first == Ended(0, FAILED, None, "steps=0: must be", refused=True)
     assert second == Ended(1, COMPLETED, Path("/x/run"))
 
 
 def test_a_damaged_record_hides_no_other(tmp_path: Path) -> None:
     for number, outcome in enumerate((COMPLETED, FAILED, DIVERGED)):
-        sweep_record.record(tmp_path, Ended(number, outcome, None))
+        sweep_folder.record(tmp_path, Ended(number, outcome, None))
     for number, content in enumerate(('{"number": 0', "[]")):
         (tmp_path / f"outcomes/{number}.json").write_text(content)
-    assert sweep_record.outcomes(tmp_path) == [Ended(2, DIVERGED, None)]
+    assert sweep_folder.outcomes(tmp_path) == [Ended(2, DIVERGED, None)]
 
 
 KILL = """

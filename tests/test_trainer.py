@@ -15,13 +15,13 @@ import torch
 from lightning.pytorch import callbacks
 from lightning.pytorch.loggers.logger import DummyLogger
 
-from nst import main
-from nst.errors import ConfigError, NstError
-from nst.execute import execute
-from nst.folder import COMPLETED, read_facts
-from nst.run import signature
-from nst.schema import Config
-from nst.trainer import ARGUMENTS, NEED_LOGGER, REFUSED_CALLBACKS, build_trainer
+from nst.cli import main
+from nst.config.schema import Config
+from nst.runs.execute import execute
+from nst.runs.folder import COMPLETED, read_facts
+from nst.runs.trainer import ARGUMENTS, NEED_LOGGER, REFUSED_CALLBACKS, build_trainer
+from nst.transfer.run import signature
+from nst.utils.errors import ConfigError, NstError
 from tests.helpers import config, embedded, nst, prepared
 
 SMALL = ("image.size=32", "steps=4", "init=noise", "layers.style=[conv1_1]")

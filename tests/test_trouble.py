@@ -18,10 +18,10 @@ import lightning as L
 import pytest
 import wandb
 
-from nst.errors import NstError
-from nst.execute import execute
-from nst.folder import COMPLETED, read_facts, read_status
 from nst.loggers.wandb import INIT_SECONDS, WandbLogger
+from nst.runs.execute import execute
+from nst.runs.folder import COMPLETED, read_facts, read_status
+from nst.utils.errors import NstError
 from tests.helpers import first_of, nst, prepared, slow, started
 from tests.test_resume import run_folder, wait_for_checkpoint
 from tests.wandb_server import Fault, Stored, WandbServer

@@ -16,18 +16,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst import sweep, sweep_record
-from nst.divergence import Divergence
-from nst.execute import execute, folder_of, identify
-from nst.folder import COMPLETED, DIVERGED, FAILED, read_facts, read_status
-from nst.main import invoke
-from nst.module import StyleTransfer
-from nst.objective import Objective
-from nst.outcome import SKIPPED
-from nst.recorder import Recorder
+from nst.cli.main import invoke
 from nst.report.page import build
-from nst.sweep_record import Ended
-from nst.tracking import Tracker
+from nst.runs.execute import execute, folder_of, identify
+from nst.runs.folder import COMPLETED, DIVERGED, FAILED, read_facts, read_status
+from nst.runs.outcome import SKIPPED
+from nst.runs.plan import Plan
+from nst.runs.tracker import Tracker
+from nst.runs.writer import Recorder
+from nst.sweeps import sweep_folder
+from nst.sweeps.sweep_folder import Ended
+from nst.transfer.divergence import Divergence
+from nst.transfer.module import StyleTransfer
+from nst.transfer.objective import Objective
 from tests.helpers import first_of, module, optimise, prepared
 from tests.test_end_to_end import _history, _wandb_records, two_names
 from tests.test_resume import contents
@@ -55,7 +56,7 @@ def passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[int
 
 def swept(cwd: Path) -> list[Ended]:
     """What the last sweep recorded."""
-    return sweep_record.outcomes(max((cwd / "outputs/sweeps").iterdir()))
+    return sweep_folder.outcomes(max((cwd / "outputs/sweeps").iterdir()))
 
 
 def runs(cwd: Path) -> list[Path]:
@@ -216,8 +217,8 @@ def test_what_is_read_late_is_recorded_as_if_read_at_once(
     assert invoke([*VECTORIZED, *TINY, *wild, "outputs=once"]) == 1
     assert passes == [2] + [1] * 7
     passes.clear()
-    monkeypatch.setattr("nst.module.FREE_TO_READ", frozenset())
-    monkeypatch.setattr("nst.module.CHECK_EVERY", 3)
+    monkeypatch.setattr("nst.transfer.module.FREE_TO_READ", frozenset())
+    monkeypatch.setattr("nst.transfer.module.CHECK_EVERY", 3)
     assert invoke([*VECTORIZED, *TINY, *wild, "outputs=late"]) == 1
     assert passes == [2] * 3 + [1] * 5
     once, late = (
@@ -458,7 +459,7 @@ def test_hydra_finds_the_launcher_and_starts_as_fast() -> None:
 
 
 def test_progress_counts_the_jobs_of_a_batch() -> None:
-    plan = sweep.Plan([1.0, 1.0, 10.0, 1.0])
+    plan = Plan([1.0, 1.0, 10.0, 1.0])
     plan.together = [0, 2]
     assert plan.left(0.5, 22.0) == pytest.approx(22 + 2 * 4)  # the other two are to come
     plan.computed(44.0)

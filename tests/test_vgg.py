@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torchvision import models
 
-from nst import images, layers, weights
-from nst.calibrate import PHOTOS, SIZE, activation_means
-from nst.vgg import VGG
+from nst import images
+from nst.vgg import architecture, weights
+from nst.vgg.calibration import PHOTOS, SIZE, activation_means
+from nst.vgg.network import VGG
 from tests.helpers import embedded, first_of
 
 
@@ -30,7 +31,7 @@ def _random(backbone: str) -> tuple[nn.Sequential, weights.Weights]:
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg19"])
 def test_features_equal_torchvisions(backbone: str) -> None:
     peer, unit = _random(backbone)
-    names = layers.conv_names(backbone)
+    names = architecture.conv_names(backbone)
     assert len(names) == {"vgg16": 13, "vgg19": 16}[backbone]
     taps = [*names, *(name.replace("conv", "relu") for name in names)]
     image = torch.rand(2, 3, 40, 48)
@@ -57,7 +58,7 @@ def test_cut_after_the_deepest_tap_and_frozen() -> None:
 
 
 def test_names() -> None:
-    assert [layers.canonical(f"conv_{n}", "vgg19") for n in (1, 2, 5, 9, 13, 16)] == [
+    assert [architecture.canonical(f"conv_{n}", "vgg19") for n in (1, 2, 5, 9, 13, 16)] == [
         "conv1_1",
         "conv1_2",
         "conv3_1",
@@ -65,14 +66,14 @@ def test_names() -> None:
         "conv5_1",
         "conv5_4",
     ]
-    assert layers.canonical("relu_3", "vgg19") == "relu2_1"
-    assert layers.canonical("relu4_2", "vgg19") == "relu4_2"
+    assert architecture.canonical("relu_3", "vgg19") == "relu2_1"
+    assert architecture.canonical("relu4_2", "vgg19") == "relu4_2"
     for wrong in ("conv_17", "conv_0", "conv6_1", "relu2_3", "pool1", "", "conv4"):
         with pytest.raises(ValueError, match=r"16 convolutions are conv1_1, .*conv5_4") as caught:
-            layers.canonical(wrong, "vgg19")
+            architecture.canonical(wrong, "vgg19")
         assert str(caught.value).startswith(wrong)
     with pytest.raises(ValueError, match="13 convolutions"):
-        layers.canonical("conv3_4", "vgg16")
+        architecture.canonical("conv3_4", "vgg16")
 
 
 @pytest.mark.parametrize("pooling", first_of(["max", "average"]))

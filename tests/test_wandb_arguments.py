@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import wandb
 
-from nst import agent, build
-from nst.errors import ArgumentError, ConfigError
+from nst.config.schema import RunConfig
+from nst.loggers import wandb_agent
 from nst.loggers.wandb import WandbLogger
-from nst.schema import RunConfig
+from nst.runs import build
+from nst.utils.errors import ArgumentError, ConfigError
 from tests.helpers import config
 from tests.wandb_server import WandbServer
 
@@ -165,9 +166,9 @@ def test_override_before_variable_before_default(
 
 
 def test_an_id_in_the_environment_is_that_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert agent.wandb_id(None) is None
+    assert wandb_agent.wandb_id(None) is None
     monkeypatch.setenv("WANDB_RUN_ID", "mine")
-    assert agent.wandb_id(None) == "mine"
-    assert agent.wandb_id("sweep") is None  # its runs would be one
+    assert wandb_agent.wandb_id(None) == "mine"
+    assert wandb_agent.wandb_id("sweep") is None  # its runs would be one
     monkeypatch.setenv("WANDB_SWEEP_ID", "s")  # an agent's
-    assert agent.wandb_id("sweep") == "mine"
+    assert wandb_agent.wandb_id("sweep") == "mine"

@@ -28,15 +28,16 @@ from wandb_workspaces.reports.v2 import interface
 from wandb_workspaces.reports.v2.internal import Project, ReportViewspec, Spec
 from wandb_workspaces.workspaces.internal import WorkspaceViewspec
 
-from nst import sweep
-from nst.errors import NstError
-from nst.experiment import MEASURES, values
-from nst.folder import read_json
-from nst.main import conf_dir, to_config
-from nst.report import claims, wandb_models, wandb_panels, wandb_save
+from nst.config.compose import conf_dir, to_config
+from nst.config.experiment import MEASURES, values
+from nst.report import claims
 from nst.report.collect import Experiment, collect
-from nst.report.wandb_runs import config_keys, tracked
-from nst.report.wandb_text import plain
+from nst.report.wandb_report import models, panels, save
+from nst.report.wandb_report.runs import config_keys, tracked
+from nst.report.wandb_report.text import plain
+from nst.runs.folder import read_json
+from nst.sweeps import sweep
+from nst.utils.errors import NstError
 from tests import helpers
 from tests.helpers import nst
 from tests.wandb_server import ENTITY, WandbServer
@@ -128,7 +129,7 @@ def sent(report: wr.Report) -> dict[str, Any]:
 
 
 def sent_workspace(experiment: Experiment) -> dict[str, Any]:
-    model = wandb_models.workspace(experiment, "me", "nst")._to_model()
+    model = models.workspace(experiment, "me", "nst")._to_model()
     assert (model.entity, model.project) == ("me", "nst")
     assert model.display_name == f"nst: {experiment.config.name}"
     return json.loads(model.spec.model_dump_json(by_alias=True, exclude_none=True))["section"]
@@ -199,7 +200,7 @@ def test_report(root: Path, experiments: Found, name: str, no_server: None) -> N
     experiment = experiments[name]
     declared, expected = experiment.config, ids(root, name)
     assert expected
-    spec = sent(wandb_models.report([experiment], "me", "nst"))
+    spec = sent(models.report([experiment], "me", "nst"))
     kinds = Counter(block["type"] for block in spec["blocks"])
     assert kinds["table-of-contents"] == 1
     (heading, runs) = [block for block in spec["blocks"] if block["type"] == "heading"]
@@ -214,19 +215,19 @@ def test_report(root: Path, experiments: Found, name: str, no_server: None) -> N
         check_filter(runset, expected)
         assert runset["project"] == {"name": "nst", "entityName": "me", "id": "7"}
         assert set(grid["customRunColors"]) == expected
-    panels = single["panelBankSectionConfig"]["panels"]
-    check_media(panels, declared.inputs)
-    check_curves(expected, *of_type(panels, "Run History Line Plot"))
-    assert of_type(panels, "Run Comparer") == [{"diffOnly": "split"}]
-    assert [(plot["xAxis"], plot["yAxis"]) for plot in of_type(panels, "Scatter Plot")] == [
+    bank = single["panelBankSectionConfig"]["panels"]
+    check_media(bank, declared.inputs)
+    check_curves(expected, *of_type(bank, "Run History Line Plot"))
+    assert of_type(bank, "Run Comparer") == [{"diffOnly": "split"}]
+    assert [(plot["xAxis"], plot["yAxis"]) for plot in of_type(bank, "Scatter Plot")] == [
         (f"summary:measure/{plot.x}", f"summary:measure/{plot.y}") for plot in declared.plots
     ]
 
     assert single["runSets"][0]["grouping"] == []
-    panels = grouped["panelBankSectionConfig"]["panels"]
-    for plot in of_type(panels, "Run History Line Plot"):
+    bank = grouped["panelBankSectionConfig"]["panels"]
+    for plot in of_type(bank, "Run History Line Plot"):
         assert (plot["groupAgg"], plot["groupArea"]) == ("mean", "minmax")
-    shown = [bar["metrics"] for bar in of_type(panels, "Bar Chart")]
+    shown = [bar["metrics"] for bar in of_type(bank, "Bar Chart")]
     logged = [f"measure/{measure}" for measure in LOGGED]
     assert shown == [[key] for key in (*logged, "loss/total", "seconds")]
 
@@ -242,7 +243,7 @@ def test_report(root: Path, experiments: Found, name: str, no_server: None) -> N
             for y in range(box["h"])
         )
         assert set(cells.values()) == {1}
-        assert max(x for x, _ in cells) < wandb_panels.WIDTH
+        assert max(x for x, _ in cells) < panels.WIDTH
 
     table, command = runs["collapsedChildren"]
     assert len(cells_of(table["content"])) == 1 + len(expected)
@@ -255,7 +256,7 @@ def test_groups_are_the_columns_of_the_table(
 ) -> None:
     """W&B sees configs, not overrides: the keys that it groups by must make the same groups."""
     experiment = experiments[name]
-    grouping = grids(sent(wandb_models.report([experiment], "me", "nst")))[1]["runSets"][0]
+    grouping = grids(sent(models.report([experiment], "me", "nst")))[1]["runSets"][0]
     assert all(key["section"] == "config" for key in grouping["grouping"])
     keys = [key["name"] for key in grouping["grouping"]]
     assert keys
@@ -320,12 +321,12 @@ def test_colours_are_columns_and_dashes_rows(experiments: Found) -> None:
     assert looks == {(colour, dash) for colour in range(4) for dash in range(4)}
     plot = sent_workspace(experiments["weights_grid"])["panelBankConfig"]["sections"][1]
     marks = of_type(plot["panels"], "Run History Line Plot")[0]["overrideMarks"]
-    assert set(marks.values()) == set(wandb_panels.MARKS)
+    assert set(marks.values()) == set(panels.MARKS)
 
 
 def test_the_library_reads_back_what_was_built(experiments: Found, no_server: None) -> None:
     """No panel or block falls through to those that the library does not know."""
-    report = wandb_models.report(list(experiments.values()), "me", "nst")
+    report = models.report(list(experiments.values()), "me", "nst")
     spec = Spec.model_validate(sent(report))
     project = Project(name="nst", entity_name="me")
     back = wr.Report._from_model(ReportViewspec(display_name="t", project=project, spec=spec))
@@ -337,7 +338,7 @@ def test_the_library_reads_back_what_was_built(experiments: Found, no_server: No
             assert [type(panel) for panel in read.panels] == [type(panel) for panel in built.panels]
             assert read.runsets[0]._to_model().filters == built.runsets[0]._to_model().filters
     for experiment in experiments.values():
-        view = wandb_models.workspace(experiment, "me", "nst")._to_model()
+        view = models.workspace(experiment, "me", "nst")._to_model()
         text = view.spec.model_dump_json(by_alias=True, exclude_none=True)
         again = WorkspaceViewspec.model_validate_json(text)
         assert again.model_dump_json(by_alias=True, exclude_none=True) == text
@@ -364,7 +365,7 @@ def cells_of(markdown: str) -> list[list[str]]:
 def test_claims_are_in_the_report(experiments: Found, name: str, no_server: None) -> None:
     experiment = experiments[name]
     findings = claims.test(experiment)
-    blocks = sent(wandb_models.report([experiment], "me", "nst"))["blocks"]
+    blocks = sent(models.report([experiment], "me", "nst"))["blocks"]
     tables = [block["content"] for block in blocks if block["type"] == "markdown-block"]
     assert len(tables) == bool(findings)
     for table in tables:
@@ -411,7 +412,7 @@ def test_hostile_texts_are_texts(experiments: Found, text: str, no_server: None)
         labels={"seed": {seed: f"{text} {seed}" for seed in "012"}},
     )
     hostile = replace(experiment, config=config)
-    spec = sent(wandb_models.report([hostile], "me", "nst"))
+    spec = sent(models.report([hostile], "me", "nst"))
     _, (sentence, *_) = cells_of(spec_table(spec))
     shown = " ".join(text.split())
     assert sentence.startswith(shown)
@@ -431,7 +432,7 @@ def test_a_filter_takes_any_id(experiments: Found) -> None:
     """Ids are the user's with ``logger.wandb.id``; the library edits = < > even in strings."""
     odd = ["a=b", "<c>", "it's", 'say "so"', "back\\slash", "Tags() == 1"]
     runs = [replace(run, id=name) for run, name in zip(_some(experiments), odd, strict=False)]
-    runset = wr.Runset(filters=wandb_models.only(runs))._to_model()
+    runset = wr.Runset(filters=models.only(runs))._to_model()
     assert runset.filters["filters"][0]["value"] == odd[: len(runs)]
     assert len(runs) == len(odd)
 
@@ -449,9 +450,9 @@ def test_runs_that_wandb_was_not_told_of(tmp_path: Path, no_server: None) -> Non
     told.write_text("logger: {}")
     experiment = collect(tmp_path)["two_noises"]
     assert tracked(experiment) == []
-    assert grids(sent(wandb_models.report([experiment], "me", "nst"))) == []
+    assert grids(sent(models.report([experiment], "me", "nst"))) == []
     with pytest.raises(NstError, match="logger=wandb"):
-        wandb_save.save(tmp_path)
+        save.save(tmp_path)
 
 
 def test_runs_of_two_projects(tmp_path: Path) -> None:
@@ -461,7 +462,7 @@ def test_runs_of_two_projects(tmp_path: Path) -> None:
     config["logger"]["wandb"] |= {"entity": "team", "project": "other"}
     path.write_text(yaml.safe_dump(config))
     with pytest.raises(NstError, match=r"several projects \(.*team/other"):
-        wandb_save.save(tmp_path)
+        save.save(tmp_path)
 
 
 def test_what_is_not_on_the_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -476,9 +477,9 @@ def test_what_is_not_on_the_server(tmp_path: Path, caplog: pytest.LogCaptureFixt
         records.append(record)
     commands = f"wandb sync {records[0]} && wandb sync --id {second.id} {records[1]}"
     with pytest.raises(NstError, match=re.escape(f"send them first: {commands}")):
-        wandb_save.save(tmp_path)
+        save.save(tmp_path)
     (records[0] / f"run-{first.id}.wandb.synced").touch()  # as `wandb sync` leaves it
-    wandb_save._check_sent([first, second])
+    save._check_sent([first, second])
     assert "1 of 2 runs were recorded offline" in caplog.text
     assert f"once they are sent: wandb sync --id {second.id} {records[1]}" in caplog.text
     assert str(records[0]) not in caplog.text
@@ -577,7 +578,7 @@ def test_saved_for_real(tmp_path: Path) -> None:
         assert (report["type"], view["type"]) == ("runs", "project-view")
         for each in (report, view):
             assert (each["entityName"], each["projectName"]) == (ENTITY, "nst")
-        assert report["displayName"] == wandb_models.TITLE
+        assert report["displayName"] == models.TITLE
         assert report["description"] == "2 of 2 runs finished"
         assert view["name"].removeprefix("nw-").removesuffix("-v") in view_url
         spec = json.loads(report["spec"])
@@ -605,7 +606,7 @@ def test_saved_for_real(tmp_path: Path) -> None:
         ended = nst_report("--wandb", cwd=tmp_path, **server.environment)
         assert ended.stdout.splitlines() == [report_url, view_url, page]
         assert server.views.keys() == before.keys()
-        memory = read_json(tmp_path / "outputs" / "report" / wandb_save.MEMORY)
+        memory = read_json(tmp_path / "outputs" / "report" / save.MEMORY)
         assert list(memory) == [f"{ENTITY}/nst"]
 
         # what the server refuses
@@ -616,4 +617,4 @@ def test_saved_for_real(tmp_path: Path) -> None:
         assert "Traceback" not in ended.stderr
         last = ended.stderr.splitlines()[-1]
         assert f"project '{ENTITY}/nst' not found" in last
-        assert last.endswith(f"delete outputs/report/{wandb_save.MEMORY}")
+        assert last.endswith(f"delete outputs/report/{save.MEMORY}")

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torchvision import models
 
-from nst import weights
-from nst.errors import ConfigError
+from nst.utils.errors import ConfigError
+from nst.vgg import weights
 
 
 def _file(tmp_path: Path, backbone: str = "vgg16") -> Path:

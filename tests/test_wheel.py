@@ -25,7 +25,7 @@ print(nst.__file__, flush=True)
 tiny = ["image.size=32", "steps=2", "logger=none"]
 command("nst", *tiny, "init=noise", "layers.style=[conv2_1]")
 command("nst", *tiny, "+experiments=two_noises", "seed=0", "hydra/launcher=vectorized")
-command("nst.report")
+command("nst.cli.report")
 """  # in one process: the imports of each would take ten seconds
 
 
@@ -63,4 +63,4 @@ def test_wheel(tmp_path: Path) -> None:
     assert (elsewhere / printed[1] / "final.png").exists()
     report = printed[-1]
     assert "Reconstruction from different noises" in (elsewhere / report).read_text()
-    assert "nst = nst.main:main" in next(site.glob("nst-*/entry_points.txt")).read_text()
+    assert "nst = nst.cli.main:main" in next(site.glob("nst-*/entry_points.txt")).read_text()

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nst.vgg import VGG
-from nst.winograd import WinogradConv
+from nst.vgg.cpu.winograd import WinogradConv
+from nst.vgg.network import VGG
 from tests.helpers import embedded
 
 

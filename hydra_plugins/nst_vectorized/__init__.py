@@ -35,7 +35,8 @@ class VectorizedLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Called by Hydra before ``launch``; the task is always nst's."""
+        """Called by Hydra before ``launch``."""
+        self.jobs: Any = task_function  # nst.sweeps.jobs.Jobs
         self.context = hydra_context
         self.config = config
 
@@ -49,8 +50,8 @@ class VectorizedLauncher(Launcher):
         """
         from hydra._internal.callbacks import Callbacks
 
-        from nst.main import Asked, ask, finish
-        from nst.vectorized import Batches
+        from nst.sweeps.jobs import Job
+        from nst.sweeps.vectorized.planner import Batches
 
         self._check()
         setup_globals()
@@ -58,28 +59,28 @@ class VectorizedLauncher(Launcher):
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         log.info("Launching %d jobs locally, in batches", len(job_overrides))
         unheard = HydraContext(self.context.config_loader, Callbacks())  # no job has begun yet
-        batches = Batches(self.max_batch_size)
+        batches = Batches(self.max_batch_size, self.jobs.plan)
         jobs = []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
             config = self._compose(number, overrides)
-            asked = self._run(config, ask, unheard).return_value
-            if asked.run is not None:
-                asked.run = batches.add(number, asked.run)
-            jobs.append((number, config, asked))
+            job = self._run(config, self.jobs.prepare, unheard).return_value
+            if job.run is not None:
+                job.run = batches.add(number, job.run)
+            jobs.append((number, config, job))
         returns = []
-        for number, config, asked in jobs:
+        for number, config, job in jobs:
             chosen = filter_overrides(job_overrides[number - initial_job_idx])
             log.info("\t#%d : %s", number, " ".join(chosen))
 
-            def task(cfg: DictConfig, asked: Asked = asked, number: int = number) -> str | None:
-                return finish(asked, partial(batches.outcome, number))
+            def task(cfg: DictConfig, job: Job = job, number: int = number) -> str | None:
+                return self.jobs.finish(job, partial(batches.outcome, number))
 
             returns.append(self._run(config, task, self.context))
             self._log_as_hydra()
         return returns
 
     def _check(self) -> None:
-        from nst.errors import ConfigError
+        from nst.utils.errors import ConfigError
 
         most = self.max_batch_size
         if most is not None and not (type(most) is int and most >= 1):

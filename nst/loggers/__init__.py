@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from nst import one_process  # noqa: F401  before any logger asks which process this is
+from nst.utils import single_process  # noqa: F401  before any logger asks which process this is
 
 
 def require(package: str) -> None:

@@ -21,9 +21,9 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import MLFlowLogger as LightningMLFlowLogger
 from PIL import Image
 
-from nst.errors import ArgumentError
 from nst.loggers import require
-from nst.loggers.unharmed import Unharmed
+from nst.loggers.isolation import Unharmed
+from nst.utils.errors import ArgumentError
 
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # we say it, once
 

@@ -11,9 +11,9 @@ from lightning.fabric.utilities.logger import _flatten_dict
 from lightning.pytorch.loggers import TensorBoardLogger as LightningTensorBoardLogger
 from PIL import Image
 
-from nst.errors import ArgumentError
 from nst.loggers import require
-from nst.loggers.unharmed import Unharmed
+from nst.loggers.isolation import Unharmed
+from nst.utils.errors import ArgumentError
 
 JUDGED_BY = ("loss/total", "loss/content", "loss/style")
 """Metrics that the HParams tab puts beside the config."""

@@ -18,12 +18,11 @@ from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
 from PIL import Image
 from wandb.sdk import wandb_setup
 
-from nst import agent
-from nst.errors import ArgumentError
-from nst.loggers import wandb_arguments
+from nst.loggers import wandb_agent, wandb_arguments
+from nst.utils.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from nst.sweep_table import Summary
+    from nst.sweeps.summary_table import Summary
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +92,11 @@ class WandbLogger(LightningWandbLogger):
         )
         self._wandb_init.pop("anonymous")  # wandb warns of it, whatever it is
         self._id = self._wandb_init["id"]
-        if agent.run_id():  # its run is taken, whatever is said here; saying it makes wandb warn
+        if (
+            wandb_agent.run_id()
+        ):  # its run is taken, whatever is said here; saying it makes wandb warn
             self._wandb_init |= {"id": None, "project": None, "entity": None}
-            self._wandb_init["group"] = self._wandb_init.get("group") or agent.sweep()
+            self._wandb_init["group"] = self._wandb_init.get("group") or wandb_agent.sweep()
         self._broken = self._ended = False
         self._sync = ""  # what `wandb sync` needs to be told besides the folder
 
@@ -150,7 +151,7 @@ class WandbLogger(LightningWandbLogger):
     def log_hyperparams(self, params: Any) -> None:
         """Tells W&B the config; what a W&B sweep has set stays as it is."""
         with self._unharmed():
-            super().log_hyperparams(agent.beside(params, agent.parameters()))
+            super().log_hyperparams(wandb_agent.beside(params, wandb_agent.parameters()))
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         """Logs at W&B's step ``step``, so that media of all runs slide together."""

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import WandbLogger
 from pydantic import ValidationError
 from wandb.sdk import wandb_setup
 
-from nst.errors import ArgumentError, ConfigError
+from nst.utils.errors import ArgumentError, ConfigError
 
 LONGEST = {"name": 128, "group": 128, "job_type": 64, "id": 128, "entity": 128}
 """Characters that the server takes; the client knows the limits of projects and tags."""

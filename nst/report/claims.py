@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
 
-from nst import similarity
-from nst.experiment import MEASURES, ClaimConfig
+from nst.config.experiment import MEASURES, ClaimConfig
+from nst.metrics import similarity
 from nst.report.collect import Experiment, Job, Result, order
 from nst.report.table import label
 

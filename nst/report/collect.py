@@ -17,10 +17,10 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.errors import ConfigError
-from nst.experiment import ExperimentConfig, Member, check, fixed, values, varying
-from nst.folder import COMPLETED, read_facts, read_json
-from nst.settings import read_config
+from nst.config.experiment import ExperimentConfig, Member, check, fixed, values, varying
+from nst.runs.folder import COMPLETED, read_facts, read_json
+from nst.runs.record import read_config
+from nst.utils.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Result:
             return []
 
     def measure(self, name: str) -> float | None:
-        """A measure of ``nst.experiment.MEASURES`` that needs no other run; None if unknown."""
+        """A measure (``nst.config.experiment.MEASURES``) of this run alone; None if unknown."""
         if name == "loss":
             return self.facts.get("losses", {}).get("loss/total")
         if name == "seconds":

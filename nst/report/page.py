@@ -13,13 +13,13 @@ import jinja2
 import numpy as np
 from plotly.offline import get_plotlyjs
 
-from nst.errors import NstError, listed
-from nst.experiment import MEASURES
-from nst.files import write_whole
+from nst.config.experiment import MEASURES
 from nst.report import claims, plots
 from nst.report.claims import Finding
 from nst.report.collect import Experiment, collect
 from nst.report.table import Gallery, Table, called, label, lay_out
+from nst.utils.errors import NstError, listed
+from nst.utils.files import write_whole
 
 PLOTLY = "plotly.min.js"
 
@@ -114,10 +114,11 @@ def summary(numbers: Sequence[float]) -> str:
     return mean if len(numbers) < 2 else f"{mean} ± {np.std(numbers, ddof=1):.2g}"
 
 
-def environment() -> jinja2.Environment:
-    """Where the pages' templates are, and what they may use."""
+def environment(package: str = "nst.report") -> jinja2.Environment:
+    """The templates of a package, with what they share, and what they may use."""
+    names = dict.fromkeys([package, "nst.report"])
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nst.report"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in names]),
         autoescape=jinja2.select_autoescape(["html.jinja"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

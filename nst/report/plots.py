@@ -6,7 +6,7 @@ import html
 
 import plotly.graph_objects as go
 
-from nst.experiment import MEASURES, PlotConfig
+from nst.config.experiment import MEASURES, PlotConfig
 from nst.report.collect import Experiment, order
 from nst.report.table import axes, label
 

@@ -11,9 +11,9 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
-from nst.experiment import ExperimentConfig
-from nst.files import write_whole
+from nst.config.experiment import ExperimentConfig
 from nst.report.collect import Experiment, Job, order
+from nst.utils.files import write_whole
 
 REPLICATES = ("seed",)
 """Keys that repeat a cell, unless the file makes rows or columns of them."""

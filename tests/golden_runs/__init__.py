@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from nst.main import invoke
+from nst.cli.main import invoke
 
 FOLDERS = Path(__file__).with_name("folders")
 MACHINE = ("device", "processor", "instruction_sets", "threads", "packages")

@@ -1,0 +1,1 @@
+"""The commands ``nst`` and ``nst-report``."""

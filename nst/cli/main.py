@@ -1,0 +1,115 @@
+"""The command `nst`: Hydra composes the config, we check it, hand it over, and tell of errors."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from nst.config import overrides, schema
+from nst.config.compose import conf_dir
+from nst.config.messages import BAD_INPUT, exit_status, one_line
+from nst.runs.plan import Plan
+from nst.runs.signals import terminate, wait_for_slurm
+from nst.sweeps.jobs import Jobs
+from nst.sweeps.sweep import Sweep
+from nst.utils.errors import Interrupted, NstError, printable
+
+log = logging.getLogger(__name__)
+
+RESUME = "the same command runs what is missing"
+
+
+def main() -> None:
+    """Entry point: exit status 0, 1 for a failure while running, 2 for bad input."""
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        os.environ["NST_FULL_ERROR"] = "1"
+    print_any_path()
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def print_any_path() -> None:
+    """Lets standard output take folders whose names are not UTF-8: their bytes, as they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
+    """Does what ``nst`` does with these arguments; may be called again and again.
+
+    Args:
+        arguments: of the command line.
+        plan: of several sweeps that this one is part of; None: it has its own.
+
+    Returns:
+        The exit status.
+    """
+    schema.register()
+    swept = Sweep(plan)
+    jobs = Jobs(swept.plan)
+    run = hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")(jobs)
+    # Hydra's parser takes no -m between overrides
+    typed = map(overrides.for_hydra, arguments)
+    sys.argv[1:] = sorted(typed, key=lambda each: each not in ("-m", "--multirun"))
+    stopped: KeyboardInterrupt | None = None
+    parent = os.getppid()
+    try:
+        with _as_hydra_should_behave(), swept.following():
+            run()
+    except KeyboardInterrupt as error:
+        stopped = error.with_traceback(None)  # its frames hold the run's memory
+        told = error if isinstance(error, Interrupted) else "stopped; the same command goes on"
+        print(f"nst: {told}", file=sys.stderr)
+        return error.exit_status if isinstance(error, Interrupted) else 130
+    except SystemExit as error:  # a single run that failed and said so, --help, a callback
+        code = 0 if error.code is None else error.code
+        if not isinstance(code, int):
+            print(f"nst: {printable(str(code))}", file=sys.stderr)
+            code = 1
+        return code or int(bool(swept.jobs))  # a sweep that it ends is not complete
+    except Exception as error:
+        if os.environ.get("NST_FULL_ERROR"):
+            raise
+        known = isinstance(error, NstError | HydraException | OmegaConfBaseException | OSError)
+        if swept.jobs and not known:
+            print(f"nst: the launcher failed: {one_line(error)}; {RESUME}", file=sys.stderr)
+            return NstError.exit_status
+        # Hydra could not compose what was asked for; some of its errors do not name it
+        asked = "" if known else " ".join(["", "in", *arguments])
+        print(f"nst: {one_line(error)}{printable(asked)[:200]}", file=sys.stderr)
+        return exit_status(error) if known else BAD_INPUT
+    finally:
+        status = swept.end()
+        wait_for_slurm(stopped, parent)
+    return status
+
+
+@contextmanager
+def _as_hydra_should_behave() -> Iterator[None]:
+    """Errors reach us, where Hydra would print several lines and exit with 1; SIGTERM too."""
+    environment = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    handler = None
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if environment is not None:
+            os.environ["HYDRA_FULL_ERROR"] = environment
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""The command `nst-report`: pages from finished runs, and on demand the runs that are missing."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from nst.cli import main as nst_main
+from nst.config import schema
+from nst.config.compose import conf_dir, to_config
+from nst.config.messages import exit_status, one_line
+from nst.config.overrides import for_hydra, quoted
+from nst.runs.plan import Plan
+from nst.sweeps import sweep
+from nst.utils.errors import ConfigError, NstError, listed
+from nst.utils.files import escaped
+from nst.vgg import architecture
+
+EXAMPLES = """\
+examples:
+  nst-report                                 the page of all runs in outputs/
+  nst-report --run                           first run every experiment that is missing
+  nst-report --run weights texture_layers    only these two
+  nst-report --run image.size=64 seed=0      all of them smaller, with one seed
+  nst-report --compare                       any runs side by side: outputs/compare/index.html
+  nst-report --compare sweep=last            those of the last sweep
+  nst-report --compare init=noise weights.style=1e5,1e6 status=completed
+  nst-report --watch sweep=last              the same, kept up to date while the sweep runs
+"""
+
+
+def main() -> None:
+    """Entry point: exit status 0, 1 if an experiment failed, 2 for bad input."""
+    nst_main.print_any_path()
+    sys.exit(report(sys.argv[1:]))
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Does what ``nst-report`` does with these arguments and returns the exit status."""
+    options = _options(arguments)
+    if options.compare or options.watch:
+        return _compare(options)
+    overrides = [word for word in options.words if "=" in word]
+    names = [word for word in options.words if "=" not in word]
+    try:
+        available = _experiments(options.config_dir)
+        for name in names:
+            if options.run and name not in available:
+                problem = f"no such experiment; allowed: {listed(available)}"
+                raise ConfigError("experiment", name, problem)
+        if overrides and not options.run:
+            raise ConfigError("override", overrides[0], "overrides are for --run")
+        if options.wandb:
+            from nst.report.wandb_report import save
+
+            save.check_login()  # not after half an hour of runs
+        status = 0
+        if options.run:
+            fixed = [*overrides, f"outputs={quoted(options.outputs)}"]
+            status = _run(names or available, fixed, options.config_dir)
+        from nst.report.page import build  # a second to import
+
+        page = build(Path(options.outputs), names, available)
+        for address in save.save(Path(options.outputs), names) if options.wandb else []:
+            print(address)
+    except (NstError, HydraException, OmegaConfBaseException) as error:
+        print(f"nst-report: {one_line(error)}", file=sys.stderr)
+        return exit_status(error)
+    print(page)
+    return status
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from nst.compare import comparison
+
+    try:
+        if options.run or options.wandb:
+            other = "--run" if options.run else "--wandb"
+            problem = "not together with --compare or --watch: one after the other"
+            raise ConfigError("option", other, problem)
+        make = comparison.watch if options.watch else comparison.build
+        page = make(Path(options.outputs), [escaped(word) for word in options.words])
+    except NstError as error:
+        print(f"nst-report: {one_line(error)}", file=sys.stderr)
+        return exit_status(error)
+    print(page)
+    return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "nst-report",
+        description="Builds pages from run folders alone: OUTPUTS/report/index.html, "
+        "or with --compare OUTPUTS/compare/index.html.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="NAME | KEY=VALUE",
+        help="experiments to show (all), and with --run overrides for each of them; with --compare "
+        "which runs: parts of their folders' names, keys of the config, experiment, sweep, status",
+    )
+    parser.add_argument("--run", action="store_true", help="run what is missing first")
+    parser.add_argument(
+        "--wandb", action="store_true", help="save a report and workspaces in W&B as well"
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="instead, a page that sets any runs side by side"
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="the same, kept up to date until Ctrl-C"
+    )
+    parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")
+    parser.add_argument(
+        "--config-dir", metavar="DIR", help="a folder whose experiments/ are to be known as well"
+    )
+    return parser.parse_intermixed_args(arguments)
+
+
+def _experiments(config_dir: str | None) -> list[str]:
+    roots = [conf_dir(), *([config_dir] if config_dir else [])]
+    if config_dir and not Path(config_dir).is_dir():
+        raise ConfigError("--config-dir", config_dir, "no such folder")
+    files = {path.stem: path for root in roots for path in Path(root).glob("experiments/*.yaml")}
+    return sorted(files, key=lambda name: (_section(files[name]), name))
+
+
+def _section(file: Path) -> str:
+    """Where a file's experiment stands in the report."""
+    try:
+        node = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return str(node["experiment"]["section"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return ""  # Hydra will say what is wrong with it
+
+
+def _run(names: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> int:
+    """Sweeps over every experiment, those that are finished at no cost; the worst exit status."""
+    extra = ["--config-dir", config_dir] if config_dir else []
+    plan = Plan(_costs(names, overrides, config_dir))
+    print(f"nst-report: {len(plan.costs)} runs of {len(names)} experiments", file=sys.stderr)
+    worst = 0
+    for name in names:
+        status = nst_main.invoke([f"+experiments={name}", *overrides, *extra], plan)
+        if status > 128:  # a signal: it was not meant for this experiment alone
+            sys.exit(status)
+        if status:
+            told = f"nst-report: {name} ended with status {status}"
+            print(f"{told}; the others go on", file=sys.stderr)
+        worst = max(worst, min(status, 1))
+    return worst
+
+
+def _costs(names: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> list[float]:
+    """Work of all runs in order, from steps, pixels and depth of each experiment's first config.
+
+    Raises:
+        HydraException, ConfigError: if an experiment cannot run with these overrides.
+    """
+    schema.register()
+    costs: list[float] = []
+    typed = [for_hydra(override) for override in overrides]
+    if config_dir:
+        typed.append(f"hydra.searchpath=[{quoted(f'file://{Path(config_dir).resolve()}')}]")
+    for name in names:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(conf_dir(), version_base="1.3"):
+            # not hydra.compose, which takes no sweeps
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            config = hydra.compose_config(
+                "config", [f"+experiments={name}", *typed], run_mode=RunMode.MULTIRUN
+            )
+        jobs = sweep.expected_jobs(config, hydra.config_loader)
+        with read_write(config), open_dict(config):
+            del config["hydra"]
+        to_config(config)  # says what is wrong before anything is computed
+        costs += [_cost(config, job) for job in jobs]
+    return costs
+
+
+def _cost(config: DictConfig, job: Sequence[str]) -> float:
+    """Steps x pixels x multiply-adds per pixel, as far as they are known without composing it."""
+    backbone = config.backbone.name
+    named = re.findall(r"\b(?:conv|relu)\d?_\d+\b", " ".join(job))
+    content = config.layers.content if config.task in schema.CONTENT_TASKS else []
+    style = config.layers.style if config.task in schema.STYLE_TASKS else []
+    depth = 0.0
+    for layer in named or [*content, *style]:
+        try:
+            depth = max(depth, architecture.work(architecture.canonical(layer, backbone), backbone))
+        except ValueError:
+            continue  # the job will say so
+    return config.steps * config.image.size**2 * depth
+
+
+if __name__ == "__main__":
+    main()

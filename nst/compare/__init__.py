@@ -1,0 +1,1 @@
+"""The page that shows any runs side by side."""

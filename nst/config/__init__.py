@@ -1,0 +1,1 @@
+"""The schema of a config, its checks, overrides, and the declaration of experiments."""

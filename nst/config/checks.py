@@ -1,0 +1,236 @@
+"""Checks of a composed config that need no picture and no weights."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from nst.config import experiment
+from nst.config.schema import (
+    COMPILE_MODES,
+    INITS,
+    LAYER_RULES,
+    PRECISIONS,
+    TASKS,
+    BackboneConfig,
+    Config,
+)
+from nst.utils.errors import ConfigError, listed
+from nst.vgg import architecture
+
+
+def check(config: Config) -> None:
+    """Refuses what cannot run, and writes layer names in their canonical form.
+
+    Raises:
+        ConfigError: for the first wrong value found.
+    """
+    _one_of("task", config.task, TASKS)
+    _one_of("precision", config.precision, PRECISIONS)
+    if config.compile not in (None, *COMPILE_MODES):
+        raise ConfigError("compile", config.compile, f"allowed: {listed((*COMPILE_MODES, 'null'))}")
+    _finite(config)
+    for key, value, most in (
+        ("image.size", config.image.size, 10_000),
+        ("style.size", config.style.size, 10_000),
+        ("steps", config.steps, 1_000_000),
+        ("snapshot_every", config.snapshot_every, 1_000_000),
+    ):
+        if value is not None and not 1 <= value <= most:
+            raise ConfigError(key, value, f"must be a whole number from 1 to {most}")
+    if config.checkpoint_seconds < 0:
+        raise ConfigError("checkpoint_seconds", config.checkpoint_seconds, "must be 0 or more")
+    if config.divergence is not None and config.divergence <= 1:
+        problem = "must be above 1, or null: only a loss that is not finite counts then"
+        raise ConfigError("divergence", config.divergence, problem)
+    if config.retry not in (None, "failed"):
+        raise ConfigError("retry", config.retry, "allowed: failed, null")
+    check_outputs(config.outputs)
+    if not 0 <= config.seed < 2**63:
+        raise ConfigError("seed", config.seed, "must be a whole number from 0 to 2^63 - 1")
+    _check_pictures(config)
+    _check_backbone(config.backbone)
+    _check_layers(config)
+    _check_weights(config)
+    _check_init(config)
+    _check_schedule(config)
+    experiment.check(config.experiment)
+
+
+def check_outputs(path: str, key: str = "outputs") -> None:
+    """Refuses what is no path of a folder on this machine.
+
+    Raises:
+        ConfigError: names ``key``.
+    """
+    if not path.isprintable() or not path:
+        raise ConfigError(key, path, "must be the path of a folder, on one line")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", path) and not Path(path).drive:
+        problem = "must be a folder of this machine or a mounted disk; addresses are not supported"
+        raise ConfigError(key, path, problem)
+    try:
+        Path(path).expanduser()
+    except RuntimeError as error:  # ~ and a user that does not exist
+        raise ConfigError(key, path, f"no such folder ({error})") from error
+
+
+def _one_of(key: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(key, value, f"allowed: {listed(allowed)}{hint}")
+
+
+def _finite(node: Any, prefix: str = "") -> None:
+    """No number anywhere may be NaN or infinite."""
+    if is_dataclass(node):
+        node = {item.name: getattr(node, item.name) for item in fields(node)}
+    if isinstance(node, dict):
+        for key, value in node.items():
+            _finite(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(node, list):
+        for value in node:
+            _finite(value, prefix)
+    elif isinstance(node, float) and not math.isfinite(node):
+        raise ConfigError(prefix, node, "must be a finite number")
+
+
+def _check_pictures(config: Config) -> None:
+    content = config.content
+    if config.uses_style and not config.style.path:
+        problem = f"task={config.task} needs a picture file or builtin:NAME"
+        raise ConfigError("style.path", config.style.path, problem)
+    if not config.uses_content:
+        return
+    if content.source is None and not content.path:
+        problem = f"task={config.task} needs a picture file or builtin:NAME, or content=blend"
+        raise ConfigError("content.path", content.path, problem)
+    if content.source is None:
+        return
+    if content.path is not None:
+        problem = "a content is one picture or a blend; for a blend say content=blend"
+        raise ConfigError("content.source", content.source, problem)
+    for name in ("target", "mask"):
+        if getattr(content, name) is None:
+            raise ConfigError(f"content.{name}", None, "content=blend needs a picture here")
+    _numbers("content.position", content.position)
+    if len(content.position) != 2 or max(map(abs, content.position)) > 10:
+        problem = "needs two numbers, x and y of the source's centre as fractions of the target"
+        raise ConfigError("content.position", content.position, problem)
+    if content.scale is not None and not 0 < content.scale <= 10:
+        problem = "must be above 0, at most 10: the source's width over the target's; or null"
+        raise ConfigError("content.scale", content.scale, problem)
+    _one_of("content.gradients", content.gradients, ("plain", "mixed"))
+
+
+def _check_backbone(backbone: BackboneConfig) -> None:
+    _one_of("backbone.name", backbone.name, tuple(architecture.BLOCKS))
+    if backbone.source not in architecture.SOURCES:
+        allowed = f"allowed: {listed(architecture.SOURCES)}; {architecture.OFFLINE}"
+        raise ConfigError("backbone.source", backbone.source, allowed)
+    _one_of("backbone.order", backbone.order, ("rgb", "bgr"))
+    _one_of("backbone.pooling", backbone.pooling, ("max", "average"))
+    _one_of("backbone.padding", backbone.padding, ("zeros", "replicate"))
+    _one_of("backbone.tiling", backbone.tiling, ("auto", "always", "never"))
+
+
+def _check_layers(config: Config) -> None:
+    for name in ("content", "style"):
+        key = f"layers.{name}"
+        used = config.uses_content if name == "content" else config.uses_style
+        names = getattr(config.layers, name)
+        if used and not names:
+            raise ConfigError(key, names, f"task={config.task} needs at least one layer")
+        if not all(isinstance(layer, str) for layer in names):
+            raise ConfigError(key, names, "must be a list of names")
+        try:
+            canonical = [architecture.canonical(layer, config.backbone.name) for layer in names]
+        except ValueError as error:
+            raise ConfigError(key, names, str(error)) from error
+        if len(set(canonical)) < len(canonical):
+            raise ConfigError(key, names, "names a layer twice")
+        setattr(config.layers, name, canonical)
+    _one_of("normalize.layers", config.normalize.layers, ("mean", "sum"))
+
+
+def _check_weights(config: Config) -> None:
+    for name in ("content", "style", "tv"):
+        value = getattr(config.weights, name)
+        if value < 0:
+            raise ConfigError(f"weights.{name}", value, "must be 0 or more")
+    terms = {"content": config.uses_content, "style": config.uses_style}
+    if not any(used and getattr(config.weights, name) > 0 for name, used in terms.items()):
+        keys = " or ".join(f"weights.{name}" for name, used in terms.items() if used)
+        problem = f"would leave nothing to optimise; set {keys} above 0"
+        raise ConfigError("task", config.task, problem)
+    for name in ("content", "style"):
+        key, rule = f"layer_weights.{name}", getattr(config.layer_weights, name)
+        names = getattr(config.layers, name)
+        if rule in LAYER_RULES:
+            continue
+        numbers = isinstance(rule, list) and all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in rule
+        )
+        if not numbers:
+            allowed = f"allowed: {listed(LAYER_RULES)}, or a list of numbers, one per layer"
+            raise ConfigError(key, rule, allowed)
+        if len(rule) != len(names):
+            raise ConfigError(key, rule, f"needs {len(names)} numbers, one for each of {names}")
+        if min(rule) < 0 or max(rule) == 0:
+            raise ConfigError(key, rule, "must be 0 or more, and one of them above 0")
+
+
+def _check_init(config: Config) -> None:
+    init = config.init
+    _one_of("init.name", init.name, INITS)
+    _one_of("init.kind", init.kind, ("uniform", "gaussian"))
+    if not 0 <= init.mean <= 1:
+        raise ConfigError("init.mean", init.mean, "must be from 0 (black) to 1 (white)")
+    if init.std < 0:
+        raise ConfigError("init.std", init.std, "must be 0 or more")
+    if not 0 <= init.noise <= 1:
+        raise ConfigError("init.noise", init.noise, "must be from 0 (content) to 1 (noise)")
+    if init.name == "file" and init.path is None:
+        raise ConfigError("init.path", None, "init=file needs the picture to start from")
+    missing = (init.name in ("content", "blend") and not config.uses_content) or (
+        init.name == "style" and not config.uses_style
+    )
+    if missing:
+        allowed = ["noise", "content", "blend"] if config.uses_content else ["noise"]
+        allowed += ["style", "file"] if config.uses_style else ["file"]
+        problem = f"task={config.task} has no such picture; allowed: {listed(allowed)}"
+        raise ConfigError("init", init.name, problem)
+
+
+def _numbers(key: str, values: list[float]) -> None:
+    """A list within the list gets past the schema."""
+    if any(isinstance(value, list) for value in values):
+        raise ConfigError(key, values, "must be a list of numbers")
+
+
+def _check_schedule(config: Config) -> None:
+    sizes, shares = config.schedule.sizes, config.schedule.steps
+    if not 0 <= config.schedule.precise <= 1:
+        problem = "must be a share of the steps, from 0 to 1"
+        raise ConfigError("schedule.precise", config.schedule.precise, problem)
+    _numbers("schedule.sizes", sizes)
+    _numbers("schedule.steps", shares)
+    if not sizes or sizes[-1] != 1 or sizes != sorted(set(sizes)) or sizes[0] <= 0:
+        problem = "must rise from above 0 to 1 (fractions of image.size, coarse to fine)"
+        raise ConfigError("schedule.sizes", sizes, problem)
+    if len(shares) != len(sizes) or min(shares) <= 0:
+        problem = f"needs {len(sizes)} numbers above 0, the share of each size in all steps"
+        raise ConfigError("schedule.steps", shares, problem)
+    style = config.schedule.style
+    if style is not None:
+        _numbers("schedule.style", style)
+        if len(style) != len(sizes) or style[-1] != 1 or min(style) < 0:
+            problem = f"needs {len(sizes)} numbers of at least 0, the last one 1 (fractions of "
+            raise ConfigError("schedule.style", style, f"{problem}weights.style at each size)")
+    if config.steps < len(sizes):
+        problem = f"schedule={config.schedule.name} needs at least one step at each of its scales"
+        raise ConfigError("steps", config.steps, f"{problem} ({len(sizes)})")

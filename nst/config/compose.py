@@ -1,0 +1,58 @@
+"""From what Hydra composed to a checked config."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+import nst
+from nst.config import checks, overrides
+from nst.config.schema import Config
+from nst.utils.errors import ConfigError, listed
+
+
+def conf_dir() -> str:
+    """`conf/` lies beside the package in a checkout, and inside it in a wheel."""
+    inside = Path(nst.__file__).parent / "conf"
+    return str(inside if inside.is_dir() else inside.parents[1] / "conf")
+
+
+def to_config(cfg: DictConfig) -> Config:
+    """The checked config of one run.
+
+    Raises:
+        ConfigError: in one line, for the first thing that is wrong.
+    """
+    _refuse_added_keys(cfg)
+    removed = {item.name for item in fields(Config)} - {str(key) for key in cfg}
+    for key in sorted({*removed, *OmegaConf.missing_keys(cfg)}):
+        raise ConfigError(key, "???", "must be set")
+    # once more against the schema: an interpolation may have brought a value of any type
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    literal: Any = overrides.literal(resolved)
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), literal))
+    assert isinstance(config, Config)
+    # A logger's config refers to what is found out later, such as the run's folder.
+    config.logger = OmegaConf.to_container(cfg, resolve=False)["logger"]  # type: ignore[index,call-overload]
+    checks.check(config)
+    return config
+
+
+def _refuse_added_keys(cfg: DictConfig, prefix: str = "") -> None:
+    """``+key=value`` gets past Hydra even where the schema has no such key."""
+    schema_type = OmegaConf.get_type(cfg)
+    for key, node in cfg.items_ex(resolve=False):
+        name = f"{prefix}{key!s}"
+        if is_dataclass(schema_type):
+            allowed = [item.name for item in fields(schema_type)]
+            if key not in allowed:
+                raise ConfigError(name, _shown(node), f"no such key; allowed: {listed(allowed)}")
+            if isinstance(node, DictConfig):
+                _refuse_added_keys(node, f"{name}.")
+
+
+def _shown(node: object) -> object:
+    return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node

@@ -1,0 +1,270 @@
+"""An experiment: one table of a report, declared by a file. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nst.utils.errors import ConfigError, listed
+
+NO_EXPERIMENT = "sweep"
+"""Name of what belongs to no experiment; sweeps' folders begin with it."""
+
+INPUTS = ("content", "style", "source", "mask", "target", "paste")
+SHOWS = ("start", "final")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a number of a run says.
+
+    Attributes:
+        title: for tables.
+        better: ``higher`` or ``lower``.
+        about: definition in one sentence.
+        unit: empty for plain numbers.
+    """
+
+    title: str
+    better: str
+    about: str
+    unit: str = ""
+
+
+MEASURES = {
+    "psnr": Measure(
+        "PSNR",
+        "higher",
+        "Peak signal-to-noise ratio of the result against the content picture (between two "
+        "pictures where a claim compares two).",
+        "dB",
+    ),
+    "ssim": Measure(
+        "SSIM",
+        "higher",
+        "Structural similarity (Wang et al. 2004) of the result to the content picture; 1: equal.",
+    ),
+    "roughness": Measure(
+        "roughness",
+        "lower",
+        "Standard deviation of the finest band of the result's Laplacian pyramid over that of the "
+        "content picture; above 1: grain that the original does not have.",
+    ),
+    "content_distance": Measure(
+        "content distance",
+        "lower",
+        "Squared difference of the conv4_2 features of result and content, over the squared "
+        "features of the content; 0: equal.",
+    ),
+    "gram_distance": Measure(
+        "Gram distance",
+        "lower",
+        "Squared difference of Gram matrices of result and style over those of the style, averaged "
+        "over all 16 convolutions, whichever were optimised; 0: equal.",
+    ),
+    "patch_distance": Measure(
+        "patch distance",
+        "lower",
+        "Sliced Wasserstein distance of 7x7 px patches at every level of a Laplacian pyramid "
+        "(Karras et al. 2018, section 5) in standard deviations of the style's patches. It knows "
+        "neither Gram matrices nor a network; 0: the same patches, wherever they lie.",
+    ),
+    "combined_distance": Measure(
+        "combined distance",
+        "lower",
+        "(1 + content distance) x (1 + patch distance): the form of ArtFID (Wright & Ommer 2022), "
+        "which asks for both at once; 1 is perfect.",
+    ),
+    "loss": Measure("final loss", "lower", "The objective's total at the last step."),
+    "seconds": Measure("time", "lower", "Seconds from the first step to the last.", "s"),
+    "steps_to_loss": Measure(
+        "steps to the same loss",
+        "lower",
+        "Steps until the loss is as low as the worse of the compared runs ends.",
+    ),
+    "seconds_to_loss": Measure(
+        "time to the same loss",
+        "lower",
+        "Seconds until the loss is as low as the worse of the compared runs ends.",
+        "s",
+    ),
+}
+
+PAIR_MEASURES = ("psnr", "ssim", "patch_distance")
+"""Measures that two results can be compared by."""
+
+KINDS = ("falls", "rises", "best", "alike", "varies", "setting")
+
+
+@dataclass
+class ClaimConfig:
+    """A sentence and how it is tested.
+
+    Kinds, by what must be true in the runs:
+        falls, rises: every measure does, along the values of ``key`` in their order.
+        best: one of ``winners`` among the values of ``key`` has the best measure.
+        varies: the measure depends on ``key``.
+        alike: two results that differ in ``key`` alone agree: the measure between them is at least
+            ``at_least`` or at most ``at_most``.
+        setting: the config's ``key`` is ``value``.
+    """
+
+    text: str = ""
+    kind: str = ""
+    key: str = ""
+    measures: list[str] = field(default_factory=list)
+    winners: list[str] = field(default_factory=list)
+    at_least: float | None = None
+    at_most: float | None = None
+    value: Any = None
+    only: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass
+class PlotConfig:
+    """One measure over another, a point per run, joined along ``key``."""
+
+    x: str = ""
+    y: str = ""
+    key: str = ""
+
+
+@dataclass
+class ExperimentConfig:
+    """How the runs of one sweep become a table, and what is claimed of them.
+
+    Attributes:
+        name: of the file.
+        section: where it stands in the report; sections are sorted.
+        title: heading.
+        about: what was done, in a few sentences.
+        rows: overrides whose values make the rows, such as ``[pair]``; empty: one row.
+        columns: the same for the columns.
+        inputs: pictures that went in, shown on the table's edges.
+        show: ``final``, ``start`` or both.
+        labels: for each key, captions of its values.
+        notes: what a reader must know of a table's cells.
+        claims: sentences to test.
+        plots: trade-offs to draw.
+    """
+
+    name: str = NO_EXPERIMENT
+    section: str = ""
+    title: str = ""
+    about: str = ""
+    rows: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=lambda: ["content", "style"])
+    show: list[str] = field(default_factory=lambda: ["final"])
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    claims: list[ClaimConfig] = field(default_factory=list)
+    plots: list[PlotConfig] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run's place in a sweep over an experiment.
+
+    Attributes:
+        experiment: the declaration.
+        overrides: what makes this job of the sweep, as typed: ``["weights=mild", "seed=0"]``.
+        jobs: the overrides of all jobs of the sweep, in order; empty for a run on its own.
+        base: hash of what the sweep's runs share, so that those made before and after a change of
+            the file are told apart.
+        asked: when the sweep began, in ISO 8601.
+    """
+
+    experiment: dict[str, Any]
+    overrides: list[str]
+    jobs: list[list[str]]
+    base: str
+    asked: str
+
+
+def values(overrides: Sequence[str]) -> dict[str, str]:
+    """``["+pair=a", "seed=0"]`` as ``{"pair": "a", "seed": "0"}``."""
+    split = (override.lstrip("+").split("=", 1) for override in overrides if "=" in override)
+    return {key.split("@")[0]: value for key, value in split}
+
+
+NEUTRAL = (
+    *("logger", "trainer", "outputs", "force", "run", "experiment", "hydra"),
+    *("snapshot_every", "checkpoint_seconds", "divergence", "retry", "compile"),
+)
+"""Top-level keys that do not change a picture."""
+
+
+def fixed(overrides: Sequence[str], changing: Sequence[str]) -> dict[str, str]:
+    """What a job's overrides say besides the changing keys, as far as it changes the picture."""
+    return {
+        key: value
+        for key, value in values(overrides).items()
+        if key not in changing and key.split(".")[0] not in NEUTRAL
+    }
+
+
+def varying(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Keys whose values differ between the jobs, in their order."""
+    rows = [values(job) for job in jobs]
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [key for key in keys if len({row.get(key) for row in rows}) > 1]
+
+
+def told(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """For each job what makes it, in a line: ``init=noise seed=0``."""
+    keys = varying(jobs)
+    return [
+        " ".join(f"{key}={named[key]}" for key in keys if key in named)
+        for named in map(values, jobs)
+    ]
+
+
+def check(experiment: ExperimentConfig) -> None:
+    """Refuses a declaration that no page could show.
+
+    Raises:
+        ConfigError: for the first wrong value found.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", experiment.name):
+        problem = "must be letters, digits, _ and -: it names files"
+        raise ConfigError("experiment.name", experiment.name, problem)
+    for name, given, allowed in (
+        ("inputs", experiment.inputs, INPUTS),
+        ("show", experiment.show, SHOWS),
+    ):
+        for value in given:
+            _one_of(f"experiment.{name}", value, allowed)
+    for index, plot in enumerate(experiment.plots):
+        for axis in ("x", "y"):
+            _one_of(f"experiment.plots[{index}].{axis}", getattr(plot, axis), tuple(MEASURES))
+    for index, claim in enumerate(experiment.claims):
+        _check_claim(f"experiment.claims[{index}]", claim)
+
+
+def _check_claim(key: str, claim: ClaimConfig) -> None:
+    _one_of(f"{key}.kind", claim.kind, KINDS)
+    for needed in ("text", "key"):
+        if not getattr(claim, needed):
+            raise ConfigError(f"{key}.{needed}", "", f"kind={claim.kind} needs it")
+    if claim.kind == "setting":
+        return
+    if not claim.measures:
+        problem = f"kind={claim.kind} needs one or more of {listed(MEASURES)}"
+        raise ConfigError(f"{key}.measures", [], problem)
+    for measure in claim.measures:
+        _one_of(
+            f"{key}.measures", measure, PAIR_MEASURES if claim.kind == "alike" else tuple(MEASURES)
+        )
+    if claim.kind == "best" and not claim.winners:
+        raise ConfigError(f"{key}.winners", [], f"needs values of {claim.key}")
+    if claim.kind == "alike" and (claim.at_least is None) == (claim.at_most is None):
+        raise ConfigError(f"{key}.at_least", claim.at_least, "needs this or at_most, not both")
+
+
+def _one_of(key: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ConfigError(key, value, f"allowed: {listed(allowed)}")

@@ -1,0 +1,56 @@
+"""Errors as the commands report them: one line, and an exit status."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import fields
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from nst.config import overrides
+from nst.utils.errors import ConfigError, NstError, listed, printable, reason
+
+BAD_INPUT = 2
+
+
+def exit_status(error: Exception) -> int:
+    """2 for what was wrong before anything was computed, else 1."""
+    if isinstance(error, NstError):
+        return error.exit_status
+    return BAD_INPUT if isinstance(error, HydraException | OmegaConfBaseException) else 1
+
+
+def one_line(error: Exception) -> str:
+    """An error in one line: the key, the value and what is allowed, as far as it is known."""
+    return printable(_line(error))
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OverrideParseException):
+        return overrides.refusal(error)
+    cause = error.__cause__ if isinstance(error, HydraException) else error
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        return str(ConfigError(group, option, f"no such option; allowed: {listed(error.options)}"))
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        return _unknown_key(cause)
+    if isinstance(cause, OmegaConfBaseException):
+        said = str(cause.msg or cause).split("\n")[0]
+        return f"{cause.full_key}: {said}" if cause.full_key else said
+    if isinstance(error, NstError | HydraException):
+        return " ".join(str(error).split())
+    told = reason(error)
+    expected = isinstance(error, OSError) or not told.startswith(type(error).__name__)
+    return told if expected else f"{told} (HYDRA_FULL_ERROR=1 shows where)"
+
+
+def _unknown_key(error: OmegaConfBaseException) -> str:
+    node = error.object_type
+    if isinstance(node, type) and hasattr(node, "__dataclass_fields__"):
+        allowed = [item.name for item in fields(node)]
+    else:
+        allowed = [str(key) for key in error.parent_node or ()]
+    near = difflib.get_close_matches(str(error.key), allowed, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"{error.full_key}: no such key{hint}; allowed: {listed(allowed)}"

@@ -1,0 +1,152 @@
+"""Overrides as people type them, put so that Hydra's grammar reads what they mean."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nst.config.schema import file_keys
+from nst.utils.errors import ConfigError, printable
+from nst.utils.files import escaped, existing
+
+_OVERRIDE = re.compile(r"(?P<prefix>\+{0,2}(?P<key>[^=+~-][^=]*)=)(?P<value>.*)", re.DOTALL)
+_PAIRS = {"[": "]", "{": "}", "(": ")"}
+
+
+def for_hydra(argument: str) -> str:
+    """An argument of the command line, with the names of existing files quoted for Hydra.
+
+    Files are looked for where a key takes one (``schema.file_keys``), relative to the current
+    folder: the whole value, else each of its comma-separated parts. What Hydra reads as the same
+    text stays as it is, and so does every other argument. Bytes that are not UTF-8 are escaped,
+    except in names of folders.
+    """
+    match = _OVERRIDE.fullmatch(argument)
+    if match is None or match["key"] == "outputs" or match["key"].startswith("hydra"):
+        return argument
+    prefix, value = escaped(match["prefix"]), escaped(match["value"])
+    if match["key"] in file_keys():
+        if _is_file(value):
+            value = quoted(value)
+        elif "," in value:
+            parts = [part if _is_file(part) else part.strip() for part in value.split(",")]
+            files = [part for part in parts if _is_file(part)]
+            if files and all(part in files or _read(part) is not None for part in parts):
+                value = ",".join(quoted(part) if part in files else part for part in parts)
+    return prefix + value
+
+
+def quoted(text: str) -> str:
+    """A value that Hydra reads as this text: the text itself if possible, else in quotes."""
+    override = _read(text)
+    # a backslash could escape the comma after it, and ${ begins an interpolation
+    if override is not None and override.value() == text and not re.search(r"\\|\$\{", text):
+        return text
+    return _in_quotes(literal(text))
+
+
+def literal(value: Any) -> Any:
+    """The same for OmegaConf: texts, also those in dicts and lists, without interpolations."""
+    return on_texts(_without_interpolations, value)
+
+
+def _without_interpolations(text: str) -> str:
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+
+
+def on_texts(change: Callable[[str], str], value: Any) -> Any:
+    """A value with every text in it changed, also those in dicts and lists."""
+    if isinstance(value, dict):
+        return {key: on_texts(change, each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [on_texts(change, each) for each in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def refusal(error: OverrideParseException) -> str:
+    """Why Hydra cannot read an override, and what it can read instead, quoted for a shell."""
+    prefix, equals, value = error.override.partition("=")
+    if not equals:
+        return f"{error.override!r}: an override has the form KEY=VALUE"
+    key = prefix.lstrip("+~")
+    if _read("", prefix) is None:
+        return str(ConfigError(key, value, "no such key; nst --cfg job shows all keys"))
+    closed = f"{prefix}={_closed(value)}"
+    if _accepted(closed):
+        return str(ConfigError(key, value, f"the brackets do not match; allowed: {_shell(closed)}"))
+    reason = str(error.__cause__).splitlines()[:1]  # of functions; else it is the grammar's jargon
+    problem = " ".join(["cannot be parsed", *(f"({text})" for text in reason if error.__cause__)])
+    if key in file_keys():
+        problem = f"no such file, and the text {problem}"
+    problem += f"; to pass it as text, quote it: {_suggested(prefix, [value])}"
+    if "," in value and error.__cause__ is None:
+        problem += f", or each value of a sweep: {_suggested(prefix, value.split(','))}"
+    return str(ConfigError(key, value, problem))
+
+
+def _suggested(prefix: str, values: list[str]) -> str:
+    """An override with these values in quotes; interpolations stay where OmegaConf reads them."""
+    plain = f"{prefix}={','.join(map(_in_quotes, values))}"
+    return _shell(plain if _accepted(plain) else f"{prefix}={','.join(map(quoted, values))}")
+
+
+def _accepted(text: str) -> bool:
+    """Whether Hydra and OmegaConf can read an override."""
+    prefix, _, value = text.partition("=")
+    override = _read(value, prefix)
+    try:
+        return override is not None and OmegaConf.create({"value": text}) is not None
+    except OmegaConfBaseException:
+        return False
+
+
+def _closed(value: str) -> str:
+    """A list or dict with its brackets closed; another value as it is."""
+    if value[:1] not in ("[", "{"):
+        return value
+    value, missing = value.rstrip("]}), "), ""
+    for each in value:
+        if each in _PAIRS:
+            missing = _PAIRS[each] + missing
+        elif missing.startswith(each):
+            missing = missing[1:]
+    return value + missing
+
+
+def _in_quotes(text: str) -> str:
+    return QuotedString(text, Quote.double).with_quotes()
+
+
+def _shell(text: str) -> str:
+    """One word of a command line."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + printable(text.replace("\\", r"\\").replace("'", r"\'")) + "'"
+
+
+def _is_file(name: str) -> bool:
+    try:
+        existing(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _read(value: str, key: str = "key") -> Override | None:
+    """An override as Hydra's parser reads it; None if it cannot."""
+    try:
+        return _parser().parse_override(f"{key}={value}")
+    except (HydraException, RecursionError):
+        return None
+
+
+_parser = cache(OverridesParser.create)

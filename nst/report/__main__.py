@@ -1,5 +1,0 @@
-"""``python -m nst.report``."""
-
-from nst.report.main import main
-
-main()

@@ -1,0 +1,1 @@
+"""A report and workspaces in W&B, as code."""

@@ -1,0 +1,380 @@
+"""From prepared runs to run folders: which are to be computed, the pass that does it, its end."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from omegaconf import OmegaConf
+
+from nst.config.overrides import literal, on_texts
+from nst.loggers import wandb_agent
+from nst.metrics.quality import Yardstick
+from nst.runs import build, checkpoint_file, machine
+from nst.runs.folder import (
+    COMPLETED,
+    DIVERGED,
+    FAILED,
+    RunFolder,
+    claim,
+    finished,
+    locked,
+    package_versions,
+    place,
+    read_facts,
+    read_status,
+)
+from nst.runs.outcome import LEFT_OUT, SKIPPED, Outcome
+from nst.runs.plan import Plan
+from nst.runs.progress import ProgressBar
+from nst.runs.replay import retell
+from nst.runs.signals import interruptible
+from nst.runs.tags import tags
+from nst.runs.tracker import Tracker
+from nst.runs.trainer import build_trainer
+from nst.runs.writer import Recorder
+from nst.transfer.checkpoint import Checkpoint
+from nst.transfer.module import StyleTransfer
+from nst.transfer.run import Run, named, resolve_precision, signature
+from nst.utils.errors import Interrupted, NstError
+from nst.utils.files import escaped, shown
+
+log = logging.getLogger(__name__)
+
+_yardstick = lru_cache(maxsize=1)(Yardstick)
+
+
+def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
+    """``identify`` and ``compute``.
+
+    Returns:
+        The run folders, in order.
+
+    Raises:
+        Exception: what ended the first run, if no run ended well.
+    """
+    outcomes = compute(identify(runs, group))
+    errors = [outcome.error for outcome in outcomes]
+    if errors[0] is not None and None not in errors:
+        raise errors[0]
+    return [outcome.folder for outcome in outcomes if outcome.folder is not None]
+
+
+def identify(runs: Sequence[Run], group: str | None = None) -> list[Run]:
+    """The runs with their signatures, and with the folders that they belong into.
+
+    Args:
+        runs: alike in backbone, precision and trainer.
+        group: what they belong to, for trackers.
+
+    Raises:
+        ConfigError: if what was asked for is not possible.
+    """
+    loaded, precision = build.pretrained(runs[0].config), build.precision(runs[0].config)
+    return [_identified(run, signature(run, loaded, precision), group) for run in runs]
+
+
+def waits(run: Run) -> bool:
+    """Whether an identified run is to be computed: it is not finished, and not left out."""
+    return not _left_out(run) and not _finished(run)
+
+
+def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
+    """Optimises runs that can share a pass, as one batch; finished ones are returned at once.
+
+    A run that fails or diverges leaves the others alone. What is asked for twice is computed once.
+
+    Args:
+        runs: identified; alike in picture shape, schedule, optimiser, backbone, precision and
+            trainer.
+        plan: of the sweep that they belong to.
+
+    Returns:
+        How each run ended, in order. An error of the pass is that of all runs that were in it.
+
+    Raises:
+        Interrupted: if a signal came; the runs can be gone on with.
+    """
+    outcomes: dict[Path, Outcome] = {}
+    runs = [_claimed(run, outcomes) for run in runs]
+    asked = {folder_of(run): run for run in reversed(runs)}  # the first of those that are the same
+    folders = list(dict.fromkeys(map(folder_of, runs)))
+    with ExitStack() as locks:
+        # in the order of their names: otherwise two processes could wait for each other
+        for folder in sorted(set(folders) - set(outcomes)):
+            with _its_own(folder, outcomes):
+                locks.enter_context(locked(folder))
+                if _finished(asked[folder]):
+                    log.info("already finished: %s (force=true runs it again)", shown(folder))
+                    if wandb_agent.run_id():  # whose W&B run would stay empty
+                        _retell(asked[folder])
+                    outcomes[folder] = Outcome(SKIPPED)
+                members = (run.member for run in runs if folder_of(run) == folder)
+                for member in filter(None, members):
+                    RunFolder(folder).join(member)
+        waiting = [asked[folder] for folder in folders if folder not in outcomes]
+        for stands in _batches(waiting, outcomes):
+            outcomes |= _optimise(stands, plan or Plan())
+    found = []
+    for index, run in enumerate(runs):
+        outcome = outcomes[folder_of(run)]._replace(folder=folder_of(run))
+        again = folder_of(run) in map(folder_of, runs[:index])
+        skipped = again and outcome.status == COMPLETED
+        found.append(outcome._replace(status=SKIPPED) if skipped else outcome)
+    return found
+
+
+def _claimed(run: Run, outcomes: dict[Path, Outcome]) -> Run:
+    """The run with its folder made, unless it is finished, left out or cannot begin.
+
+    Another process, or a job of this batch with another name for a picture, may have made it
+    since the run was identified.
+    """
+    folder = folder_of(run)
+    if folder in outcomes:
+        return run
+    with _its_own(folder, outcomes):
+        if _left_out(run):
+            log.info("left out, it did not fail before (retry=failed): %s", shown(folder))
+            outcomes[folder] = Outcome(LEFT_OUT)
+        elif not _finished(run):
+            _check(run)
+            found = run.config.run
+            assert found.signature is not None
+            return _identified(run, found.signature, found.group, claim)
+    return run
+
+
+Stand = tuple[Run, Checkpoint | None]
+"""A run, and where it stood when it was broken off."""
+
+
+def _batches(runs: Sequence[Run], outcomes: dict[Path, Outcome]) -> list[list[Stand]]:
+    """The runs by the step that they go on from: what was broken off may stand at several."""
+    batches: dict[int, list[Stand]] = {}
+    for run in runs:
+        with _its_own(folder_of(run), outcomes):
+            stand = checkpoint_file.load(folder_of(run), run.config.run.signature or "")
+            step = stand.step if stand else 0
+            if stand:
+                log.info("goes on from step %d: %s", step, shown(folder_of(run)))
+            batches.setdefault(step, []).append((run, stand))
+    return list(batches.values())
+
+
+@contextmanager
+def _its_own(folder: Path, outcomes: dict[Path, Outcome]) -> Iterator[None]:
+    """An error inside ends the run of this folder, and no other."""
+    try:
+        yield
+    except Exception as error:
+        outcomes[folder] = Outcome.of(error)
+
+
+def _check(run: Run) -> None:
+    """Wrong settings show up here, before there is a folder."""
+    build.optimizer(run.config)
+    build.loggers(run)
+    build.means(run.config, build.pretrained(run.config))
+
+
+def _optimise(stands: Sequence[Stand], plan: Plan) -> dict[Path, Outcome]:
+    """Takes runs that stand at the same step to their ends.
+
+    Returns:
+        How each ended, by its folder.
+    """
+    config = stands[0][0].config
+    trainer = build_trainer(config)
+    device = trainer.strategy.root_device
+    facts = {
+        **machine.facts(device),
+        "precision": resolve_precision(config.precision, device),
+        "weights_sha256": build.pretrained(config).sha256,
+        "backbone": config.backbone.name,
+    }
+    outcomes: dict[Path, Outcome] = {}
+    recorders: list[Recorder] = []
+    for run, stand in stands:
+        with _its_own(folder_of(run), outcomes):
+            recorders.append(_recorder(run, facts, stand))
+    failed = None
+    try:
+        with _failures_recorded(recorders):
+            begun = _begun(recorders)
+            done = _fit(trainer, begun, plan) if begun else config.steps
+        if done < config.steps:  # max_time, say, or a callback of the user's
+            raise NstError("stopped by the Trainer before the last step; the same command goes on")
+    except Exception as error:
+        failed = Outcome.of(error)
+    finally:
+        build.take_apart(trainer)
+    for recorder in recorders:
+        own = Outcome.of(recorder.error) if recorder.error is not None else Outcome(COMPLETED)
+        outcomes[recorder.folder.path] = own if recorder.ended else failed or own
+    return outcomes
+
+
+def _begun(recorders: Sequence[Recorder]) -> list[Recorder]:
+    """Begins them all; those that can."""
+    for recorder in recorders:
+        recorder.begin()
+    return [recorder for recorder in recorders if not recorder.ended]
+
+
+def _fit(trainer: Any, recorders: Sequence[Recorder], plan: Plan) -> int:
+    """The pass itself: raises what ends all runs that are in it; what is a run's own, it keeps.
+
+    Returns:
+        Steps that are done.
+    """
+    runs = [recorder.run for recorder in recorders]
+    config = runs[0].config
+    device = trainer.strategy.root_device
+    taps = set().union(*(run.taps for run in runs))
+    precision = resolve_precision(config.precision, device)
+    late = precision != "32" and runs[0].precise_from < config.steps
+    precisions = [precision, "32"] if late else [precision]
+    with build.backbones(config, taps, precisions, device) as networks:
+        network, precise = networks[precision], networks["32"] if late else None
+        checkpoints = [each.checkpoint for each in recorders if each.checkpoint is not None]
+        yardstick = _yardstick(build.pretrained(config), config.backbone.name, device)
+        name = f"{len(runs)} runs" if len(runs) > 1 else config.run.name or ""
+        if config.compile is not None:
+            log.info("compile=%s: the first step at every size takes a while", config.compile)
+        with interruptible() as interrupts:
+            module = StyleTransfer(
+                network,
+                runs,
+                build.optimizer(config),
+                checkpoints,
+                precise,
+                interrupted=lambda: interrupts.received is not None,
+            )
+            tracker = Tracker(
+                recorders,
+                config.snapshot_every,
+                config.checkpoint_seconds,
+                yardstick,
+                interrupts,
+                prompt=bool(config.trainer.get("callbacks")) and bool(config.logger),
+            )
+            trainer.callbacks += [tracker, ProgressBar(name, config.steps, plan)]
+            loggers = [logger for recorder in recorders for logger in recorder.loggers]
+            trainer.loggers = list(filter(_works, loggers))
+            # callbacks log at the run's steps, also in a run that is resumed
+            stepped = {"_batches_that_stepped": module.first}
+            trainer.fit_loop.epoch_loop.on_load_checkpoint(stepped)
+            trainer.fit(module)
+    return tracker.steps_done
+
+
+def _works(logger: Logger) -> bool:
+    """Whether the Trainer may have it: it ends with the first whose experiment cannot begin."""
+    try:
+        getattr(logger, "experiment", None)
+    except Exception:  # told already, when it could not begin
+        return False
+    return True
+
+
+@contextmanager
+def _failures_recorded(recorders: Sequence[Recorder]) -> Iterator[None]:
+    """Says in every unfinished run's folder why it ended."""
+    try:
+        yield
+    except BaseException as error:
+        received = _signal(error)
+        cause = error if received is None else Interrupted(received)
+        for recorder in recorders:
+            recorder.fail(cause)
+        if cause is not error:
+            raise cause from None
+        raise
+
+
+def _signal(error: BaseException) -> signal.Signals | None:
+    """The signal that caused an error, if one did.
+
+    Lightning raises SystemExit for a signal that comes before ``Interrupts.listen``.
+    """
+    if isinstance(error, SIGTERMException):
+        return signal.SIGTERM
+    if isinstance(error, SystemExit):
+        error = error.__context__ or error
+    if isinstance(error, KeyboardInterrupt):
+        return error.signal if isinstance(error, Interrupted) else signal.SIGINT
+    return None
+
+
+def _identified(
+    run: Run, signature: str, group: str | None, find: Callable[..., Path] = place
+) -> Run:
+    config = run.config
+    folder = find(Path(config.outputs) / "runs", run.label(), signature, config.force)
+    return named(
+        run,
+        signature=signature,
+        folder=str(folder),
+        name=folder.name,
+        group=group,
+        tags=tags(config),
+        # of an unfinished attempt, so that its W&B run goes on
+        wandb_id=wandb_agent.wandb_id(group)
+        or read_facts(folder).get("wandb_id")
+        or secrets.token_hex(4),
+    )
+
+
+def folder_of(run: Run) -> Path:
+    """The folder of an identified run."""
+    assert run.config.run.folder is not None
+    return Path(run.config.run.folder)
+
+
+def _left_out(run: Run) -> bool:
+    """With ``retry=failed``, what neither failed nor is finished."""
+    retried = (COMPLETED, FAILED, DIVERGED)
+    return run.config.retry == "failed" and read_status(folder_of(run)) not in retried
+
+
+def _finished(run: Run) -> bool:
+    return finished(folder_of(run))
+
+
+def _recorder(run: Run, facts: dict[str, Any], stand: Checkpoint | None) -> Recorder:
+    folder = RunFolder(folder_of(run))
+    kept = range(0, stand.step if stand else 0, run.config.snapshot_every)
+    found = run.config.run
+    if stand:
+        now = {**facts, "packages": package_versions()}
+        if changed := machine.differences(read_facts(folder.path), now):
+            text = "%s: resumes with %s; its picture may differ from that of an uninterrupted run"
+            log.warning(text, shown(folder.path), "; ".join(changed))
+    identity = {"signature": found.signature, "wandb_id": found.wandb_id, **facts}
+    config = _recorded(run)
+    text = OmegaConf.to_yaml(OmegaConf.create(literal(config)), resolve=True)
+    folder.start(text, identity, kept)
+    return Recorder(run, folder, config, build.loggers(run), stand)
+
+
+def _recorded(run: Run) -> dict[str, Any]:
+    """The resolved config as files and trackers can hold it: a folder's name may not be UTF-8."""
+    plain: Any = OmegaConf.to_container(build.as_dictconfig(run.config), resolve=True)
+    found: dict[str, Any] = on_texts(escaped, plain)
+    return found
+
+
+def _retell(run: Run) -> None:
+    """Tells W&B of a finished run once more; other trackers have it."""
+    loggers = [logger for logger in build.loggers(run) if isinstance(logger, WandbLogger)]
+    config: Any = OmegaConf.to_container(build.as_dictconfig(run.config), resolve=True)
+    retell(Recorder(run, RunFolder(folder_of(run)), config, loggers))

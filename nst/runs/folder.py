@@ -1,0 +1,236 @@
+"""The run folder: all that is left of a run. Every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from PIL import Image
+
+from nst import __version__
+from nst.config.experiment import Member
+from nst.utils.files import save_png, shown, write_whole
+
+log = logging.getLogger(__name__)
+
+COMPLETED = "completed"
+RUNNING = "running"
+INTERRUPTED = "interrupted"
+FAILED = "failed"
+DIVERGED = "diverged"
+
+FACTS = "run.json"
+_SEAL = "sha256"
+_PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "pillow")
+
+
+class RunFolder:
+    """``config.yaml``, ``run.json``, ``metrics.csv``, pictures, and what experiments it is part of.
+
+    Args:
+        path: the folder; made if it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._facts: dict[str, Any] = {}
+
+    def start(self, config_yaml: str, facts: Mapping[str, Any], kept: Collection[int] = ()) -> None:
+        """Makes the folder, without what an unfinished attempt left there.
+
+        Args:
+            config_yaml: the resolved config.
+            facts: for ``run.json``.
+            kept: steps whose snapshots an earlier attempt made, and this one goes on from.
+        """
+        # no tracker can go on with its files: it is told from its first step again
+        trackers = [*self.path.glob("wandb/offline-run-*"), self.path / "csv"]
+        for path in (*trackers, self.path / "tensorboard", self.path / "inputs"):
+            shutil.rmtree(path, ignore_errors=True)
+        for name in ("snapshots", "inputs"):
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+        for path in (self.path / "snapshots").iterdir():
+            if path not in map(self.snapshot_path, kept):
+                path.unlink()
+        for name in ("metrics.csv", "final.png", "best.png"):
+            (self.path / name).unlink(missing_ok=True)
+        if (self.path / FACTS).exists() and not read_facts(self.path):
+            aside = (self.path / FACTS).with_suffix(".refused")
+            (self.path / FACTS).replace(aside)
+            told = "%s: refused, it was cut short or altered; set aside as %s"
+            log.warning(told, shown(self.path / FACTS), aside.name)
+        self._write_text("config.yaml", config_yaml)
+        self._facts = {**facts, "git_commit": git_commit(), "packages": package_versions()}
+        self.update(status=RUNNING)
+
+    def update(self, **facts: Any) -> None:
+        """Changes what ``run.json`` says."""
+        self._facts = {**self._facts, **facts}
+        sealed = {**self._facts, _SEAL: _digest(self._facts)}
+        self._write_text(FACTS, json.dumps(sealed, indent=2) + "\n")
+
+    def join(self, member: Member) -> None:
+        """Notes that the run is a job of an experiment; one run may be several, and of several."""
+        (self.path / "experiments").mkdir(parents=True, exist_ok=True)
+        job = hashlib.sha256(json.dumps(member.overrides).encode()).hexdigest()[:8]
+        text = json.dumps(asdict(member), indent=1) + "\n"
+        self._write_text(f"experiments/{member.experiment['name']}-{job}.json", text)
+
+    def metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Writes ``metrics.csv``, all rows so far."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self._write_text("metrics.csv", text.getvalue())
+
+    def snapshot(self, step: int, image: Image.Image) -> Path:
+        """Keeps the image after ``step`` updates."""
+        save_png(image, self.snapshot_path(step))
+        return self.snapshot_path(step)
+
+    def snapshot_path(self, step: int) -> Path:
+        """Where the image after ``step`` updates is kept."""
+        return self.path / "snapshots" / f"{step:05d}.png"
+
+    def final(self, image: Image.Image) -> Path:
+        """Keeps the result."""
+        return self._picture("final.png", image)
+
+    def best(self, image: Image.Image) -> Path:
+        """Keeps the image with the lowest loss of a run that diverged."""
+        return self._picture("best.png", image)
+
+    def input(self, name: str, image: Image.Image) -> Path:
+        """Keeps what went in, as the run saw it."""
+        return self._picture(f"inputs/{name}.png", image)
+
+    def _picture(self, name: str, image: Image.Image) -> Path:
+        save_png(image, self.path / name)
+        return self.path / name
+
+    def _write_text(self, name: str, text: str) -> None:
+        write_whole(self.path / name, text.encode())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps other processes out of a run folder, and waits while one of them has it.
+
+    The system lets go of the lock when its process ends, however it ends.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("another process computes %s; waiting for it", shown(path))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file of a run folder says; empty if there is none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """``run.json`` of a run folder; empty if there is none, or it was cut short or altered."""
+    facts = read_json(path / FACTS)
+    seal = facts.pop(_SEAL, None)
+    if seal is None:  # written before there were seals
+        return facts
+    return facts if seal == _digest(facts) else {}
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def read_status(path: Path) -> str | None:
+    """``status`` of a run folder; None if there is no readable ``run.json``."""
+    return read_facts(path).get("status")
+
+
+def finished(path: Path) -> bool:
+    """Whether a run folder holds a result."""
+    return read_status(path) == COMPLETED and (path / "final.png").is_file()
+
+
+def place(runs: Path, label: str, signature: str, force: bool) -> Path:
+    """The folder of a run: one that has its signature, whatever the pictures were called then.
+
+    Args:
+        runs: where all run folders are.
+        label: what the name of a new folder begins with.
+        signature: of the run.
+        force: not a finished one, but a new one beside it.
+    """
+    pattern = re.compile(rf"(.+)-{signature}(?:-(\d+))?")
+    names: list[str] = []
+    with suppress(OSError), os.scandir(runs) as entries:  # if it cannot be listed, claim says so
+        names = [entry.name for entry in entries if signature in entry.name]
+    matches = filter(None, map(pattern.fullmatch, names))
+    found = [(int(match[2] or 1), match[1] != label, match[0]) for match in matches]
+    paths = [runs / name for _, _, name in sorted(found)]  # forced ones last
+    done = [path for path in paths if finished(path)]
+    if force:
+        again = f"-{max(found)[0] + 1}" if found else ""
+        left = [path for path in paths if path not in done]
+        return left[0] if left else runs / f"{label}-{signature}{again}"
+    return [*done, *paths, runs / f"{label}-{signature}"][0]
+
+
+def claim(runs: Path, label: str, signature: str, force: bool) -> Path:
+    """``place``, and makes the folder, so that every other process finds it."""
+    runs.mkdir(parents=True, exist_ok=True)
+    with FileLock(runs.parent / ".lock"):  # two processes may have two names for one picture
+        path = place(runs, label, signature, force)
+        path.mkdir(exist_ok=True)
+    return path
+
+
+@cache
+def git_commit() -> str | None:
+    """Commit of the checkout that ``nst`` runs from, with ``+changes`` if it was edited."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+changes" if _git(root, "status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", os.fspath(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    return {"nst": __version__, **{name: metadata.version(name) for name in _PACKAGES}}

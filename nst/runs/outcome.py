@@ -1,0 +1,48 @@
+"""How a run ended that was asked for: alone or in a batch, computed or not."""
+
+from __future__ import annotations
+
+import gc
+import os
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+from nst.runs.folder import DIVERGED, FAILED
+from nst.utils.allocator import give_back_freed_memory
+from nst.utils.errors import DivergedError
+
+SKIPPED = "finished before"
+LEFT_OUT = "left out"
+
+
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        status: ``COMPLETED``, ``SKIPPED`` (finished before), ``LEFT_OUT`` (``retry=failed``),
+            ``FAILED`` or ``DIVERGED``.
+        error: why it failed or diverged; else None.
+        folder: its run folder; None if it could not begin.
+    """
+
+    status: str
+    error: Exception | None = None
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, error: Exception) -> Outcome:
+        """Of a run that this error ended; what the error holds on to is let go of."""
+        release(error)
+        return cls(DIVERGED if isinstance(error, DivergedError) else FAILED, error)
+
+
+def release(error: BaseException | None) -> None:
+    """Lets go of what a failed run computed with, before the next one needs the memory."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        if not os.environ.get("NST_FULL_ERROR"):  # else it is to be shown
+            error.__traceback__ = None  # would keep what all callers hold, until the sweep ends
+        error = error.__cause__ or error.__context__
+    gc.collect()
+    give_back_freed_memory()

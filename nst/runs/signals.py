@@ -1,0 +1,119 @@
+"""Ctrl-C and SIGTERM while a run is going."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from nst.utils.errors import Interrupted
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+SLURM_JOB = "SLURM_JOB_ID"  # set in every allocation
+
+STDERR = 2  # the file, where sys.stderr may be a progress bar's
+_SHOW_CURSOR = b"\x1b[?25h"  # a progress bar may have hidden it
+
+
+class Interrupts:
+    """The first signal is noted, the second ends the process at once.
+
+    Attributes:
+        received: the signal, once one came.
+    """
+
+    received: signal.Signals | None = None
+
+    def listen(self) -> None:
+        """Takes the place of whatever handles the signals now; in the main thread only.
+
+        Python's own handlers wait until the main thread is back from what it computes, for a large
+        picture many seconds, and two signals meanwhile count as one. The system's handler writes
+        every one to a socket at once, which a thread reads.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        for number in STOPPING:
+            signal.signal(number, self._note)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        self._socket = theirs
+        threading.Thread(target=_leave_at_second, args=(ours,), daemon=True).start()
+
+    def _note(self, number: int, frame: object) -> None:
+        self.received = signal.Signals(number)
+
+    def close(self) -> None:
+        """Listens no more."""
+        if hasattr(self, "_socket"):
+            signal.set_wakeup_fd(-1)
+            self._socket.close()
+
+
+def _leave_at_second(numbers: socket.socket) -> None:
+    """Counts signals until the other end is closed."""
+    count = 0
+    with numbers:
+        while received := numbers.recv(1):
+            if received[0] in STOPPING:
+                count += 1
+            if count == 2:
+                if os.isatty(STDERR):
+                    os.write(STDERR, _SHOW_CURSOR)
+                os._exit(128 + received[0])
+
+
+@contextmanager
+def interruptible() -> Iterator[Interrupts]:
+    """Afterwards the signals mean what they meant before.
+
+    Raises:
+        Interrupted: if one was noted.
+    """
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    interrupts = Interrupts()
+    try:
+        yield interrupts
+    finally:
+        interrupts.close()
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if interrupts.received is not None:
+        raise Interrupted(interrupts.received)
+
+
+def terminate(number: int, frame: object) -> None:
+    """A handler: between its runs too, a sweep that is told to end says how far it came."""
+    raise Interrupted(signal.Signals(number))
+
+
+def wait_for_slurm(error: BaseException | None, parent: int) -> None:
+    """Inside a Slurm job, waits after a SIGTERM until Slurm kills this process.
+
+    To preempt a job, Slurm sends SIGTERM, later SIGKILL, and then requeues the job. A job that
+    ends between the two is not requeued. Ctrl-C ends the wait.
+
+    Args:
+        error: what ended the runs. There is no wait unless it is the ``Interrupted`` of a SIGTERM
+            that this process received.
+        parent: process id of the parent when the command began. The wait ends with the parent:
+            what the job then does no longer depends on this process.
+    """
+    ours = isinstance(error, Interrupted) and error.here and error.signal == signal.SIGTERM
+    if not ours or SLURM_JOB not in os.environ:
+        return
+    waits = "nst: waiting until Slurm ends this job, so that Slurm can requeue it"
+    print(f"{waits}; SIGTERM or Ctrl-C ends this process now", file=sys.stderr)
+    sys.stdout.flush()  # SIGKILL loses what is in the buffers
+    sys.stderr.flush()
+    with suppress(KeyboardInterrupt):
+        while os.getppid() == parent:
+            time.sleep(1)

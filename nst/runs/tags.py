@@ -1,0 +1,60 @@
+"""What a run is, in a few words each: tags that trackers group, filter and colour runs by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from decimal import Decimal
+
+from nst.config.experiment import NO_EXPERIMENT
+from nst.config.schema import Config
+from nst.vgg.architecture import conv_names
+
+LONGEST = 64
+"""W&B's limit for a tag, in characters."""
+
+
+def tags(config: Config) -> list[str]:
+    """``key=value`` for what runs are compared by, as far as the task uses it.
+
+    Args:
+        config: checked, layer names canonical.
+
+    Returns:
+        Each of 1 to 64 characters, no two alike; different values never share a tag.
+    """
+    found = {"task": config.task, "init": config.init.name}
+    if config.experiment.name != NO_EXPERIMENT:
+        found["experiment"] = config.experiment.name
+    for term, used in (("content", config.uses_content), ("style", config.uses_style)):
+        if used:
+            found[f"layers.{term}"] = _counted(getattr(config.layers, term), config.backbone.name)
+            found[f"weights.{term}"] = _number(getattr(config.weights, term))
+    if config.weights.tv:
+        found["weights.tv"] = _number(config.weights.tv)
+    found |= {"backbone": config.backbone.name, "schedule": config.schedule.name}
+    return [tag(key, value) for key, value in found.items()]
+
+
+def tag(key: str, value: str) -> str:
+    """``key=value``; if that is too long its beginning, and a hash that tells it from others."""
+    text = f"{key}={value}"
+    if len(text) <= LONGEST:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{text[: LONGEST - 9]}~{digest}"
+
+
+def _number(value: float) -> str:
+    """As people write it: ``1``, ``0.05``, ``1e4``, ``2.5e-6``."""
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return repr(float(value)).removesuffix(".0")
+    return f"{Decimal(repr(value)).normalize():e}".replace("e+", "e")
+
+
+def _counted(layers: Sequence[str], backbone: str) -> str:
+    """Several convolutions by count, as in reports: ``conv 1,2,5,9,13``; other layers by name."""
+    names = conv_names(backbone)
+    if len(layers) > 1 and all(layer in names for layer in layers):
+        return "conv " + ",".join(str(names.index(layer) + 1) for layer in layers)
+    return ",".join(layers)

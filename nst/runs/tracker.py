@@ -1,0 +1,270 @@
+"""Follows a batch while it is optimised, and hands each run's part to its recorder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NamedTuple, cast
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from nst import images
+from nst.metrics.quality import Yardstick
+from nst.runs.signals import Interrupts
+from nst.runs.writer import Recorder
+from nst.transfer.checkpoint import Checkpoint
+from nst.transfer.module import Evaluated, StyleTransfer
+
+CHECKPOINT_SHARE = 0.015
+"""Checkpoints may take this share of the time."""
+
+SECONDS_PER_BYTE = 4e-9
+"""What a checkpoint is taken to cost before the first one was timed: 250 MB/s."""
+
+FLUSH_SECONDS = 2.0
+"""Losses wait this long on the device at most; reading them each step would stall a GPU."""
+
+
+class _Row(NamedTuple):
+    """What a step found out, on the device still."""
+
+    step: int
+    seconds: float
+    lr: float
+    found: Evaluated
+
+
+class Tracker(L.Callback):
+    """Records the batch: rows of losses, snapshots at fixed steps, the end of every run.
+
+    Step k is the image after k updates, in the rows, in the snapshots and in every logger, from 0
+    to the last. Seconds count from the first step, tracking included.
+
+    It changes nothing of what is optimised. What cannot be recorded of one run ends that run alone;
+    if that was the last one, the error ends the batch.
+
+    Args:
+        recorders: of the runs, in the order of the batch.
+        snapshot_every: steps between snapshots.
+        checkpoint_seconds: at least so long between checkpoints.
+        yardstick: measures the results.
+        interrupts: what ends the runs before their time.
+        prompt: whether each row is logged at once, since callbacks log as well: W&B drops what
+            comes after a later step.
+
+    Attributes:
+        checkpoint_cost: seconds that checkpoints took so far.
+        steps_done: updates that the images had.
+    """
+
+    def __init__(
+        self,
+        recorders: Sequence[Recorder],
+        snapshot_every: int,
+        checkpoint_seconds: float,
+        yardstick: Yardstick,
+        interrupts: Interrupts,
+        prompt: bool = False,
+    ) -> None:
+        self.recorders = list(recorders)
+        self.snapshot_every = snapshot_every
+        self.checkpoint_seconds = checkpoint_seconds
+        self.yardstick = yardstick
+        self.interrupts = interrupts
+        self.prompt = prompt
+        self.checkpoint_cost = 0.0
+        self._waiting: list[_Row] = []
+        self._snapshot: Tensor | None = None  # of the last row that waits
+        self._began = self._flushed = 0.0
+        self._saved = self._here = 0.0
+        self._seconds_per_byte = SECONDS_PER_BYTE
+        self.steps_done = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock."""
+        assert isinstance(pl_module, StyleTransfer)
+        self.steps_done = pl_module.first
+        self.interrupts.listen()  # only now: the Trainer has brought handlers of its own
+        self._began = self._here = self._flushed = self._saved = time.perf_counter()
+        if self.recorders[0].checkpoint is not None:
+            self._began -= self.recorders[0].checkpoint.seconds
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, step: Any, batch_idx: int
+    ) -> None:
+        """Takes the snapshot of step k before update k + 1 changes the image."""
+        assert isinstance(pl_module, StyleTransfer)
+        if step > pl_module.first and self._may_save(pl_module):
+            self._save(pl_module, step)
+        if step % self.snapshot_every == 0:
+            self._snapshot = pl_module.image.detach().clone()
+
+    def _may_save(self, module: StyleTransfer) -> bool:
+        """Whether a checkpoint is due, and all of them together stay within their share."""
+        now = time.perf_counter()
+        if now - self._saved <= self.checkpoint_seconds:
+            return False
+        cost = self._seconds_per_byte * self._size(module)
+        return self.checkpoint_cost + cost < CHECKPOINT_SHARE * (now - self._here)
+
+    def _size(self, module: StyleTransfer) -> int:
+        """Bytes of the tensors in all checkpoints: nearly all that there is to write."""
+        numbers = range(len(module.active))
+        states = sum(part.nbytes for i in numbers for part in module.optimizer_state(i).values())
+        return states + 2 * module.image.nbytes  # the best ones as well
+
+    def _save(self, module: StyleTransfer, step: int) -> None:
+        """Writes down where every run stands before update ``step`` + 1."""
+        began = time.perf_counter()
+        if self._waiting:
+            self._flush(module)
+        for index, recorder in self._active(module.active):
+            signature = recorder.run.config.run.signature
+            assert signature is not None
+            stand = Checkpoint(
+                signature,
+                step,
+                began - self._began,
+                _alone(module.image[index].detach()),
+                {name: _alone(part) for name, part in module.optimizer_state(index).items()},
+                recorder.rows,
+                module.best.of(index),
+            )
+            with recorder.own():
+                if self.prompt and recorder.rows:
+                    recorder.folder.metrics(recorder.rows)
+                recorder.stand(stand)
+        self._saved = time.perf_counter()
+        self.checkpoint_cost += self._saved - began
+        self._seconds_per_byte = (self._saved - began) / self._size(module)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        step: Any,
+        batch_idx: int,
+    ) -> None:
+        """Keeps the losses on the device until there is a reason to read them."""
+        assert isinstance(pl_module, StyleTransfer)
+        self._add(trainer, step, cast(Evaluated, outputs))
+        self.steps_done = step + 1
+        due = self._snapshot is not None or time.perf_counter() - self._flushed > FLUSH_SECONDS
+        if due or self.prompt or self._have_diverged(pl_module):
+            self._flush(pl_module, write=due)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Ends every run, with its result if the last step is done."""
+        assert isinstance(pl_module, StyleTransfer)
+        if pl_module.final is None:  # a signal, or a Trainer told so: max_time, max_steps
+            self._interrupt(pl_module)
+            return
+        final = pl_module.image.detach().clone()
+        self._add(trainer, self.steps_done, pl_module.final)
+        self._snapshot = final
+        self._flush(pl_module)
+        for index, recorder in self._active(pl_module.active):
+            with recorder.own():
+                image, inputs = images.to_image(final[index]), recorder.inputs
+                measures = self.yardstick.measure(image, inputs.get("content"), inputs.get("style"))
+                recorder.complete(image, measures)
+
+    def _interrupt(self, module: StyleTransfer) -> None:
+        signal = self.interrupts.received
+        self._save(module, self.steps_done)
+        for recorder in self._going_on():
+            with recorder.own():
+                recorder.interrupt(signal.name if signal else "the Trainer", self.steps_done)
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Tells the loggers that a request to stop, such as ``SystemExit``, is no failure."""
+        if not isinstance(exception, Exception):
+            for recorder in self._going_on():
+                with recorder.own():
+                    for logger in recorder.loggers:
+                        logger.finalize("aborted")
+
+    def _going_on(self) -> list[Recorder]:
+        return [recorder for recorder in self.recorders if not recorder.ended]
+
+    def _active(self, runs: Sequence[int]) -> list[tuple[int, Recorder]]:
+        """Of the images of these runs, those that are recorded still, with their places."""
+        found = [(index, self.recorders[run]) for index, run in enumerate(runs)]
+        return [(index, each) for index, each in found if not (each.ended or each.diverged)]
+
+    def _have_diverged(self, module: StyleTransfer) -> bool:
+        return any(not self.recorders[run].ended for run in module.diverged)
+
+    def _add(self, trainer: L.Trainer, step: int, found: Evaluated) -> None:
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self._waiting.append(_Row(step, time.perf_counter() - self._began, rate, found))
+
+    def _flush(self, module: StyleTransfer, write: bool = True) -> None:
+        """Reads what is waiting, and hands it on.
+
+        Args:
+            module: whose losses they are.
+            write: whether files are written too, all rows so far.
+
+        Raises:
+            Exception: what ended one of the runs, if none is left that goes on.
+        """
+        for active, rows in groupby(self._waiting, lambda row: row.found["active"]):
+            self._hand_on(active, list(rows), write)
+        for run, diverged in module.diverged.items():
+            recorder = self.recorders[run]
+            if not recorder.ended:
+                with recorder.own():
+                    recorder.folder.metrics(recorder.rows)
+                    recorder.diverge(diverged.reason, diverged.best)
+        self._waiting.clear()
+        self._snapshot = None
+        if write:
+            self._flushed = time.perf_counter()
+        self._raise_if_none_is_left()
+
+    def _hand_on(self, active: Sequence[int], rows: Sequence[_Row], write: bool) -> None:
+        """Reads rows of the same images with one transfer, and gives each recorder its own."""
+        names = list(rows[0].found["losses"])
+        # A pyramid's losses differ in nothing but their values, so that they stack.
+        table = torch.stack(
+            [
+                torch.stack([*found["losses"].values(), found["diverged"].to(torch.float32)])
+                for *_, found in rows
+            ]
+        )
+        values = table.float().cpu().tolist()  # [row][loss][image]
+        for index, recorder in self._active(active):
+            with recorder.own():
+                for (step, seconds, rate, _), row in zip(rows, values, strict=True):
+                    if recorder.diverged:
+                        break
+                    losses = {
+                        f"loss/{name}": row[names.index(name)][index]
+                        for name in recorder.names(names)
+                    }
+                    recorder.log({"step": step, "seconds": round(seconds, 4), **losses, "lr": rate})
+                    recorder.diverged = bool(row[-1][index])
+                last = rows[-1] is self._waiting[-1]
+                if self._snapshot is not None and last and not recorder.diverged:
+                    recorder.snapshot(rows[-1].step, self._snapshot[index])
+                if write:
+                    recorder.folder.metrics(recorder.rows)
+
+    def _raise_if_none_is_left(self) -> None:
+        if not self._going_on():
+            error = self.recorders[0].error
+            assert error is not None
+            raise error
+
+
+def _alone(part: Tensor) -> Tensor:
+    """On the CPU, and without the rest of the tensor that it is a view of: that would be saved."""
+    part = part.cpu()
+    return part if part.untyped_storage().nbytes() == part.nbytes else part.clone()

@@ -1,0 +1,177 @@
+"""Lightning's Trainer from the config: only what cannot change the picture, or is in its signature.
+
+Whoever changes a table here: ``tests/test_trainer.py`` compares them with the installed Lightning.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import lightning as L
+from hydra.utils import instantiate
+from lightning.pytorch import callbacks
+
+from nst.config.schema import Config
+from nst.utils.errors import ConfigError
+from nst.utils.single_process import OneProcess
+
+_LENGTH = "a run is one pass over its steps; set its length with steps"
+_CLIPPING = "nst clips no gradients; a smaller optimizer.lr makes smaller steps"
+_STOPPING = "would keep a signal from stopping the run; set its length with steps"
+_ONE_DEVICE = (
+    "a run uses one process and one device; to use several devices, start a process for each, "
+    "with its own CUDA_VISIBLE_DEVICES and its own runs"
+)
+_VALIDATION = "a run has no validation"
+
+ARGUMENTS: dict[str, str | None] = {
+    "accelerator": None,
+    "strategy": _ONE_DEVICE,
+    "devices": None,  # more than one is refused once Lightning has counted them
+    "num_nodes": _ONE_DEVICE,
+    "precision": "use the key precision instead: precision=32 or precision=bf16",
+    "logger": "use the group logger instead: logger=csv, logger=wandb or another",
+    "callbacks": None,  # part of the signature; see REFUSED_CALLBACKS
+    "fast_dev_run": "set steps=1 logger=none for a trial run",
+    "max_epochs": _LENGTH,
+    "min_epochs": _STOPPING,
+    "max_steps": None,  # this and the next limits leave a run interrupted, to be resumed
+    "min_steps": _STOPPING,
+    "max_time": None,
+    "limit_train_batches": None,
+    "limit_val_batches": None,
+    "limit_test_batches": None,
+    "limit_predict_batches": None,
+    "overfit_batches": _LENGTH,
+    "val_check_interval": _VALIDATION,
+    "check_val_every_n_epoch": None,
+    "num_sanity_val_steps": None,
+    "log_every_n_steps": None,
+    "enable_checkpointing": None,
+    "enable_progress_bar": "nst has a progress bar of its own",
+    "enable_model_summary": None,
+    "accumulate_grad_batches": "every step evaluates and updates the whole image",
+    "gradient_clip_val": _CLIPPING,
+    "gradient_clip_algorithm": _CLIPPING,
+    "deterministic": None,  # this and benchmark choose kernels, which differ in rounding
+    "benchmark": None,
+    "inference_mode": None,
+    "use_distributed_sampler": None,
+    "profiler": None,
+    "detect_anomaly": None,
+    "barebones": None,
+    "plugins": "for the precision use precision=32 or precision=bf16; nst takes no plugins",
+    "sync_batchnorm": None,
+    "reload_dataloaders_every_n_epochs": None,
+    "default_root_dir": None,
+    "enable_autolog_hparams": None,
+    "model_registry": None,
+}
+"""Every argument of the Trainer: None if it cannot change the picture, else why it is refused.
+
+What is refused may still have Lightning's default, the value in ``OURS`` or one of ``SAME``.
+"""
+
+OURS: dict[str, Any] = {"max_epochs": 1, "logger": False, "enable_progress_bar": False}
+"""What refused arguments are set to; those that are not here, to Lightning's default."""
+
+SAME: dict[str, tuple[Any, ...]] = {"strategy": ("ddp",), "precision": (32, "32", "32-true")}
+"""Values that mean what the default does, for one process."""
+
+REFUSED_CALLBACKS: dict[type[L.Callback], str] = {
+    callbacks.BaseFinetuning: "the backbone is never trained",
+    callbacks.BatchSizeFinder: "hydra/launcher=vectorized chooses how many runs share a batch",
+    callbacks.EarlyStopping: (
+        "checks at the end of an epoch, and a run is one epoch; set steps, or divergence"
+    ),
+    callbacks.GradientAccumulationScheduler: "every step evaluates and updates the whole image",
+    callbacks.LearningRateFinder: "set optimizer.lr instead, for example in a sweep",
+    callbacks.ModelPruning: "there is no model to prune: what is optimised are pixels",
+    callbacks.OnExceptionCheckpoint: "nst writes checkpoints of its own; see checkpoint_seconds",
+    callbacks.ProgressBar: "nst has a progress bar of its own",
+    callbacks.StochasticWeightAveraging: "averages over epochs, and a run is one epoch",
+    callbacks.WeightAveraging: "no checkpoint of nst has the average",
+}
+"""Callbacks of Lightning's that a run has no place for, and why."""
+
+NEED_LOGGER = (callbacks.DeviceStatsMonitor, callbacks.LearningRateMonitor)
+"""Callbacks of Lightning's that fail without a logger."""
+
+
+def build_trainer(config: Config) -> L.Trainer:
+    """The Trainer that a checked config describes, without loggers.
+
+    Its files, such as a profiler's, go to the folder of the run unless the config has another.
+
+    Raises:
+        ConfigError: if an argument or a callback is wrong, or could change the picture.
+    """
+    given = config.trainer
+    if not isinstance(given, dict) or "_target_" not in given:
+        raise ConfigError("trainer", given, "needs a _target_, as conf/trainer/default.yaml has")
+    fixed = _refuse(given)
+    found = _callbacks(given, logged=bool(config.logger))
+    # not by instantiate, which would take a ${ in the folder's name for an interpolation
+    fixed["default_root_dir"] = given.get("default_root_dir") or config.run.folder
+    kept = {key: value for key, value in given.items() if key not in {*fixed, "callbacks"}}
+    with _one_line("trainer", given["_target_"]):
+        make = instantiate(kept, _partial_=True, _convert_="all")
+        made = make(**fixed, callbacks=found)
+        if not isinstance(made, L.Trainer):
+            raise TypeError("is no lightning.pytorch.Trainer")
+    if made.num_devices > 1:
+        devices = given.get("devices", made.num_devices)
+        raise ConfigError("trainer.devices", devices, _ONE_DEVICE)
+    for name in ("max_steps", "limit_train_batches"):
+        if getattr(made, name) == 0:
+            raise ConfigError(f"trainer.{name}", 0, "leaves no step to compute")
+    return made
+
+
+def _refuse(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What every refused argument is set to: the environment (PL_TRAINER_…) could set them too."""
+    defaults = inspect.signature(L.Trainer.__init__).parameters
+    fixed: dict[str, Any] = {}
+    for name, reason in ARGUMENTS.items():
+        if reason is None:
+            continue
+        default = defaults[name].default
+        fixed[name] = OURS.get(name, default)
+        allowed = (default, fixed[name], *SAME.get(name, ()))
+        if name in given and given[name] not in allowed:
+            raise ConfigError(f"trainer.{name}", given[name], reason)
+    return {**fixed, "plugins": [OneProcess()]}
+
+
+def _callbacks(given: Mapping[str, Any], logged: bool) -> list[L.Callback]:
+    key, nodes = "trainer.callbacks", given.get("callbacks") or []
+    with _one_line(key, nodes):
+        found = instantiate(nodes, _convert_="all")
+    found = found if isinstance(found, list) else [found]
+    for callback in found:
+        name = type(callback).__name__
+        if not isinstance(callback, L.Callback):
+            raise ConfigError(key, callback, "is no lightning.pytorch.Callback")
+        for kind, reason in REFUSED_CALLBACKS.items():
+            if isinstance(callback, kind):
+                raise ConfigError(key, name, reason)
+        if isinstance(callback, NEED_LOGGER) and not logged:
+            raise ConfigError(key, name, "needs a logger, such as logger=csv")
+    return found
+
+
+@contextmanager
+def _one_line(key: str, value: object) -> Iterator[None]:
+    """Whatever is raised inside is a value of the config that is wrong.
+
+    Raises:
+        ConfigError: for any error.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise ConfigError(key, value, reason) from error

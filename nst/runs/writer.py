@@ -1,0 +1,185 @@
+"""Where one run is recorded: its folder, and the loggers that are told of it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from PIL import Image
+from torch import Tensor
+
+from nst import images
+from nst.runs import checkpoint_file
+from nst.runs.folder import COMPLETED, DIVERGED, FAILED, INTERRUPTED, RunFolder
+from nst.transfer.checkpoint import Checkpoint
+from nst.transfer.run import Run
+from nst.utils.errors import DivergedError, reason
+
+
+@dataclass
+class Recorder:
+    """One run of the batch, followed from its first step to whatever ends it.
+
+    Attributes:
+        run: the run.
+        folder: its run folder.
+        config: its config, every reference resolved.
+        loggers: its Lightning loggers.
+        checkpoint: where an unfinished attempt stood.
+        rows: its metrics so far.
+        inputs: content and style as they were kept.
+        diverged: whether its loss has diverged: no row after that is recorded.
+        ended: whether it has ended, while others of its batch may go on.
+        error: what ended it, if that was its own: its loss, or what recorded it.
+    """
+
+    run: Run
+    folder: RunFolder
+    config: dict[str, Any]
+    loggers: Sequence[Logger]
+    checkpoint: Checkpoint | None = None
+    rows: list[dict[str, float]] = field(default_factory=list)
+    inputs: dict[str, Image.Image] = field(default_factory=dict)
+    diverged: bool = False
+    ended: bool = False
+    error: Exception | None = None
+
+    def names(self, losses: Sequence[str]) -> list[str]:
+        """Of the batch's losses, those that this run has."""
+        layers = {
+            *(f"content/{layer}" for layer in self.run.config.layers.content),
+            *(f"style/{layer}" for layer in self.run.config.layers.style),
+        }
+        return [name for name in losses if "/" not in name or name in layers]
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """An error inside ends this run alone: the others of its batch go on."""
+        try:
+            yield
+        except Exception as error:
+            self.ended = False  # it may have been complete but for its loggers
+            self.fail(error)
+            self.ended, self.error = True, error
+
+    def begin(self) -> None:
+        """Starts the loggers, with the run's whole config and all that was before a checkpoint."""
+        with self.own():
+            for logger in self.loggers:
+                logger.log_hyperparams(self.config)
+            self._keep_inputs()
+            self._replay()
+
+    def _keep_inputs(self) -> None:
+        """Keeps the inputs, at the sizes that count, and what the content was made of."""
+        size = self.run.config.image.size
+        for name, picture, shorter in (
+            ("content", self.run.content, size),
+            ("style", self.run.style, self.run.config.style.size or size),
+        ):
+            if picture is None:
+                continue
+            tensor = images.to_tensor(picture, *images.fit(picture.image.size, shorter))
+            self.inputs[name] = images.to_image(tensor)
+            for part, image in {name: self.inputs[name], **picture.parts}.items():
+                self.log_picture(part, self.folder.input(part, image), 0)
+
+    def _replay(self) -> None:
+        """Tells the loggers all that they were told before the run was broken off."""
+        if self.checkpoint is None:
+            return
+        for row in self.checkpoint.rows:
+            self.log(row)
+            step = int(row["step"])
+            if step % self.run.config.snapshot_every == 0:
+                self.log_picture("snapshot", self.folder.snapshot_path(step), step)
+
+    def log(self, row: dict[str, float]) -> None:
+        """Keeps a row; the folder gets it at the next flush, the loggers at once."""
+        self.rows.append(row)
+        metrics = {name: value for name, value in row.items() if name != "step"}
+        for logger in self.loggers:
+            logger.log_metrics(metrics, step=int(row["step"]))
+
+    def snapshot(self, step: int, image: Tensor) -> None:
+        """Keeps the image (3, H, W) after ``step`` updates, and tells the loggers."""
+        self.log_picture("snapshot", self.folder.snapshot(step, images.to_image(image)), step)
+
+    def log_picture(self, key: str, path: Any, step: int) -> None:
+        """Hands a picture to every logger that takes pictures."""
+        for logger in self.loggers:
+            if hasattr(logger, "log_image"):
+                logger.log_image(key, [os.fspath(path)], step=step, caption=[f"step {step}"])
+
+    def stand(self, stand: Checkpoint) -> None:
+        """Writes down where the run stands."""
+        checkpoint_file.save(self.folder.path, stand)
+
+    def complete(self, final: Image.Image, measures: Mapping[str, float]) -> None:
+        """Ends the run with its result."""
+        last = self.rows[-1]
+        step = int(last["step"])
+        self.log_picture("final", self.folder.final(final), step)
+        for logger in self.loggers:
+            found = {f"measure/{name}": value for name, value in measures.items()}
+            logger.log_metrics(found, step=step)
+        self.folder.update(
+            status=COMPLETED,
+            seconds=last["seconds"],
+            steps=step,
+            losses=_losses(last),
+            measures=dict(measures),
+        )
+        checkpoint_file.remove(self.folder.path)
+        self.ended = True
+        for logger in self.loggers:
+            logger.finalize("success")
+
+    def diverge(self, why: str, best: tuple[float, int, Tensor]) -> None:
+        """Ends a run that diverged; the other images of its batch go on.
+
+        Args:
+            why: it has.
+            best: (loss, step, image) with the lowest loss before it did.
+        """
+        loss, best_step, image = best
+        step = int(self.rows[-1]["step"])
+        facts: dict[str, Any] = {}
+        if math.isfinite(loss) or best_step > 0:
+            self.log_picture("best", self.folder.best(images.to_image(image)), step)
+            row = next((row for row in self.rows if row["step"] == best_step), {})
+            facts = {"best_step": best_step, "losses": _losses(row)}
+        seconds = self.rows[-1]["seconds"]
+        self.folder.update(status=DIVERGED, reason=why, steps=step, seconds=seconds, **facts)
+        checkpoint_file.remove(self.folder.path)  # would only diverge again
+        for logger in self.loggers:
+            logger.finalize("failed")
+        self.ended, self.error = True, DivergedError(why)
+
+    def interrupt(self, by: str, step: int) -> None:
+        """Says that the run was stopped, and can be gone on with."""
+        told = f"stopped by {by} after {step} steps"
+        self.folder.update(status=INTERRUPTED, reason=told, steps=step)
+        for logger in self.loggers:
+            logger.finalize("aborted")  # the Trainer would say "success"
+
+    def fail(self, error: BaseException) -> None:
+        """Ends an unfinished run: in its folder, if that can be written, and for its loggers."""
+        if self.ended:
+            return
+        failed = isinstance(error, Exception)
+        with suppress(OSError):  # a full disk may be why it ended
+            status = FAILED if failed else INTERRUPTED
+            self.folder.update(status=status, reason=reason(error), steps=len(self.rows))
+        for logger in self.loggers:
+            with suppress(Exception):  # it may be what failed
+                logger.finalize("failed" if failed else "aborted")
+
+
+def _losses(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name.startswith("loss/")}

@@ -1,0 +1,1 @@
+"""Many runs from one command: jobs, their outcomes, and the table that ends a sweep."""

@@ -1,0 +1,161 @@
+"""The table that ends a sweep, for the trackers that take one: a row per run."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, read_write
+from PIL import Image
+
+from nst.config.differences import settings
+from nst.config.experiment import NO_EXPERIMENT
+from nst.runs.folder import COMPLETED, read_facts
+from nst.runs.record import read_config
+from nst.runs.tags import tag
+from nst.sweeps.contact_sheet import COMPARE, ROWS, filmstrip, first_of
+from nst.sweeps.sweep_folder import NOT_DONE, Ended
+
+Row = dict[str, Any]
+"""By column: numbers, words, and for a picture a function that decodes it; None if there is none.
+The function returns a ``PIL.Image.Image``, or None."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a sweep came to.
+
+    Attributes:
+        rows: one per finished run, and one per job that failed or diverged, in the order of the
+            sweep, the first ``ROWS`` of them. All have the same columns, in the same order:
+            ``job``, ``overrides``, ``status``, ``reason``, the config keys in which the runs
+            differ, ``final`` (the best image of a run that diverged), ``snapshots``, final losses,
+            quality measures, ``seconds``, ``steps``, ``run``.
+        folders: run folders of the finished ones.
+        picture: all of them side by side, if there is such a file.
+        note: a line that says which rows these are, if there are more.
+    """
+
+    rows: list[Row]
+    folders: list[Path]
+    picture: Path | None
+    note: str = ""
+
+
+def summary(
+    ended: Sequence[Ended], what: Sequence[str], picture: Path, command: str = COMPARE
+) -> Summary:
+    """Reads it from the run folders.
+
+    Args:
+        ended: how every job did that did.
+        what: of every job, by its number, the overrides that make it.
+        picture: where the runs are side by side, if they are.
+        command: shows all runs.
+    """
+    finished: list[Path] = []  # several jobs may have asked for the same run
+    found: list[Row] = []
+    begun: list[tuple[Row, Path, dict[str, Any]]] = []
+    for each in ended:
+        number, outcome, folder = each.number, each.outcome, each.folder
+        row: Row = {"job": number, "overrides": what[number] if number < len(what) else ""}
+        if outcome in NOT_DONE:
+            row |= {"status": outcome, "reason": each.why}
+        elif folder is None or folder in finished or not (folder / "final.png").is_file():
+            continue
+        else:
+            finished.append(folder)
+            row |= {"status": COMPLETED, "reason": ""}
+        found.append(row)
+        if len(found) > ROWS:
+            continue
+        with suppress(OSError, ValueError):  # a failed run may have lost its folder, or all of it
+            if folder is not None:
+                begun.append((row, folder, read_config(folder)))
+    differing = settings([config for *_, config in begun])
+    for (row, folder, _), own in zip(begun, differing, strict=True):
+        row.update(_run(folder, own))
+    rows = _aligned(found[:ROWS])
+    note = first_of(len(rows), len(found), "jobs", command)
+    return Summary(rows, finished, picture if picture.is_file() else None, note)
+
+
+def _run(folder: Path, differing: dict[str, Any]) -> Row:
+    facts = read_facts(folder)
+    losses = {key: value for key, value in facts.get("losses", {}).items() if key.count("/") == 1}
+    pictures = [path for path in (folder / "final.png", folder / "best.png") if path.is_file()]
+    return {
+        **{key: _cell(value) for key, value in differing.items()},
+        "final": partial(_picture, pictures[0]) if pictures else None,
+        "snapshots": partial(filmstrip, folder),
+        **losses,
+        **{f"measure/{key}": value for key, value in facts.get("measures", {}).items()},
+        "seconds": facts.get("seconds"),
+        "steps": facts.get("steps"),
+        "run": folder.name,
+    }
+
+
+def _picture(path: Path) -> Image.Image:
+    with Image.open(path) as file:
+        return file.convert("RGB")
+
+
+def _cell(value: Any) -> Any:
+    return ",".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _aligned(found: Sequence[Row]) -> list[Row]:
+    """The same columns in every row, of one type each: trackers refuse mixed ones."""
+    columns = list(
+        dict.fromkeys(key for row in sorted(found, key=len, reverse=True) for key in row)
+    )
+    worded = {
+        key
+        for key in columns
+        if len({_kind(row[key]) for row in found if row.get(key) is not None}) > 1
+    }
+    return [
+        {
+            key: str(row[key]) if key in worded and row.get(key) is not None else row.get(key)
+            for key in columns
+        }
+        for row in found
+    ]
+
+
+def _kind(value: Any) -> type:
+    return float if type(value) is int else type(value)
+
+
+def log(config: DictConfig, sweep_dir: Path, found: Summary) -> None:
+    """Hands the table to every tracker of the sweep that takes one, as a run of its own.
+
+    Args:
+        config: composed for the sweep, with the loggers of its runs.
+        sweep_dir: the sweep's folder; the run has its name, and the group of the sweep's runs.
+        found: what it came to.
+    """
+    if not found.rows:
+        return
+    config = copy.deepcopy(config)
+    name = config.experiment.name
+    run = {
+        "folder": str(sweep_dir),
+        "name": sweep_dir.name,
+        "group": sweep_dir.name,
+        "tags": [] if name == NO_EXPERIMENT else [tag("experiment", name)],
+        "wandb_id": secrets.token_hex(4),
+    }
+    with read_write(config):
+        config.merge_with({"run": run})
+    for node in (config.logger or {}).values():
+        if hasattr(get_class(node._target_), "log_sweep"):
+            instantiate(node).log_sweep(found)

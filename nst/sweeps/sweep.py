@@ -1,0 +1,319 @@
+"""A sweep: which jobs it has, how far it has come, and the picture that ends it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from nst.config import checks
+from nst.config.experiment import NEUTRAL, NO_EXPERIMENT, Member, told, values
+from nst.config.overrides import literal, quoted
+from nst.runs.folder import FAILED
+from nst.runs.plan import Plan
+from nst.sweeps import sweep_folder
+from nst.sweeps.sweep_folder import DONE, JOBS, NOT_DONE, Ended, outcomes
+from nst.utils.errors import ConfigError, NstError, reason
+from nst.utils.files import absolute, save_png, shown, write_whole
+
+PICTURE = "side_by_side.png"
+
+
+class Sweep:
+    """The sweep of one command: its folder, the jobs that Hydra launches, and how they ended.
+
+    Hydra's callbacks are no place for this: Hydra turns what they raise into a warning, and skips
+    the last one once a job fails.
+
+    Args:
+        plan: of several sweeps that this one is part of; None: it has its own.
+
+    Attributes:
+        plan: how far it has come.
+        folder: absolute; None as long as there is no sweep.
+        jobs: overrides of every job launched so far, by its number.
+    """
+
+    def __init__(self, plan: Plan | None = None) -> None:
+        self.plan = plan or Plan()
+        self._own_plan = plan is None
+        self.folder: Path | None = None
+        self.jobs: list[list[str]] = []
+        self._config: DictConfig | None = None
+        self._record: dict[str, Any] = {}
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Follows every launcher that Hydra makes inside, whichever it is."""
+        make = Plugins.instantiate_launcher
+
+        def instantiate_launcher(
+            plugins: Plugins,
+            hydra_context: HydraContext,
+            task_function: TaskFunction,
+            config: DictConfig,
+        ) -> Launcher:
+            self._begin(config)  # the launcher and its jobs get the folder from the config
+            return _Followed(make(plugins, hydra_context, task_function, config), self)
+
+        # of the class: launchers send the instance to their workers
+        Plugins.instantiate_launcher = instantiate_launcher  # type: ignore[method-assign,assignment]
+        try:
+            yield
+        finally:
+            Plugins.instantiate_launcher = make  # type: ignore[method-assign]
+
+    def _begin(self, config: DictConfig) -> None:
+        """Makes the folder, and fixes it and ``outputs`` for all jobs, wherever they run."""
+        checks.check_outputs(str(config.outputs))
+        chosen = str(config.hydra.sweep.dir)
+        checks.check_outputs(chosen, "hydra.sweep.dir")
+        declared = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+        folder = absolute(chosen, config.hydra.runtime.cwd)
+        self.folder = _new_folder(folder) if "${now:" in str(declared) else folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sweep_folder.clear(self.folder)
+        self._record = {"asked": _now(), "base": _base(config), "jobs": self.jobs}
+        with read_write(config), open_dict(config):
+            outputs = absolute(str(config.outputs), config.hydra.runtime.cwd)
+            config.outputs = literal(str(outputs))
+            config.hydra.sweep.dir = literal(str(self.folder))
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(self.folder))}")
+        self._config = config
+
+    def launch(self, jobs: Sequence[Sequence[str]]) -> int:
+        """Takes down jobs that are about to be launched.
+
+        Returns:
+            The number of the first one; sweepers that launch several times may count from 0 again.
+        """
+        assert self.folder is not None
+        first = len(self.jobs)
+        self.jobs += map(list, jobs)
+        text = json.dumps(self._record, indent=1)
+        write_whole(self.folder / JOBS, f"{text}\n".encode())
+        if self._own_plan:
+            self.plan.costs += [1.0] * len(jobs)
+        return first
+
+    def returned(self, first: int, returns: Sequence[JobReturn]) -> None:
+        """Records the jobs that an engine lost, so that one of them does not end the sweep.
+
+        Args:
+            first: number of the first job.
+            returns: of the jobs, in order.
+        """
+        assert self.folder is not None
+        known = {each.number for each in outcomes(self.folder)}
+        for number, job in enumerate(returns, first):
+            if job.status != JobStatus.FAILED or os.environ.get("NST_FULL_ERROR"):
+                continue
+            if number not in known:
+                why = reason(job._return_value)
+                sweep_folder.record(self.folder, Ended(number, FAILED, None, why))
+            job.status, job.return_value = JobStatus.COMPLETED, None
+
+    def end(self) -> int:
+        """Shows how the jobs ended: a table, the finished runs side by side, and for trackers.
+
+        Returns:
+            The exit status: of the first job that did not end well; 1 if any has no outcome.
+        """
+        if self.folder is None or self._config is None or not self.jobs:
+            return 0
+        ended = outcomes(self.folder)
+        _print_table(ended, self.jobs)
+        bad = [each for each in ended if each.outcome in NOT_DONE]
+        if len([each for each in bad if each.refused]) < len(ended):  # else nothing to compare
+            _show(self._config, self.folder, ended, self.jobs)
+        if bad:
+            return ConfigError.exit_status if bad[0].refused else NstError.exit_status
+        return NstError.exit_status if len(ended) < len(self.jobs) else 0
+
+
+class _Followed(Launcher):
+    """A launcher that lets the sweep know what it launches, and what it gets back."""
+
+    def __init__(self, launcher: Launcher, sweep: Sweep) -> None:
+        self._launcher, self._sweep = launcher, sweep
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Nothing: the launcher is set up."""
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Launches the jobs."""
+        first = self._sweep.launch(job_overrides)
+        try:
+            returns = self._launcher.launch(job_overrides, first)
+        except ConfigError:  # it refused its own settings: no job began
+            del self._sweep.jobs[first:]
+            raise
+        self._sweep.returned(first, returns)
+        return returns
+
+
+class DropConfigs(Callback):
+    """Hydra keeps what every job returns until the last one is done, with two configs of 0.4 MB."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Called after every job, also in a worker process. Sweepers use the value alone."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            job_return.cfg = job_return.hydra_cfg = None
+
+
+def _new_folder(folder: Path) -> Path:
+    """Makes a folder; if another sweep of the same second has it, one with a number."""
+    own, number = folder, 1
+    while True:
+        try:
+            own.mkdir(parents=True)
+            return own
+        except FileExistsError:
+            number += 1
+            own = folder.with_name(f"{folder.name}-{number}")
+
+
+def expected_jobs(config: DictConfig, loader: ConfigLoader | None = None) -> list[list[str]]:
+    """Overrides of the jobs that a sweep will have, for an estimate of its time.
+
+    What counts is what Hydra launches (``Sweep.jobs``): ``shuffle`` gives another order each time.
+
+    Args:
+        config: composed for a multirun, ``hydra`` included.
+        loader: Hydra's, which knows the options of a group; ``glob`` needs it.
+
+    Returns:
+        An empty list for sweepers that do not know their jobs beforehand.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    sweeper = config.hydra.sweeper
+    if not sweeper._target_.endswith(".BasicSweeper"):
+        return []
+    texts = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+    texts += overrides(config.hydra)
+    parsed = OverridesParser.create(loader).parse_overrides(texts)
+    try:
+        (batch,) = BasicSweeper.split_arguments(parsed, None)
+    except HydraException:
+        return []
+    return [list(job) for job in batch]
+
+
+def overrides(config: Any) -> list[str]:
+    """A job's overrides as typed, interpolations included.
+
+    Args:
+        config: Hydra's own part of the job's config.
+    """
+    typed: Any = OmegaConf.to_container(config.overrides.task, resolve=False)
+    return list(typed)
+
+
+def member(config: Any, experiment: dict[str, Any]) -> Member | None:
+    """Place of a job in its experiment.
+
+    Args:
+        config: Hydra's own part of the job's config.
+        experiment: the job's declared experiment.
+    """
+    if experiment["name"] == NO_EXPERIMENT:
+        return None
+    own = overrides(config)
+    record: dict[str, Any] = {"jobs": [], "base": "", "asked": _now()}
+    if config.mode == RunMode.MULTIRUN:
+        record = json.loads((Path(config.sweep.dir) / JOBS).read_text(encoding="utf-8"))
+        # a sweep over several experiments has the jobs of each
+        named = values(own).get("experiments")
+        record["jobs"] = [job for job in record["jobs"] if values(job).get("experiments") == named]
+    return Member(experiment, own, record["jobs"], record["base"], record["asked"])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _base(config: DictConfig) -> str:
+    """Hash of the config that the jobs' overrides are applied to."""
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    shared = {key: value for key, value in plain.items() if key not in NEUTRAL}
+    text = json.dumps(shared, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _show(
+    config: DictConfig, sweep_dir: Path, ended: list[Ended], declared: list[list[str]]
+) -> None:
+    """The picture that ends a sweep, the table for trackers, and the folders of finished runs."""
+    from nst.sweeps import summary_table  # seconds to import: not before the sweep has begun
+    from nst.sweeps.contact_sheet import COMPARE, side_by_side
+
+    done = (each.folder for each in ended if each.folder and each.outcome in DONE)
+    folders = list(dict.fromkeys(done))
+    picture = sweep_dir / PICTURE
+    outputs = str(shown(Path(config.outputs)))
+    command = COMPARE + ("" if outputs == "outputs" else f" --outputs {shlex.quote(outputs)}")
+    try:
+        if folders:
+            sheet, note = side_by_side(folders, command)
+            save_png(sheet, picture)
+            print(f"side by side: {shown(picture)}")
+            if note:
+                print(f"nst: side by side: {note}", file=sys.stderr)
+    except Exception as error:  # out of memory, or Pillow's own: the runs are finished
+        print(f"nst: no side-by-side picture: {reason(error)}", file=sys.stderr)
+    try:
+        configure_log(config.hydra.job_logging)  # Hydra's own, by now, writes to stdout
+        summary = summary_table.summary(ended, told(declared), picture, command)
+        summary_table.log(config, sweep_dir, summary)
+    except Exception as error:  # a tracker's, whatever it is: the runs are finished
+        print(f"nst: no table of the sweep: {reason(error)}", file=sys.stderr)
+    for folder in folders:
+        print(shown(folder))
+
+
+def _print_table(ended: list[Ended], jobs: list[list[str]]) -> None:
+    """The table at the end, on stderr: a row per job, and how many ended which way."""
+    what = told(jobs)
+    last = Column("run folder, and why", overflow="fold")  # its end is the signature
+    table = Table("job", "what", "ended", last, box=None, pad_edge=False)
+    for each in ended:
+        job = what[each.number] if each.number < len(what) else ""
+        name = each.folder.name if each.folder else ""
+        text = ": ".join(filter(None, [name, each.why]))
+        table.add_row(str(each.number), Text(job), each.outcome, Text(text))
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if ended:
+        console.print(table)
+    counts = Counter(each.outcome for each in ended)
+    parts = [f"{number} {outcome}" for outcome, number in counts.items()]
+    missing = len(jobs) - len(ended)
+    console.print(
+        "sweep: " + ", ".join([*parts, *([f"{missing} not finished"] if missing else [])])
+    )

@@ -1,0 +1,112 @@
+"""What a sweep's folder says of its jobs: how each of them ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from nst.config.experiment import Member
+from nst.runs.folder import COMPLETED, DIVERGED, FACTS, FAILED, RunFolder, read_facts, read_json
+from nst.runs.outcome import SKIPPED
+from nst.utils.files import write_whole
+
+DONE = (COMPLETED, SKIPPED)
+NOT_DONE = (FAILED, DIVERGED)
+JOBS = "jobs.json"
+"""When the sweep began (``asked``), its base, and the overrides of its jobs by number."""
+
+OUTCOMES = "outcomes"
+"""A folder with a file per job that has ended."""
+
+_OLD = "runs.jsonl"
+"""What sweeps had before: one file of all jobs."""
+
+
+class Ended(NamedTuple):
+    """How a job of a sweep ended.
+
+    Attributes:
+        number: of the job.
+        outcome: the status of its ``Outcome``.
+        folder: its run folder; None if it could not begin.
+        why: it failed or diverged, in one line; else empty.
+        refused: whether it asked for what is not possible: nothing was computed.
+    """
+
+    number: int
+    outcome: str
+    folder: Path | None
+    why: str = ""
+    refused: bool = False
+
+
+def record(sweep_dir: Path, ended: Ended) -> None:
+    """Notes how a job ended, in a file of its own: jobs may run in other processes."""
+    place = sweep_dir / OUTCOMES
+    place.mkdir(parents=True, exist_ok=True)
+    fields = {**ended._asdict(), "folder": str(ended.folder.resolve()) if ended.folder else None}
+    text = json.dumps(fields, indent=1)
+    write_whole(place / f"{ended.number}.json", f"{text}\n".encode())
+
+
+def clear(sweep_dir: Path) -> None:
+    """Removes the outcomes of an earlier sweep that had the same, chosen folder."""
+    for path in [*sweep_dir.glob(f"{OUTCOMES}/*.json"), sweep_dir / _OLD]:
+        path.unlink(missing_ok=True)
+
+
+def record_refusal(
+    sweep_dir: Path, number: int, reason: str, overrides: list[str], member: Member | None
+) -> None:
+    """Leaves a run folder in the sweep's for a job that could not begin: why, and of what.
+
+    It has no signature, so that it has no folder of its own among the runs.
+    """
+    folder = RunFolder(sweep_dir / str(number))
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.update(status=FAILED, reason=reason, overrides=_asked(overrides))
+    if member is not None:
+        folder.join(member)
+
+
+def failed_before(outputs: Path, overrides: list[str]) -> bool:
+    """Whether a job with these overrides could not begin in any sweep before."""
+    refusals = (read_facts(path.parent) for path in outputs.glob(f"sweeps/*/*/{FACTS}"))
+    return any(facts.get("overrides") == _asked(overrides) for facts in refusals)
+
+
+def _asked(overrides: list[str]) -> list[str]:
+    """What makes a job, in any order: not how it was asked for."""
+    return sorted(text for text in overrides if text.split("=")[0] not in ("retry", "force"))
+
+
+def outcomes(sweep_dir: Path) -> list[Ended]:
+    """What was recorded, in the order of the sweep."""
+    found = [*_old_outcomes(sweep_dir)]
+    for path in sweep_dir.glob(f"{OUTCOMES}/*.json"):
+        with suppress(OSError, ValueError, TypeError):  # altered
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            folder = fields.pop("folder")
+            found.append(Ended(**fields, folder=Path(folder) if folder else None))
+    return sorted(found, key=lambda each: each.number)
+
+
+def _old_outcomes(sweep_dir: Path) -> Iterator[Ended]:
+    try:
+        lines = (sweep_dir / _OLD).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with suppress(ValueError):  # the last one may be half written
+            number, outcome, folder, why = json.loads(line)
+            refused = (sweep_dir / str(number)).exists()
+            yield Ended(number, outcome, Path(folder) if folder else None, why, refused)
+
+
+def began(sweep_dir: Path) -> str:
+    """When a sweep began, in ISO 8601; empty if its folder does not say so."""
+    asked = read_json(sweep_dir / JOBS).get("asked")
+    return asked if isinstance(asked, str) else ""

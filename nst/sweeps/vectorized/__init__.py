@@ -1,0 +1,1 @@
+"""Jobs computed in batches: ``hydra/launcher=vectorized``."""

@@ -1,0 +1,157 @@
+"""Which runs can share a pass, one optimisation of several images, and how many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nst.config.differences import flat
+from nst.transfer.run import Run
+from nst.vgg import architecture
+
+COST_SHARE = 0.8
+"""A run joins a group only if alone it would cost at least so much of what it costs there."""
+
+USEFUL_PIXELS = 2**21
+"""Pixels of all images of a pass; more would only take memory and finish later.
+
+Two cores gain nothing past some 200,000 and lose nothing either. For GPUs it is an estimate.
+"""
+
+
+@dataclass
+class Group:
+    """Runs that can share a pass.
+
+    Attributes:
+        shared: what they must have in common, by dotted key.
+        deepest: layer that all of them are computed up to.
+        work: multiply-adds per pixel up to there.
+        members: their positions in the list that was grouped, in order.
+    """
+
+    shared: dict[str, Any]
+    deepest: str
+    work: float
+    members: list[int] = field(default_factory=list)
+
+
+def groups(runs: Sequence[Run], precisions: Sequence[str]) -> list[Group]:
+    """The runs by what can share a pass.
+
+    Pictures, layer sets, weights, layer weights, inits, seeds, loggers and divergence bounds are
+    each run's own. A run that is much shallower than the others would pay for their depth, and so
+    stays apart.
+
+    Args:
+        runs: any.
+        precisions: of each, resolved: ``32`` or ``bf16``.
+
+    Returns:
+        Every run in one group; groups in the order of their first runs.
+    """
+    found: list[Group] = []
+    depths = [_deepest(run) for run in runs]
+    # the costliest first: a group costs what its first run does
+    for index in sorted(range(len(runs)), key=lambda index: -depths[index][1]):
+        shared = _shared(runs[index], precisions[index])
+        deepest, work = depths[index]
+        for group in found:
+            if group.shared == shared and work >= COST_SHARE * group.work:
+                break
+        else:
+            group = Group(shared, deepest, work)
+            found.append(group)
+        group.members.append(index)
+    for group in found:
+        group.members.sort()
+    return sorted(found, key=lambda group: group.members[0])
+
+
+def _shared(run: Run, precision: str) -> dict[str, Any]:
+    """What runs of one pass must have in common."""
+    config = run.config
+    shapes = [run.shape(scale) for scale in run.scales]
+    return {
+        "picture": [f"{width}x{height}" for height, width in shapes],
+        "steps": [scale.stop for scale in run.scales],
+        "schedule.sizes": [scale.fraction for scale in run.scales],
+        "schedule.style": [scale.style for scale in run.scales],
+        **flat(config.optimizer, "optimizer"),
+        "precision": precision,
+        "compile": config.compile,
+        "schedule.precise": config.schedule.precise,
+        "normalize.activations": config.normalize.activations,
+        **flat(asdict(config.backbone), "backbone"),
+        **flat(config.trainer, "trainer"),
+        "snapshot_every": config.snapshot_every,
+        "checkpoint_seconds": config.checkpoint_seconds,
+    }
+
+
+def _deepest(run: Run) -> tuple[str, float]:
+    """The layer that a run is computed up to, and multiply-adds per pixel until there."""
+    backbone = run.config.backbone.name
+    work = {tap: architecture.work(tap, backbone) for tap in sorted(run.taps)}
+    deepest = max(work, key=work.__getitem__)
+    return deepest, work[deepest]
+
+
+def differences(found: Sequence[Group]) -> list[str]:
+    """For each group, what keeps it apart from the others, in a line: ``precision=32``.
+
+    Empty if there is one group.
+    """
+    keys = dict.fromkeys(key for group in found for key in group.shared)
+    differing = [key for key in keys if len({str(each.shared.get(key)) for each in found}) > 1]
+    # arguments of different classes are not to be compared
+    classes = [key.removesuffix("_target_") for key in differing if key.endswith("._target_")]
+    told = []
+    for group in found:
+        own = {
+            key: group.shared[key]
+            for key in differing
+            if key in group.shared
+            and (key.endswith("._target_") or not key.startswith(tuple(classes)))
+        }
+        if any(each.shared == group.shared for each in found if each is not group):
+            own["deepest layer"] = group.deepest
+        told.append(" ".join(f"{key}={_told(value)}" for key, value in own.items()))
+    return told
+
+
+def _told(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def split(members: Sequence[int], most: int) -> list[list[int]]:
+    """As few parts of at most so many as there can be, as even as can be: 9 by 8 as 5 and 4."""
+    count = -(-len(members) // most)
+    least, larger = divmod(len(members), count)
+    parts, start = [], 0
+    for index in range(count):
+        stop = start + least + (index < larger)
+        parts.append(list(members[start:stop]))
+        start = stop
+    return parts
+
+
+def largest(image_bytes: int, room: int, pixels: int, most: int | None) -> tuple[int, str]:
+    """How many images a pass may have, and what limits it.
+
+    Args:
+        image_bytes: that one image takes.
+        room: bytes that there are for all of them.
+        pixels: of one image.
+        most: that were asked for; None: as many as fit and are of use.
+
+    Returns:
+        (number, at least 1; the limit in words).
+    """
+    fit = f"{image_bytes / 1e9:.2g} GB each fit in {room / 1e9:.2g} GB"
+    limits = [(room // image_bytes, fit), (USEFUL_PIXELS // pixels, "more would be of no use")]
+    if most is not None:
+        limits.append((most, f"max_batch_size={most}"))
+    number, why = min(limits, key=lambda limit: limit[0])
+    return max(1, number), why

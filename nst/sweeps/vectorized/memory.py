@@ -1,0 +1,127 @@
+"""How much memory there is, and how much of it one more image of a pass takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from nst.transfer.run import Run
+from nst.vgg.architecture import BLOCKS, CHANNELS
+
+SHARE = 0.7
+"""Of the memory that is free: others want some as well, and the estimate is one."""
+
+
+def image_bytes(runs: Sequence[Run], precision: str) -> int:
+    """An estimate of the bytes that each image takes in a pass of these runs.
+
+    What a backward pass needs of every layer up to the deepest, what the optimiser remembers, and
+    the targets. ``docs/vectorized.md`` has it beside what was measured.
+
+    Args:
+        runs: that can share a pass.
+        precision: resolved.
+    """
+    config = runs[0].config
+    taps = set().union(*(run.taps for run in runs))
+    pixels = max(height * width for run in runs for height, width in map(run.shape, run.scales))
+    rough = precision == "bf16" and runs[0].precise_from == config.steps
+    element = 2 if rough else 4
+    per_pixel, targets = 0.0, 0
+    wanted = {tap.replace("relu", "conv") for tap in taps}
+    for block, count in enumerate(BLOCKS[config.backbone.name], start=1):
+        for index in range(1, count + 1):
+            channels = CHANNELS[block - 1] / 4 ** (block - 1)  # per pixel of the picture
+            name = f"conv{block}_{index}"
+            # kept for the backward pass; the ReLU is in place, but not behind a tap
+            per_pixel += channels * element
+            if name in wanted:
+                # the layer once more, its features in float32, and the target
+                per_pixel += channels * (element + 2 * 4)
+                targets += CHANNELS[block - 1] ** 2 * 4
+            if wanted <= _up_to(config.backbone.name, block, index):
+                return round(pixels * (per_pixel + _transient(element) + _state(runs))) + targets
+    raise ValueError(f"{sorted(taps)} are no layers of {config.backbone.name}")
+
+
+def _up_to(backbone: str, block: int, index: int) -> set[str]:
+    return {
+        f"conv{b}_{i}"
+        for b, count in enumerate(BLOCKS[backbone], start=1)
+        for i in range(1, count + 1)
+        if (b, i) <= (block, index)
+    }
+
+
+def _transient(element: int) -> float:
+    """Bytes per pixel that a pass needs for a moment: gradients of the first, widest layers."""
+    return 3 * CHANNELS[0] * element
+
+
+def _state(runs: Sequence[Run]) -> float:
+    """Bytes per pixel of the image, its best, its snapshot, and what the optimiser remembers."""
+    config = runs[0].config
+    history = min(config.optimizer.get("history_size", 1), config.steps)  # Adam: two moments
+    return 3 * 4 * (2 * history + 12)
+
+
+def available(device: torch.device) -> int:
+    """Bytes that are free on a device, or in this process's share of the system."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        # what PyTorch keeps for itself is free for its next tensors
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return min([_system(), *_control_groups()])
+
+
+def _system() -> int:
+    """Free memory of the machine; half of all of it where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        fields = dict(line.split(":") for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _control_groups(
+    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> list[int]:
+    """What the limits of the process's control groups leave: containers have such, versions 1, 2.
+
+    Files that are cached count as free. Empty where there is no limit.
+    """
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, names = root, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            base = root / "memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        folder = base / path.lstrip("/")
+        # inside a container its own group is often the root
+        for group in dict.fromkeys([folder, *folder.parents, base]):
+            if group.is_relative_to(base):
+                found += _left(group, *names)
+    return found
+
+
+def _left(group: Path, limit: str, usage: str, cache: str) -> list[int]:
+    try:
+        most = int((group / limit).read_text(encoding="ascii"))  # "max" where there is none
+        used = int((group / usage).read_text(encoding="ascii"))
+        rows = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = int(dict(row.split() for row in rows).get(cache, 0))
+    except (OSError, ValueError):
+        return []
+    return [max(0, most - (used - cached))]

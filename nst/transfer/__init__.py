@@ -1,0 +1,1 @@
+"""The optimisation of images: the loop is ``module.StyleTransfer.training_step``."""

@@ -1,0 +1,71 @@
+"""Coarse-to-fine schedules: which size the image has during which steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nst.config.schema import Config
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the image and the steps that it gets.
+
+    Attributes:
+        fraction: of the final size.
+        size: shorter side, px.
+        start: first step at this size.
+        stop: first step after it.
+        style: fraction of the style weight that counts.
+    """
+
+    fraction: float
+    size: int
+    start: int
+    stop: int
+    style: float = 1.0
+
+
+def scales(config: Config) -> list[Scale]:
+    """The schedule in pixels and steps: shares rounded so that they add up to ``steps``.
+
+    Every scale gets a step, so ``steps`` must be at least the number of scales (the schema checks).
+    """
+    sizes, shares = config.schedule.sizes, config.schedule.steps
+    style = config.schedule.style or [1.0] * len(sizes)
+    result, start, done = [], 0, 0.0
+    for index, (fraction, share) in enumerate(zip(sizes, shares, strict=True)):
+        done += share
+        later = len(sizes) - index - 1
+        stop = round(config.steps * done / sum(shares))
+        stop = config.steps if later == 0 else min(max(stop, start + 1), config.steps - later)
+        size = round(config.image.size * fraction)
+        result.append(Scale(fraction, size, start, stop, style[index]))
+        start = stop
+    return result
+
+
+def precise_from(config: Config) -> int:
+    """First step that is in float32 whatever the precision; the number of steps if none is."""
+    last = scales(config)[-1]
+    return last.stop - round(config.schedule.precise * (last.stop - last.start))
+
+
+class Steps:
+    """Counts steps, in the place of a data loader.
+
+    Args:
+        first: 0, or where an unfinished run goes on.
+        total: the last step's number plus 1.
+    """
+
+    def __init__(self, first: int, total: int) -> None:
+        self.first = first
+        self.total = total
+
+    def __len__(self) -> int:
+        return self.total - self.first
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.first, self.total))

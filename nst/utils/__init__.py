@@ -1,0 +1,1 @@
+"""Files that appear whole, errors with exit statuses, and what the process needs."""

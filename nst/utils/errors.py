@@ -1,0 +1,126 @@
+"""The two kinds of failure a user can meet, each told in one line."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from signal import Signals
+
+from nst.utils.files import shown
+
+
+class NstError(Exception):
+    """A run could not be finished. Exit status 1."""
+
+    exit_status = 1
+
+
+class DivergedError(NstError):
+    """The loss of every run that was optimised stopped being finite, or exploded."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the run; it can be gone on with.
+
+    Args:
+        signal: which one.
+        here: whether this process received it; False for an error that a worker process sent.
+    """
+
+    def __init__(self, signal: Signals, here: bool = True) -> None:
+        super().__init__(f"{signal.name}: stopped; the same command goes on")
+        self.signal = signal
+        self.here = here
+        self.exit_status = 128 + signal
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[Signals, bool]]:
+        return Interrupted, (self.signal, False)
+
+
+class ConfigError(NstError):
+    """What was asked for is not possible; found before anything was computed. Exit status 2.
+
+    Args:
+        key: dotted config key, such as ``layers.style``.
+        value: what it was set to.
+        problem: what is wrong with it, and what is allowed instead.
+    """
+
+    exit_status = 2
+
+    def __init__(self, key: str, value: object, problem: str) -> None:
+        super().__init__(f"{key}={_shown(value)}: {problem}")
+        self.key = key
+
+
+class ArgumentError(ValueError):
+    """An argument of what a config's ``_target_`` names; who builds it knows its whole key.
+
+    Args:
+        name: of the argument, such as ``project``.
+        value: what it was set to.
+        problem: what is wrong with it, and what is allowed instead.
+    """
+
+    def __init__(self, name: str, value: object, problem: str) -> None:
+        super().__init__(f"{name}={_shown(value)}: {problem}")
+        self.name, self.value, self.problem = name, value, problem
+
+
+def _shown(value: object) -> str:
+    """A value as one would type it on the command line, kept to one line."""
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_shown(item) for item in value) + "]"
+    if value is None:
+        return "null"
+    return printable(value) if isinstance(value, str) else str(value)
+
+
+def printable(text: str) -> str:
+    """Control characters as escapes, on one line: they could move the cursor or end the line."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def listed(allowed: Iterable[object]) -> str:
+    """``a, b, c`` for the "allowed" part of a message."""
+    return ", ".join(str(item) for item in allowed)
+
+
+_ADVICE = {
+    errno.ENOSPC: "with room, the same command goes on",
+    errno.EDQUOT: "with room, the same command goes on",
+    errno.EROFS: "outputs=FOLDER names another place",
+    errno.EACCES: "outputs=FOLDER names another place",
+}
+
+
+def reason(error: BaseException) -> str:
+    """Why something ended, in one line: for people, and for ``run.json``."""
+    text = " ".join(str(error).split())
+    if isinstance(error, NstError | KeyboardInterrupt):
+        return text or "stopped"
+    if not isinstance(error, Exception):  # a request to stop, such as SystemExit
+        return f"stopped by {error!r}"
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        advice = _ADVICE.get(error.errno)
+        told = f"{error.strerror[0].lower()}{error.strerror[1:]}"
+        named = f"{_shown(_file(error.filename))}: " if error.filename else ""
+        return named + told + (f"; {advice}" if advice else "")
+    if out_of_memory(error):
+        asked = re.search(r"tried to allocate [\d.]+ \w+", text, re.IGNORECASE)
+        found = f" ({asked[0].lower()})" if asked else ""
+        return f"out of memory{found}: a smaller image.size or earlier layers need less"
+    return f"{type(error).__name__}: {text}"
+
+
+def _file(name: object) -> str:
+    return str(shown(Path(name))) if isinstance(name, str) else str(name)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice."""
+    # PyTorch has an own type for devices; on a CPU it raises a plain RuntimeError
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "t allocate memory" in str(error))

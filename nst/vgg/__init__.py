@@ -1,0 +1,1 @@
+"""The feature extractor: architecture, pretrained weights, calibration, tiling, CPU kernels."""

@@ -1,0 +1,214 @@
+"""The VGG feature extractor: named layers, cut after the deepest one that is needed, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from nst.vgg.architecture import BLOCKS
+from nst.vgg.cpu.winograd import WinogradConv
+from nst.vgg.tiling import STRIP_BYTES, WHOLE_BYTES, Strip, joined, parts, strips
+from nst.vgg.weights import Weights
+
+Reader = Callable[[str, Tensor, Strip], dict[str, Tensor]]
+"""Takes a layer's name and its features in a strip, (N, C, rows, W'); returns values to keep."""
+
+
+class VGG(nn.Module):
+    """Features of a batch of images at the layers asked for.
+
+    The convolutions keep the order of Simonyan & Zisserman (2015). Nothing after the deepest of
+    ``taps`` exists. The parameters never receive a gradient.
+
+    Args:
+        weights: the pretrained convolutions and their input normalisation.
+        backbone: ``vgg16`` or ``vgg19``.
+        taps: canonical layer names whose features ``forward`` returns.
+        pooling: ``max`` (as trained) or ``average`` (Gatys et al. 2016, section 2: smoother).
+        padding: ``zeros`` (as trained) or ``replicate`` (no dark frame in the statistics).
+        activation_means: mean ReLU output of every convolution; each is scaled by one number so
+            that this becomes 1 (Gatys et al. 2015, section 2, do so per channel). The ReLU and
+            both poolings commute with positive scaling, so the function stays the same up to
+            these factors. None: as trained.
+        dtype: what the convolutions compute in.
+        tiling: ``never`` computes the picture whole, ``always`` in strips where they save memory,
+            ``auto`` in strips where a block's features would exceed ``strips.WHOLE_BYTES``.
+        winograd: compute the convolutions of blocks 3 to 5 with fewer multiplications; for CPUs,
+            other devices' libraries choose for themselves.
+        convolutions: by layer, of an extractor that differs in nothing but taps, pooling and
+            tiling, with the same ``activation_means``: they are shared, and the missing ones added.
+
+    Attributes:
+        key: two extractors with the same one compute the same features.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        weights: Weights,
+        backbone: str,
+        taps: Collection[str],
+        pooling: str = "max",
+        padding: str = "zeros",
+        activation_means: Sequence[float] | None = None,
+        dtype: torch.dtype = torch.float32,
+        tiling: str = "auto",
+        winograd: bool = False,
+        convolutions: dict[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        self.taps = frozenset(taps)
+        self.tiling = tiling
+        means = tuple(activation_means) if activation_means else None
+        self.key = (weights.sha256, backbone, pooling, padding, means, dtype)
+        self.dtype = dtype
+        self.register_buffer("mean", torch.tensor(weights.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(weights.std).view(1, 3, 1, 1), persistent=False)
+        scales = [1.0, *(means or [1.0] * 16)]
+        shared = {} if convolutions is None else convolutions
+        self.layers = nn.ModuleDict()
+        for name, index in _plan(backbone):
+            if name.startswith("conv"):
+                if name not in shared:
+                    weight, bias = weights.convolutions[index]
+                    weight = weight * (scales[index] / scales[index + 1])
+                    bias = bias / scales[index + 1]
+                    # measured: with fewer channels the sums cost more than the products save
+                    if winograd and padding == "zeros" and weight[:, :, 0, 0].numel() >= 128 * 256:
+                        shared[name] = WinogradConv(weight, bias, dtype)
+                    else:
+                        shared[name] = _convolution(weight.to(dtype), bias.to(dtype), padding)
+                self.layers[name] = shared[name]
+            elif name.startswith("relu"):
+                # Not in place behind a tap: the tapped tensor would silently become the ReLU's.
+                tapped = name.replace("relu", "conv") in self.taps
+                self.layers[name] = nn.ReLU(inplace=not tapped)
+            else:
+                self.layers[name] = nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2)
+            if self.taps <= set(self.layers):
+                break
+        # Channels last: what CPUs' bfloat16 and GPUs' tensor cores want.
+        self.layers.to(memory_format=torch.channels_last)
+        self.requires_grad_(False)
+
+    def channels(self, layer: str) -> int:
+        """Number of feature channels at a layer."""
+        conv = self.layers[layer.replace("relu", "conv")]
+        assert isinstance(conv, nn.Conv2d | WinogradConv)
+        return conv.out_channels
+
+    def forward(self, image: Tensor, taps: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Features of ``image`` (N, 3, H, W), RGB in [0, 1].
+
+        Args:
+            image: the batch.
+            taps: fewer layers than there are taps; what lies deeper is not computed.
+
+        Returns:
+            For each tap, (N, C, H', W') in ``dtype``; at layer ``convB_I`` H' is H / 2^(B-1),
+            rounded down.
+        """
+        found = self.read(image, lambda layer, features, strip: {layer: features}, taps)
+        return {layer: joined([value for _, value in values]) for layer, values in found.items()}
+
+    def read(
+        self, image: Tensor, reader: Reader, taps: Collection[str] | None = None
+    ) -> dict[str, list[tuple[Strip, Tensor]]]:
+        """What ``reader`` makes of the features of ``image``, strip by strip.
+
+        Where there are strips, their features are gone once they are read, and are computed again
+        in the backward pass.
+
+        Args:
+            image: the batch (N, 3, H, W), RGB in [0, 1].
+            reader: called for every tap and strip, in the backward pass once more.
+            taps: fewer layers than there are taps; what lies deeper is not computed.
+
+        Returns:
+            What was kept, by name: of the strips from top to bottom; of one, if the picture is
+            computed whole.
+        """
+        wanted = self.taps if taps is None else frozenset(taps)
+        x = image.to(torch.promote_types(image.dtype, self.dtype))
+        x = (x - self.mean) / self.std
+        x = x.to(dtype=self.dtype, memory_format=torch.channels_last)
+        found: dict[str, list[tuple[Strip, Tensor]]] = {}
+        for names in self._blocks(wanted):
+            cut = self._strips(x, names)
+            outputs = []
+            for strip, seen in zip(cut, parts(x, cut), strict=True):
+                compute = partial(self._block, names, wanted, reader, strip)
+                if len(cut) > 1:
+                    options: Any = {"use_reentrant": False, "preserve_rng_state": False}
+                    compute = partial(checkpoint, compute, **options)
+                output, values = compute(seen)
+                outputs.append(output)
+                for name, value in values.items():
+                    found.setdefault(name, []).append((strip, value))
+            if names[-1].startswith("pool"):
+                x = joined(outputs)
+        return found
+
+    def _blocks(self, wanted: Collection[str]) -> list[list[str]]:
+        """Names of the layers in order, block by block, up to the deepest that is wanted."""
+        blocks: list[list[str]] = [[]]
+        missing = set(wanted)
+        for name in self.layers:
+            if not missing:
+                break
+            blocks[-1].append(name)
+            missing.discard(name)
+            if name.startswith("pool") and missing:
+                blocks.append([])
+        return blocks
+
+    def _strips(self, x: Tensor, names: Sequence[str]) -> list[Strip]:
+        """The strips in which to compute a block of ``x`` (N, C, H, W)."""
+        count, _, height, width = x.shape
+        size = count * self.channels(names[0]) * height * width * x.element_size()
+        margin = convolutions = sum(name.startswith("conv") for name in names)
+        small = convolutions * size <= WHOLE_BYTES
+        whole = self.tiling == "never" or (self.tiling == "auto" and small)
+        return strips(height, margin, 1 if whole else -(-size // STRIP_BYTES))
+
+    def _block(
+        self, names: Sequence[str], wanted: Collection[str], reader: Reader, strip: Strip, x: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        values: dict[str, Tensor] = {}
+        for name in names:
+            if name.startswith("pool"):
+                x = strip.of(x)
+            x = self.layers[name](x)
+            if name in wanted:
+                values |= reader(name, strip.of(x), strip)
+        return x, values
+
+
+def _plan(backbone: str) -> Iterator[tuple[str, int]]:
+    """(name, number of the convolution from 0) of every layer in order."""
+    index = 0
+    for block, count in enumerate(BLOCKS[backbone], start=1):
+        for inner in range(1, count + 1):
+            yield f"conv{block}_{inner}", index
+            yield f"relu{block}_{inner}", index
+            index += 1
+        yield f"pool{block}", index
+
+
+def _convolution(weight: Tensor, bias: Tensor, padding: str) -> nn.Conv2d:
+    mode: Any = padding
+    # without the random values that nn.Conv2d would begin with
+    conv = nn.utils.skip_init(
+        nn.Conv2d, weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=mode
+    )
+    assert isinstance(conv, nn.Conv2d)
+    conv.weight = nn.Parameter(weight)
+    conv.bias = nn.Parameter(bias)
+    return conv
