@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from nst import images
+from nst.runs.build import resolve_precision
 from nst.transfer.initial_image import initial_image
-from nst.transfer.run import Run, resolve_precision
+from nst.transfer.run import Run
 from nst.vgg.architecture import conv_names
 from nst.vgg.calibration import activation_means
 from tests.helpers import embedded

@@ -33,8 +33,9 @@ from omegaconf import OmegaConf
 from nst.config.compose import conf_dir
 from nst.config.schema import Config
 from nst.runs.folder import COMPLETED, read_status
+from nst.runs.inputs import prepare
 from nst.transfer.module import StyleTransfer
-from nst.transfer.run import Run, prepare
+from nst.transfer.run import Run
 from nst.utils.files import write_whole
 from nst.vgg import architecture
 from tests.bench_loop import ROOT, THREADS, Ask, environment, tell, textbook, write_problem

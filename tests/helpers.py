@@ -17,8 +17,9 @@ from nst.config import schema
 from nst.config.compose import conf_dir, to_config
 from nst.config.schema import Config
 from nst.runs import build
+from nst.runs.inputs import prepare
 from nst.transfer.module import StyleTransfer
-from nst.transfer.run import Run, prepare
+from nst.transfer.run import Run
 from nst.vgg import weights
 from nst.vgg.calibration import activation_means
 from nst.vgg.network import VGG

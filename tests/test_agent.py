@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from nst.cli.wandb_sweeps import sweep_file, write
 from nst.config.compose import conf_dir
-from nst.config.experiment import values
+from nst.config.job_overrides import values
 from nst.loggers import wandb_agent
 from nst.runs.folder import read_facts
 from tests import commands

@@ -25,7 +25,7 @@ from nst.images.poisson import (
     poisson,
     rectangle,
 )
-from nst.transfer.run import signature
+from nst.runs.signature import signature
 from tests.helpers import embedded, prepared
 
 

@@ -15,7 +15,9 @@ from PIL import Image
 from nst.config.compose import conf_dir
 from nst.config.messages import one_line
 from nst.runs.execute import _identified, execute
-from nst.transfer.run import Run, prepare, signature
+from nst.runs.inputs import prepare
+from nst.runs.signature import signature
+from nst.transfer.run import Run
 from nst.utils.errors import ConfigError
 from tests.helpers import config, embedded, nst, prepared
 

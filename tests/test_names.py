@@ -20,8 +20,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from nst.cli import main, report
+from nst.config.keys import file_keys
 from nst.config.overrides import for_hydra, quoted
-from nst.config.schema import file_keys
 from nst.runs import build
 from nst.runs.folder import read_facts
 from nst.runs.record import read_config

@@ -10,9 +10,9 @@ from PIL import Image, ImageChops
 
 from nst.runs.execute import execute
 from nst.runs.folder import read_facts
+from nst.runs.signature import signature
 from nst.transfer import targets
 from nst.transfer.module import Evaluated, StyleTransfer
-from nst.transfer.run import signature
 from nst.utils.errors import NstError
 from nst.vgg.network import VGG
 from tests.helpers import embedded, first_of, module, optimise, prepared

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nst.config.schema import Config, ImageConfig, ScheduleConfig
-from nst.transfer.run import signature
+from nst.runs.signature import signature
 from nst.transfer.schedule import Steps, scales
 from tests.helpers import embedded, module, optimise, prepared
 

@@ -19,8 +19,8 @@ from nst.cli import main
 from nst.config.schema import Config
 from nst.runs.execute import execute
 from nst.runs.folder import COMPLETED, read_facts
+from nst.runs.signature import signature
 from nst.runs.trainer import ARGUMENTS, NEED_LOGGER, REFUSED_CALLBACKS, build_trainer
-from nst.transfer.run import signature
 from nst.utils.errors import ConfigError, NstError
 from tests.helpers import config, embedded, nst, prepared
 

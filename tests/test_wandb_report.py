@@ -29,7 +29,8 @@ from wandb_workspaces.reports.v2.internal import Project, ReportViewspec, Spec
 from wandb_workspaces.workspaces.internal import WorkspaceViewspec
 
 from nst.config.compose import conf_dir, to_config
-from nst.config.experiment import MEASURES, values
+from nst.config.experiment import MEASURES
+from nst.config.job_overrides import values
 from nst.report import claims
 from nst.report.collect import Experiment, collect
 from nst.report.wandb_report import models, panels, save

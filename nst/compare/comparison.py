@@ -19,8 +19,9 @@ from rich.progress import Progress
 
 from nst.compare.filmstrips import Film, film
 from nst.compare.select import Entry, NoRunsError, entries, select
-from nst.config.differences import flat, settings
+from nst.config.differences import settings
 from nst.config.experiment import MEASURES
+from nst.config.keys import shown
 from nst.report.page import PLOTLY, environment
 from nst.utils.errors import NstError
 from nst.utils.files import write_whole
@@ -116,7 +117,7 @@ def _script(content: Any) -> str:
 def _data(page: Path, chosen: Sequence[Entry], live: bool) -> dict[str, Any]:
     configs = [entry.result.config for entry in chosen]
     differing = settings(configs)
-    flats = [flat(config) for config in configs]
+    flats = [shown(config) for config in configs]
     same = {
         key: _shown(value)
         for key, value in flats[0].items()

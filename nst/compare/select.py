@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nst.config.differences import flat
+from nst.config.keys import values
 from nst.report.collect import Result
 from nst.runs.folder import FACTS, read_facts
 from nst.sweeps import sweep_folder
@@ -60,7 +60,7 @@ class Entry:
             "experiment": self.experiments,
             "sweep": list(self.sweeps),
         }
-        return flat(config) | named | own
+        return values(config) | named | own
 
 
 def entries(outputs: Path) -> list[Entry]:

@@ -185,44 +185,6 @@ class Member:
     asked: str
 
 
-def values(overrides: Sequence[str]) -> dict[str, str]:
-    """``["+pair=a", "seed=0"]`` as ``{"pair": "a", "seed": "0"}``."""
-    split = (override.lstrip("+").split("=", 1) for override in overrides if "=" in override)
-    return {key.split("@")[0]: value for key, value in split}
-
-
-NEUTRAL = (
-    *("logger", "trainer", "outputs", "force", "run", "experiment", "hydra"),
-    *("snapshot_every", "checkpoint_seconds", "divergence", "retry", "compile"),
-)
-"""Top-level keys that do not change a picture."""
-
-
-def fixed(overrides: Sequence[str], changing: Sequence[str]) -> dict[str, str]:
-    """What a job's overrides say besides the changing keys, as far as it changes the picture."""
-    return {
-        key: value
-        for key, value in values(overrides).items()
-        if key not in changing and key.split(".")[0] not in NEUTRAL
-    }
-
-
-def varying(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """Keys whose values differ between the jobs, in their order."""
-    rows = [values(job) for job in jobs]
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return [key for key in keys if len({row.get(key) for row in rows}) > 1]
-
-
-def told(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """For each job what makes it, in a line: ``init=noise seed=0``."""
-    keys = varying(jobs)
-    return [
-        " ".join(f"{key}={named[key]}" for key in keys if key in named)
-        for named in map(values, jobs)
-    ]
-
-
 def check(experiment: ExperimentConfig) -> None:
     """Refuses a declaration that no page could show.
 

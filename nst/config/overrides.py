@@ -14,7 +14,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.config.schema import file_keys
+from nst.config.keys import file_keys
 from nst.utils.errors import ConfigError, printable
 from nst.utils.files import escaped, existing
 

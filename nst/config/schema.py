@@ -1,11 +1,12 @@
-"""The structured config: every key that ``nst`` takes, with its type."""
+"""The structured config: every key that ``nst`` takes, its type, and what it affects."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from typing import Any, get_type_hints
+from enum import StrEnum, auto
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
@@ -19,8 +20,92 @@ INITS = ("noise", "content", "style", "blend", "file")
 PRECISIONS = ("auto", "32", "bf16")
 LAYER_RULES = ("equal", "gatys")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
-FILE = {"file": True}
-"""Metadata of a field that takes the name of a file; see ``file_keys``."""
+
+
+class Affects(StrEnum):
+    """What the value of a key has an effect on."""
+
+    RESULT = auto()
+    """The picture: the key is in the signature, and pages show it where runs differ."""
+    BATCH = auto()
+    """Only how runs are computed: those of one batch must share it."""
+    NEITHER = auto()
+    """Neither of them: sweeps and tables ignore the key."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is declared of a key, in the metadata of its field.
+
+    Attributes:
+        affects: what its value has an effect on.
+        own: whether each image of a batch may have a value of its own, though it affects the
+            result.
+        when: whether the key counts under a config; None: always.
+        fact: name of what counts in the signature in place of the value as typed, such as the
+            pixels of the picture that a path names; see ``nst.runs.signature``.
+        neutral: value that has the effect of a config without the key: it is not in the signature,
+            so that a key that is new, with this default, changes no signature.
+        parts: for a key that holds any mapping, those of its keys that affect something else.
+        file: whether it takes the name of a file.
+        label: whether it names what its group says: pages show it in place of the keys beside it.
+    """
+
+    affects: Affects
+    own: bool = False
+    when: Callable[[Config], bool] | None = None
+    fact: str | None = None
+    neutral: Any = None
+    parts: Mapping[str, Affects] = field(default_factory=dict)
+    file: bool = False
+    label: bool = False
+
+    def counts(self, config: Config) -> bool:
+        """Whether its value has an effect under this config."""
+        return self.when is None or self.when(config)
+
+
+def key(affects: Affects, default: Any = MISSING, **declared: Any) -> Any:
+    """A field of the schema with its ``Key``; a list or an object as default is made anew."""
+    metadata = {"key": Key(affects, **declared)}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def result(default: Any = MISSING, **declared: Any) -> Any:
+    """A field that affects the result."""
+    return key(Affects.RESULT, default, **declared)
+
+
+def _content(config: Config) -> bool:
+    return config.uses_content
+
+
+def _style(config: Config) -> bool:
+    return config.uses_style
+
+
+def _noise(config: Config) -> bool:
+    return config.init.name in ("noise", "blend")
+
+
+def _gaussian(config: Config) -> bool:
+    return _noise(config) and config.init.kind == "gaussian"
+
+
+def _blend(config: Config) -> bool:
+    return config.init.name == "blend"
+
+
+def _from_file(config: Config) -> bool:
+    return config.init.name == "file"
+
+
+CONTENT = {"own": True, "when": _content}
+STYLE = {"own": True, "when": _style}
+TRAINER = {"callbacks": Affects.RESULT, "_target_": Affects.RESULT}
+"""Nothing else that a Trainer may be given changes the picture: see ``runs/trainer.py``."""
 
 
 def _env(name: str, default: Any) -> Any:
@@ -39,72 +124,72 @@ class ContentConfig:
     ``scale`` is the source's width over the target's, null: both keep their pixels.
     """
 
-    path: str | None = field(default=None, metadata=FILE)
-    source: str | None = field(default=None, metadata=FILE)
-    target: str | None = field(default=None, metadata=FILE)
-    mask: str | None = field(default=None, metadata=FILE)
-    position: list[float] = field(default_factory=lambda: [0.5, 0.5])
-    scale: float | None = None
-    gradients: str = "plain"
+    path: str | None = result(None, fact="content", file=True, label=True, **CONTENT)
+    source: str | None = result(None, fact="content", file=True, **CONTENT)
+    target: str | None = result(None, fact="content", file=True, **CONTENT)
+    mask: str | None = result(None, fact="content", file=True, **CONTENT)
+    position: list[float] = result(lambda: [0.5, 0.5], fact="content", **CONTENT)
+    scale: float | None = result(None, fact="content", **CONTENT)
+    gradients: str = result("plain", fact="content", **CONTENT)
 
 
 @dataclass
 class StyleConfig:
     """A file, or ``builtin:NAME``; ``size`` is its shorter side in px, null: ``image.size``."""
 
-    path: str = field(default=MISSING, metadata=FILE)
-    size: int | None = None
+    path: str = result(fact="style", file=True, label=True, **STYLE)
+    size: int | None = result(None, fact="style.size", **STYLE)
 
 
 @dataclass
 class LayersConfig:
-    content: list[str] = MISSING
-    style: list[str] = MISSING
+    content: list[str] = result(**CONTENT)
+    style: list[str] = result(**STYLE)
 
 
 @dataclass
 class LayerWeightsConfig:
     """A rule (``equal``, ``gatys``) or one number per layer, in the order of the layer set."""
 
-    content: Any = "equal"
-    style: Any = "equal"
+    content: Any = result("equal", **CONTENT)
+    style: Any = result("equal", **STYLE)
 
 
 @dataclass
 class WeightsConfig:
-    content: float = MISSING
-    style: float = MISSING
-    tv: float = 0.0
+    content: float = result(**CONTENT)
+    style: float = result(**STYLE)
+    tv: float = result(0.0, own=True, neutral=0.0)
 
 
 @dataclass
 class InitConfig:
     """Where the image starts; which of the fields count depends on ``name``."""
 
-    name: str = MISSING
-    kind: str = "uniform"
-    mean: float = 0.5
-    std: float = 0.25
-    noise: float = 0.5
-    path: str | None = field(default=None, metadata=FILE)
+    name: str = result(own=True, label=True)
+    kind: str = result("uniform", own=True, when=_noise)
+    mean: float = result(0.5, own=True, when=_gaussian)
+    std: float = result(0.25, own=True, when=_gaussian)
+    noise: float = result(0.5, own=True, when=_blend)
+    path: str | None = result(None, fact="init", file=True, label=True, own=True, when=_from_file)
 
 
 @dataclass
 class NormalizeConfig:
-    activations: bool = True
-    layers: str = "mean"
+    activations: bool = result(True)
+    layers: str = result("mean", own=True)
 
 
 @dataclass
 class BackboneConfig:
-    name: str = MISSING
-    source: str = MISSING
-    path: str | None = field(default=None, metadata=FILE)
-    sha256: str | None = None
-    order: str = "rgb"
-    pooling: str = "max"
-    padding: str = "zeros"
-    tiling: str = "auto"
+    name: str = result(label=True)
+    source: str = result(fact="weights")
+    path: str | None = result(None, fact="weights", file=True, label=True)
+    sha256: str | None = result(None, fact="weights")
+    order: str = result("rgb", fact="weights")
+    pooling: str = result("max")
+    padding: str = result("zeros")
+    tiling: str = key(Affects.BATCH, "auto")
 
 
 @dataclass
@@ -116,36 +201,36 @@ class ScheduleConfig:
     the precision.
     """
 
-    name: str = MISSING
-    sizes: list[float] = MISSING
-    steps: list[float] = MISSING
-    style: list[float] | None = None
-    precise: float = 0.0
+    name: str = key(Affects.NEITHER, label=True)
+    sizes: list[float] = result(fact="scales")
+    steps: list[float] = result(fact="scales")
+    style: list[float] | None = result(None, fact="schedule.style", when=_style)
+    precise: float = result(0.0, fact="precision")
 
 
 @dataclass
 class ImageConfig:
-    size: int = MISSING
+    size: int = result(fact="scales")
 
 
 @dataclass
 class RunConfig:
     """What ``nst`` finds out about a run; configs of loggers may refer to it."""
 
-    signature: str | None = None
-    folder: str | None = None
-    name: str | None = None
-    group: str | None = None
-    tags: list[str] | None = None
-    wandb_id: str | None = None
-    overrides: list[str] | None = None
+    signature: str | None = key(Affects.NEITHER, None)
+    folder: str | None = key(Affects.NEITHER, None)
+    name: str | None = key(Affects.NEITHER, None)
+    group: str | None = key(Affects.NEITHER, None)
+    tags: list[str] | None = key(Affects.NEITHER, None)
+    wandb_id: str | None = key(Affects.NEITHER, None)
+    overrides: list[str] | None = key(Affects.NEITHER, None)
 
 
 @dataclass
 class Config:
     """Every key that ``nst`` takes."""
 
-    task: str = MISSING
+    task: str = result(own=True)
     content: ContentConfig = field(default_factory=ContentConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     image: ImageConfig = field(default_factory=ImageConfig)
@@ -154,22 +239,22 @@ class Config:
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     init: InitConfig = field(default_factory=InitConfig)
-    seed: int = 0
-    steps: int = MISSING
-    optimizer: Any = MISSING
+    seed: int = result(0, own=True, when=_noise)
+    steps: int = result(fact="scales")
+    optimizer: Any = result()
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    precision: str = "auto"
-    compile: str | None = None
+    precision: str = result("auto", fact="precision")
+    compile: str | None = key(Affects.BATCH, None)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    snapshot_every: int = MISSING
-    checkpoint_seconds: float = MISSING
-    divergence: float | None = MISSING
-    outputs: str = MISSING
-    force: bool = False
-    retry: str | None = None
-    trainer: Any = MISSING
-    logger: Any = None
-    experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
+    snapshot_every: int = key(Affects.BATCH)
+    checkpoint_seconds: float = key(Affects.BATCH)
+    divergence: float | None = key(Affects.NEITHER)
+    outputs: str = key(Affects.NEITHER)
+    force: bool = key(Affects.NEITHER, False)
+    retry: str | None = key(Affects.NEITHER, None)
+    trainer: Any = key(Affects.BATCH, parts=TRAINER, fact="trainer")
+    logger: Any = key(Affects.NEITHER, None)
+    experiment: ExperimentConfig = key(Affects.NEITHER, ExperimentConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def asdict(self) -> dict[str, Any]:
@@ -190,14 +275,3 @@ class Config:
 def register() -> None:
     """Makes the schema known to Hydra as ``schema``."""
     ConfigStore.instance().store(name="schema", node=Config)
-
-
-@cache
-def file_keys() -> frozenset[str]:
-    """Keys that take the name of a file: ``content.path``, ``content.mask`` and so on."""
-    found = []
-    for group, node in get_type_hints(Config).items():
-        for item in getattr(node, "__dataclass_fields__", {}).values():
-            if item.metadata.get("file"):
-                found.append(f"{group}.{item.name}")
-    return frozenset(found)

@@ -17,7 +17,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.config.experiment import ExperimentConfig, Member, check, fixed, values, varying
+from nst.config.experiment import ExperimentConfig, Member, check
+from nst.config.job_overrides import fixed, values, varying
 from nst.runs.folder import COMPLETED, read_facts, read_json
 from nst.runs.record import read_config
 from nst.utils.errors import ConfigError

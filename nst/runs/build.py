@@ -22,7 +22,7 @@ from nst.config import overrides
 from nst.config.schema import Config
 from nst.optim import PerImage
 from nst.runs.trainer import build_trainer
-from nst.transfer.run import Run, resolve_precision
+from nst.transfer.run import Run
 from nst.utils.errors import ArgumentError, ConfigError, NstError
 from nst.vgg import weights
 from nst.vgg.calibration import activation_means
@@ -138,6 +138,18 @@ def device(config: Config) -> torch.device:
     found: torch.device = made.strategy.root_device
     take_apart(made)
     return found
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """``32`` or ``bf16``; ``auto`` takes bfloat16 where the hardware multiplies it natively."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    if device.type == "cpu":
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return "bf16" if native else "32"
+    return "32"
 
 
 def precision(config: Config) -> str:

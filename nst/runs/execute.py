@@ -19,6 +19,7 @@ from nst.config.overrides import literal, on_texts
 from nst.loggers import wandb_agent
 from nst.metrics.quality import Yardstick
 from nst.runs import build, checkpoint_file, machine
+from nst.runs.build import resolve_precision
 from nst.runs.folder import (
     COMPLETED,
     DIVERGED,
@@ -37,13 +38,14 @@ from nst.runs.plan import Plan
 from nst.runs.progress import ProgressBar
 from nst.runs.replay import retell
 from nst.runs.signals import interruptible
+from nst.runs.signature import named, signature
 from nst.runs.tags import tags
 from nst.runs.tracker import Tracker
 from nst.runs.trainer import build_trainer
 from nst.runs.writer import Recorder
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.module import StyleTransfer
-from nst.transfer.run import Run, named, resolve_precision, signature
+from nst.transfer.run import Run
 from nst.utils.errors import Interrupted, NstError
 from nst.utils.files import escaped, shown
 

@@ -94,7 +94,7 @@ class Jobs:
                 config.retry = None  # it failed before it had a folder that could say so
             # seconds to import: a wrong config is told before
             from nst.runs.execute import identify
-            from nst.transfer.run import prepare
+            from nst.runs.inputs import prepare
 
             group = Path(hydra_config.sweep.dir).name if multirun else None
             (job.run,) = identify([prepare(config, job.member)], group)

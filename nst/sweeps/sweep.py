@@ -28,7 +28,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from nst.config import checks
-from nst.config.experiment import NEUTRAL, NO_EXPERIMENT, Member, told, values
+from nst.config.experiment import NO_EXPERIMENT, Member
+from nst.config.job_overrides import told, values
+from nst.config.keys import affects_result
+from nst.config.keys import values as key_values
 from nst.config.overrides import literal, quoted
 from nst.runs.folder import FAILED
 from nst.runs.plan import Plan
@@ -260,9 +263,8 @@ def _now() -> str:
 
 def _base(config: DictConfig) -> str:
     """Hash of the config that the jobs' overrides are applied to."""
-    plain = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(plain, dict)
-    shared = {key: value for key, value in plain.items() if key not in NEUTRAL}
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    shared = {key: each for key, each in key_values(plain).items() if affects_result(key)}
     text = json.dumps(shared, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

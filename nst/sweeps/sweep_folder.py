@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nst.config.experiment import Member
+from nst.config.job_overrides import meaning
 from nst.runs.folder import COMPLETED, DIVERGED, FACTS, FAILED, RunFolder, read_facts, read_json
 from nst.runs.outcome import SKIPPED
 from nst.utils.files import write_whole
@@ -79,8 +80,8 @@ def failed_before(outputs: Path, overrides: list[str]) -> bool:
 
 
 def _asked(overrides: list[str]) -> list[str]:
-    """What makes a job, in any order: not how it was asked for."""
-    return sorted(text for text in overrides if text.split("=")[0] not in ("retry", "force"))
+    """What makes a job, in any order: what its picture depends on."""
+    return sorted(f"{key}={value}" for key, value in meaning(overrides).items())
 
 
 def outcomes(sweep_dir: Path) -> list[Ended]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nst.config.experiment import NEUTRAL
+from nst.config.keys import affects_result
 from nst.report.collect import Experiment, Job, Result
 from nst.report.table import axes, label
 
@@ -94,7 +94,7 @@ def config_keys(experiment: Experiment) -> list[str]:
     shared = [
         key
         for key in (firsts[0] if firsts else {})
-        if key.split(".")[0] not in NEUTRAL
+        if affects_result(key)
         and all(len({str(config.get(key)) for config in group}) == 1 for group in groups.values())
     ]
 

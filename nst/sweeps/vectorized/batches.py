@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from nst.config.differences import flat
+from nst.config.keys import batch_shares, values
 from nst.transfer.run import Run
 from nst.vgg import architecture
 
@@ -71,22 +71,16 @@ def groups(runs: Sequence[Run], precisions: Sequence[str]) -> list[Group]:
 
 def _shared(run: Run, precision: str) -> dict[str, Any]:
     """What runs of one pass must have in common."""
-    config = run.config
+    shared = {name: value for name, value in values(run.config).items() if batch_shares(name)}
+    del shared["image.size"], shared["schedule.steps"]  # shapes and steps say what they come to
     shapes = [run.shape(scale) for scale in run.scales]
     return {
         "picture": [f"{width}x{height}" for height, width in shapes],
+        **shared,
         "steps": [scale.stop for scale in run.scales],
         "schedule.sizes": [scale.fraction for scale in run.scales],
         "schedule.style": [scale.style for scale in run.scales],
-        **flat(config.optimizer, "optimizer"),
         "precision": precision,
-        "compile": config.compile,
-        "schedule.precise": config.schedule.precise,
-        "normalize.activations": config.normalize.activations,
-        **flat(asdict(config.backbone), "backbone"),
-        **flat(config.trainer, "trainer"),
-        "snapshot_every": config.snapshot_every,
-        "checkpoint_seconds": config.checkpoint_seconds,
     }
 
 

@@ -1,0 +1,58 @@
+"""What the overrides of jobs say, as Hydra's parser reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from nst.config.keys import affects_result
+
+
+@cache
+def split(override: str) -> tuple[str, str] | None:
+    """Key and value of an override, both as typed; None for one that deletes, or is none.
+
+    ``+group@package=option`` has the key ``group``.
+    """
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return None
+    if parsed.is_delete():
+        return None
+    # the parser's own text of a value would have 1e5 as 100000.0
+    return parsed.key_or_group, override.partition("=")[2]
+
+
+def values(overrides: Sequence[str]) -> dict[str, str]:
+    """``["+pair=a", "seed=0"]`` as ``{"pair": "a", "seed": "0"}``."""
+    return dict(filter(None, map(split, overrides)))
+
+
+def meaning(overrides: Sequence[str]) -> dict[str, str]:
+    """Of ``values``, those that may change the picture."""
+    return {key: value for key, value in values(overrides).items() if affects_result(key)}
+
+
+def fixed(overrides: Sequence[str], changing: Sequence[str]) -> dict[str, str]:
+    """What a job's overrides say besides the changing keys, as far as it changes the picture."""
+    return {key: value for key, value in meaning(overrides).items() if key not in changing}
+
+
+def varying(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Keys whose values differ between the jobs, in their order."""
+    rows = [values(job) for job in jobs]
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [key for key in keys if len({row.get(key) for row in rows}) > 1]
+
+
+def told(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """For each job what makes it, in a line: ``init=noise seed=0``."""
+    keys = varying(jobs)
+    return [
+        " ".join(f"{key}={named[key]}" for key in keys if key in named)
+        for named in map(values, jobs)
+    ]

@@ -1,0 +1,100 @@
+"""The keys of the schema, and what is declared of each: everything that asks "does it count?"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
+from typing import Any, get_type_hints
+
+from nst.config.schema import Affects, Config, Key
+
+
+@cache
+def keys() -> Mapping[str, Key]:
+    """Every key of the schema that has a value, by its dotted name: ``init.name``, ``logger``."""
+    return dict(_keys(Config, ""))
+
+
+def _keys(schema: type, prefix: str) -> Iterator[tuple[str, Key]]:
+    types = get_type_hints(schema)
+    for item in fields(schema):
+        name = f"{prefix}{item.name}"
+        if "key" in item.metadata:
+            yield name, item.metadata["key"]
+        else:
+            yield from _keys(types[item.name], f"{name}.")
+
+
+def declared(name: str) -> Key | None:
+    """What is declared of a dotted key, or of a key inside one that holds any mapping.
+
+    Returns:
+        None for what is no key of the schema, such as a config group.
+    """
+    found = keys()
+    if name in found:
+        return found[name]
+    head, dot, part = name.rpartition(".")
+    while dot:
+        if head in found:
+            affects = found[head].parts.get(part.split(".")[0], found[head].affects)
+            return replace(found[head], affects=affects)
+        head, dot, last = head.rpartition(".")
+        part = f"{last}.{part}"
+    return None
+
+
+def affects_result(name: str) -> bool:
+    """Whether a dotted key, or the choice of a config group, may change the picture."""
+    found = declared(name)
+    if found is not None:
+        return found.affects == Affects.RESULT
+    group = [each.affects for key, each in keys().items() if key.startswith(f"{name}.")]
+    if group:
+        return Affects.RESULT in group
+    return (
+        name.split(".", maxsplit=1)[0].split("/", maxsplit=1)[0] != "hydra"
+    )  # a group such as pair sets keys
+
+
+def batch_shares(name: str) -> bool:
+    """Whether the runs of a batch must have the same value of a dotted key."""
+    found = declared(name)
+    return found is not None and found.affects != Affects.NEITHER and not found.own
+
+
+def values(config: Any, prefix: str = "") -> dict[str, Any]:
+    """The values of a config by dotted key; what holds any mapping is taken apart as well.
+
+    Args:
+        config: a ``Config``, or a resolved one as a run folder has it.
+        prefix: of the keys.
+    """
+    if is_dataclass(config):
+        config = {item.name: getattr(config, item.name) for item in fields(config)}
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        nested = is_dataclass(value) or isinstance(value, Mapping)
+        found |= values(value, f"{name}.") if nested else {name: value}
+    return found
+
+
+def shown(config: Any) -> dict[str, Any]:
+    """Of ``values``, those that pages show where runs differ: what may change the picture."""
+    return {
+        key: value for key, value in values(config).items() if affects_result(key) or is_label(key)
+    }
+
+
+def is_label(name: str) -> bool:
+    """Whether a dotted key names what its group says."""
+    found = declared(name)
+    return found is not None and found.label
+
+
+@cache
+def file_keys() -> frozenset[str]:
+    """Keys that take the name of a file: ``content.path``, ``content.mask`` and so on."""
+    return frozenset(name for name, key in keys().items() if key.file)

@@ -1,0 +1,97 @@
+"""Loads the pictures that a run needs, and checks what depends on them."""
+
+from __future__ import annotations
+
+from nst import images
+from nst.config.experiment import Member
+from nst.config.schema import Config
+from nst.images import Picture, poisson
+from nst.images.decode import MAX_PIXELS
+from nst.transfer.run import Run
+from nst.utils.errors import ConfigError
+from nst.vgg import architecture
+
+LARGEST_BLEND = 2048
+"""Shorter side at which a blend is solved at most, px: beyond, it takes minutes and gigabytes."""
+
+
+def prepare(config: Config, member: Member | None = None) -> Run:
+    """Loads the pictures of a checked config, and checks what depends on them.
+
+    Raises:
+        ConfigError: if a picture cannot be used.
+    """
+    content = _content(config) if config.uses_content else None
+    style = images.load(config.style.path, "style.path") if config.uses_style else None
+    start = config.init.path if config.init.name == "file" else None
+    init = None if start is None else images.load(start, "init.path")
+    run = Run(config, content, style, init, member)
+    _check_sizes(run)
+    return run
+
+
+def _content(config: Config) -> Picture:
+    """The content picture: a file, or two pictures blended at the size of the result."""
+    content = config.content
+    if content.path is not None:
+        return images.load(content.path, "content.path")
+    assert content.source is not None and content.target is not None and content.mask is not None
+    source = images.load_cut_out(content.source, "content.source")
+    target = images.load(content.target, "content.target")
+    drawn = {
+        f"{images.BUILTIN}{draw.__name__}": draw for draw in (poisson.ellipse, poisson.rectangle)
+    }
+    if content.mask in drawn:
+        mask = drawn[content.mask](source.image.size)
+    else:
+        mask = images.load_mask(content.mask, "content.mask")
+    x, y = content.position
+    try:
+        blended = poisson.poisson(
+            source.image,
+            target.image,
+            mask,
+            (x, y),
+            content.scale,
+            mixed=content.gradients == "mixed",
+            shorter=min(config.image.size, LARGEST_BLEND),
+        )
+    except ValueError as error:
+        raise ConfigError("content.mask", content.mask, str(error)) from error
+    parts = {name: getattr(blended, name) for name in ("source", "mask", "target", "paste")}
+    return Picture(f"{source.name}_in_{target.name}", blended.result, parts)
+
+
+def _check_sizes(run: Run) -> None:
+    """Every picture must have a feature at the deepest layer that it is used for, at all scales."""
+    config = run.config
+    coarsest = run.scales[0].fraction
+    style_size = config.style.size or config.image.size
+    for key, seen, size in (
+        ("image.size", run.content or run.style, config.image.size),
+        ("style.size" if config.style.size else "image.size", run.style, style_size),
+    ):
+        height, width = images.fit(seen.image.size, size) if seen else (0, 0)
+        if height * width > MAX_PIXELS:
+            problem = f"makes {width}x{height} px of {seen and seen.name}"
+            raise ConfigError(key, size, f"{problem}; at most {MAX_PIXELS:,} in all")
+    for term, picture, size_key, size in (
+        ("content", run.content, "image.size", config.image.size),
+        ("style", run.style, "style.size" if config.style.size else "image.size", style_size),
+    ):
+        if picture is None:
+            continue
+        deepest = max(getattr(config.layers, term), key=architecture.stride)
+        least = architecture.stride(deepest)
+        needs = f"too small for {deepest}, which needs at least {least} px"
+        if min(picture.image.size) < least:
+            width, height = picture.image.size
+            path = getattr(config, term).path
+            raise ConfigError(f"{term}.path", path, f"has {width}x{height} px, {needs}")
+        # The image takes its size from image.size, and the style's layers see it as well.
+        for key, pixels in ((size_key, size), ("image.size", config.image.size)):
+            if pixels < least:
+                raise ConfigError(key, pixels, needs)
+            if round(pixels * coarsest) < least:
+                problem = f"{key}={pixels} is {round(pixels * coarsest)} px at the coarsest scale"
+                raise ConfigError("schedule.sizes", config.schedule.sizes, f"{problem}, {needs}")

@@ -1,0 +1,197 @@
+"""Of every key of the schema: what it affects is declared, and true."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from nst.config.keys import affects_result, batch_shares, declared, keys
+from nst.config.schema import Affects, Config
+from nst.runs.execute import execute
+from nst.runs.signature import facts, signature
+from nst.sweeps.vectorized.batches import groups
+from nst.transfer.run import Run
+from tests.helpers import embedded, prepared
+
+TINY = ("image.size=32", "steps=4", "snapshot_every=4", "logger=none", "precision=32")
+SMALL = ("layers.content=[conv2_1]", "layers.style=[conv1_1,conv2_1]")
+GAUSSIAN = "init=noise init.kind=gaussian"
+BLEND = "content=blend"
+
+ALTERED = {
+    "task": ("style=brick", "task=texture_synthesis init=noise"),
+    "content.path": ("", "content=coffee"),
+    "content.source": (BLEND, "content.source=builtin:coffee"),
+    "content.target": (BLEND, "content.target=builtin:china"),
+    "content.mask": (BLEND, "content.mask=builtin:rectangle"),
+    "content.position": (BLEND, "content.position=[0.4,0.4]"),
+    "content.scale": (BLEND, "content.scale=0.3"),
+    "content.gradients": (BLEND, "content.gradients=mixed"),
+    "style.path": ("", "style=waves"),
+    "style.size": ("", "style.size=40"),
+    "image.size": ("", "image.size=48"),
+    "layers.content": ("", "layers.content=[conv1_1]"),
+    "layers.style": ("", "layers.style=[conv1_1,conv1_2]"),
+    "layer_weights.content": ("", "layer_weights.content=gatys"),
+    "layer_weights.style": ("", "layer_weights.style=[1,2]"),
+    "weights.content": ("", "weights.content=7"),
+    "weights.style": ("", "weights.style=7"),
+    "weights.tv": ("", "weights.tv=7"),
+    "normalize.activations": ("", "normalize.activations=false"),
+    "normalize.layers": ("", "normalize.layers=sum"),
+    "init.name": ("", "init.name=style"),
+    "init.kind": ("init=noise", "init.kind=gaussian"),
+    "init.mean": (GAUSSIAN, "init.mean=0.4"),
+    "init.std": (GAUSSIAN, "init.std=0.1"),
+    "init.noise": ("init=blend", "init.noise=0.1"),
+    "init.path": ("init=file init.path=builtin:coffee", "init.path=builtin:brick"),
+    "seed": ("init=noise", "seed=1"),
+    "steps": ("", "steps=5"),
+    "optimizer": ("", "optimizer.lr=0.3"),
+    "schedule.name": ("", "schedule.name=mine"),
+    "schedule.sizes": ("schedule=pyramid image.size=64", "schedule.sizes=[0.3,0.5,1]"),
+    "schedule.steps": ("schedule=pyramid image.size=64 steps=9", "schedule.steps=[1,1,2]"),
+    "schedule.style": ("schedule=pyramid image.size=64", "schedule.style=[0.1,1,1]"),
+    "schedule.precise": ("precision=bf16", "schedule.precise=0.5"),
+    "precision": ("", "precision=bf16"),
+    "compile": ("", "compile=default"),
+    "backbone.name": ("", "backbone.name=vgg16"),
+    "backbone.source": ("", "backbone.source=torchvision"),
+    "backbone.path": ("", "backbone.path=weights.pt"),
+    "backbone.sha256": ("", "backbone.sha256=abc"),
+    "backbone.order": ("", "backbone.order=bgr"),
+    "backbone.pooling": ("", "backbone.pooling=average"),
+    "backbone.padding": ("", "backbone.padding=replicate"),
+    "backbone.tiling": ("", "backbone.tiling=always"),
+    "snapshot_every": ("", "snapshot_every=2"),
+    "checkpoint_seconds": ("", "checkpoint_seconds=0"),
+    "divergence": ("", "divergence=null"),
+    "outputs": ("", "outputs=elsewhere"),
+    "force": ("", "force=true"),
+    "retry": ("", "retry=failed"),
+    "trainer": ("", "+trainer.max_time=00:01:00:00"),
+    "logger": ("", "logger=csv"),
+    "experiment": ("", "experiment.title=mine"),
+    "run.signature": ("", "run.signature=abc"),
+    "run.folder": ("", "run.folder=abc"),
+    "run.name": ("", "run.name=abc"),
+    "run.group": ("", "run.group=abc"),
+    "run.tags": ("", "run.tags=[abc]"),
+    "run.wandb_id": ("", "run.wandb_id=abc"),
+    "run.overrides": ("", "run.overrides=[abc]"),
+}
+"""Of every key: overrides under which it counts, and such that change its value."""
+
+WEIGHTS = ("source", "path", "sha256", "order")
+"""Of the backbone: how to come by the weights, which count by their values."""
+
+NO_STYLE = ("style.", "layers.style", "weights.style", "layer_weights.style", "schedule.style")
+NO_CONTENT = ("content.", "layers.content", "weights.content", "layer_weights.content")
+
+
+@cache
+def run(overrides: str) -> Run:
+    return prepared(*TINY, *SMALL, *overrides.split())
+
+
+weights = cache(embedded)
+
+
+def signed(run: Run) -> str:
+    """Its signature on a machine where ``precision`` is what the config says."""
+    return signature(run, weights(), run.config.precision)
+
+
+def test_of_every_key_it_is_declared_what_it_affects() -> None:
+    def leaves(schema: type, prefix: str = "") -> list[str]:
+        types = get_type_hints(schema)
+        found = []
+        for item in fields(schema):
+            nested = types[item.name]
+            inner = is_dataclass(nested) and "key" not in item.metadata
+            found += leaves(nested, f"{prefix}{item.name}.") if inner else [f"{prefix}{item.name}"]
+        return found
+
+    assert leaves(Config) == [*keys()]
+    assert ALTERED.keys() == keys().keys(), "a new key: say here how to change it"
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_a_key_changes_the_signature_if_it_is_declared_to(name: str) -> None:
+    base, change = ALTERED[name]
+    if name.removeprefix("backbone.") in WEIGHTS:
+        other = replace(weights(), sha256="other")
+        assert signature(run(""), other, "32") != signed(run("")), "weights count by their values"
+        return
+    changes = signed(run(f"{base} {change}")) != signed(run(base))
+    assert changes == affects_result(name)
+
+
+def test_every_fact_has_a_value() -> None:
+    named = {key.fact for key in keys().values() if key.fact}
+    assert named == facts(run(""), weights(), "32").keys()
+
+
+@pytest.mark.parametrize(
+    ("task", "unused"),
+    [("content_reconstruction", NO_STYLE), ("texture_synthesis", NO_CONTENT)],
+)
+def test_what_a_task_does_not_use_does_not_count(task: str, unused: tuple[str, ...]) -> None:
+    tried = 0
+    for name, (base, change) in ALTERED.items():
+        if name.startswith(unused) and base != BLEND:
+            asked = f"init=noise {base} {{}} task={task}"
+            assert signed(run(asked.format(""))) == signed(run(asked.format(change))), name
+            tried += 1
+    assert tried >= 4
+
+
+def test_keys_inside_a_mapping() -> None:
+    assert affects_result("optimizer.lr")
+    assert affects_result("trainer.callbacks")
+    assert affects_result("trainer._target_")
+    for name in ("trainer.max_time", "logger.wandb.project", "hydra.job.num", "hydra/launcher"):
+        assert not affects_result(name)
+    assert affects_result("pair"), "a config group may set any key"
+    assert affects_result("weights")
+    assert not affects_result("experiment.title")
+    assert declared("nothing.of.this") is None
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_runs_share_a_batch_if_they_may(name: str) -> None:
+    base, change = ALTERED[name]
+    if name == "backbone.name" or name.removeprefix("backbone.") in WEIGHTS:
+        return  # of weights that are not here
+    runs = [run(base), run(f"{base} {change}")]
+    found = groups(runs, [each.config.precision for each in runs])
+    same_shape = runs[0].shape(runs[0].scales[-1]) == runs[1].shape(runs[1].scales[-1])
+    assert (len(found) == 1) == (same_shape and not batch_shares(name))
+
+
+SAFE = [
+    name
+    for name, key in keys().items()
+    if key.affects != Affects.RESULT and not name.startswith("run.")
+]
+
+
+def test_equal_signatures_mean_equal_pictures(tmp_path: Path) -> None:
+    """Whatever else is changed of a run: bit for bit, but for what rounds in another order."""
+    rounds = {"compile", "backbone.tiling"}
+    plain = _picture(tmp_path / "plain", "")
+    for name in SAFE:
+        if name in rounds | {"outputs", "retry"}:
+            continue
+        change = ALTERED[name][1]
+        assert _picture(tmp_path / name, change) == plain, name
+    assert _picture(tmp_path / "other", ALTERED["weights.style"][1]) != plain
+
+
+def _picture(outputs: Path, change: str) -> bytes:
+    (folder,) = execute([prepared(*TINY, *SMALL, *change.split(), f"outputs={outputs}")])
+    return (folder / "final.png").read_bytes()
