@@ -7,11 +7,10 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 
-from nst.runs.execute import execute
 from nst.transfer.run import Run
 from tests.bench_loop import BASE, quiet, tell
 from tests.bench_rows import Row
-from tests.helpers import prepared
+from tests.helpers import execute, prepared
 
 SIZES = {64: 1.7, 128: 1.2}  # size: goal
 STEPS = 40

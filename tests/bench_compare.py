@@ -14,11 +14,10 @@ import time
 from pathlib import Path
 
 from nst.compare.comparison import build
-from nst.runs.execute import execute
-from nst.runs.folder import read_facts
+from nst.runs.record import read_facts
 from tests.bench_loop import quiet
 from tests.browser import opened
-from tests.helpers import prepared
+from tests.helpers import execute, prepared
 
 RUNS = 200
 SETTINGS = ("image.size=256", "steps=20", "snapshot_every=1", "init=noise", "logger=none")

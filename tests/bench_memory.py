@@ -23,7 +23,6 @@ import lightning as L
 from torch import Tensor
 
 from nst.optim import lbfgs
-from nst.runs.execute import execute
 from nst.transfer.module import StyleTransfer
 from tests.bench_loop import (
     BASE,
@@ -38,7 +37,7 @@ from tests.bench_loop import (
     write_problem,
 )
 from tests.bench_rows import Row, merge, table
-from tests.helpers import prepared
+from tests.helpers import execute, prepared
 from tests.textbook import peak_memory
 
 SIZES = (64, 128, 256, 512, 1024, 2048)

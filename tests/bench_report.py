@@ -32,8 +32,8 @@ from omegaconf import OmegaConf
 
 from nst.config.compose import conf_dir
 from nst.config.schema import Config
-from nst.runs.folder import COMPLETED, read_status
 from nst.runs.inputs import prepare
+from nst.runs.record import COMPLETED, read_status
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
 from nst.utils.files import write_whole

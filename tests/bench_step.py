@@ -19,8 +19,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from nst.runs.execute import execute
-from nst.runs.folder import read_facts
+from nst.runs.record import read_facts
 from nst.runs.tracker import Tracker
 from nst.transfer.run import Run
 from nst.vgg import architecture
@@ -37,7 +36,7 @@ from tests.bench_loop import (
     write_problem,
 )
 from tests.bench_rows import Row
-from tests.helpers import module, prepared
+from tests.helpers import execute, module, prepared
 
 # size: (steps in a round, rounds); the textbook's optimiser cannot do less than 20
 SIZES = {64: (40, 7), 128: (20, 7), 256: (20, 5)}
@@ -209,18 +208,12 @@ def operations(run: Run) -> tuple[float, float]:
     the weights have no gradient. A Gram matrix does 2·C²·H·W each way. Nothing else is counted.
     """
     height, width = run.shape(run.scales[-1])
-    names = architecture.conv_names("vgg19")
-    deepest = max(names.index(tap.replace("relu", "conv")) for tap in run.taps)
     convolutions = grams = 0.0
-    before = 3
-    for name in names[: deepest + 1]:
-        block = int(name[4])
-        pixels = (height >> (block - 1)) * (width >> (block - 1))
-        channels = architecture.CHANNELS[block - 1]
-        convolutions += 2 * 2 * 9 * before * channels * pixels
-        if name in run.config.layers.style:
-            grams += 2 * 2 * channels**2 * pixels
-        before = channels
+    for layer in architecture.up_to(run.taps, "vgg19"):
+        pixels = (height >> (layer.block - 1)) * (width >> (layer.block - 1))
+        convolutions += 2 * 2 * 9 * layer.inputs * layer.channels * pixels
+        if layer.name in run.config.layers.style:
+            grams += 2 * 2 * layer.channels**2 * pixels
     return convolutions, grams
 
 

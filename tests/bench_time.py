@@ -22,7 +22,6 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from nst.runs.execute import execute
 from nst.transfer.module import StyleTransfer
 from nst.transfer.objective import Objective
 from nst.transfer.run import Run
@@ -30,7 +29,7 @@ from nst.utils.errors import NstError
 from tests import bench_plot
 from tests.bench_loop import BASE, Ask, quiet, start, tell, textbook, write_problem
 from tests.bench_rows import Row
-from tests.helpers import module, prepared
+from tests.helpers import execute, module, prepared
 
 FAST = ["optimizer.filter_power=0.5"]
 """Settings of ours that a picture is to be had fastest with."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from nst.config import schema
 from nst.config.compose import conf_dir, to_config
 from nst.config.schema import Config
 from nst.runs import build
+from nst.runs.execute import compute, identify
 from nst.runs.inputs import prepare
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
@@ -46,6 +47,22 @@ def config(*overrides: str) -> Config:
     """The checked config that these overrides compose to."""
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         return to_config(compose("config", overrides=list(overrides)))
+
+
+def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
+    """``identify`` and ``compute``.
+
+    Returns:
+        The run folders, in order.
+
+    Raises:
+        Exception: what ended the first run, if no run ended well.
+    """
+    outcomes = compute(identify(runs, group))
+    errors = [outcome.error for outcome in outcomes]
+    if errors[0] is not None and None not in errors:
+        raise errors[0]
+    return [outcome.folder for outcome in outcomes if outcome.folder is not None]
 
 
 def prepared(*overrides: str) -> Run:

@@ -20,7 +20,7 @@ from nst.cli.wandb_sweeps import sweep_file, write
 from nst.config.compose import conf_dir
 from nst.config.job_overrides import values
 from nst.loggers import wandb_agent
-from nst.runs.folder import read_facts
+from nst.runs.record import read_facts
 from tests import commands
 from tests.helpers import config, slow
 from tests.wandb_server import SWEEP, WandbServer

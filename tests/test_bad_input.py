@@ -329,14 +329,12 @@ class Code:
 
 def _state(value: float = 0.5, bias: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
     """VGG-19 in torchvision's layout, kilobytes on disk: all is one number, but for one bias."""
-    state, index, channels = {}, 0, 3
-    for count, width in zip(architecture.BLOCKS["vgg19"], architecture.CHANNELS, strict=True):
-        for _ in range(count):
-            shape = (width, channels, 3, 3)
-            state[f"features.{index}.weight"] = torch.tensor(value).expand(shape)
-            state[f"features.{index}.bias"] = torch.tensor(value).expand(width)
-            index, channels = index + 2, width
-        index += 1
+    state, index = {}, 0
+    for layer in architecture.convolutions("vgg19"):
+        shape = (layer.channels, layer.inputs, 3, 3)
+        state[f"features.{index}.weight"] = torch.tensor(value).expand(shape)
+        state[f"features.{index}.bias"] = torch.tensor(value).expand(layer.channels)
+        index += 3 if layer.last else 2
     return state if bias is None else {**state, "features.0.bias": bias}
 
 

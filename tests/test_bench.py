@@ -17,7 +17,6 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from nst.runs.execute import execute
 from tests import (
     bench_batch,
     bench_loop,
@@ -28,7 +27,7 @@ from tests import (
     bench_time,
 )
 from tests.bench_rows import Row, merge, read, table
-from tests.helpers import first_of, module, prepared, slow
+from tests.helpers import execute, first_of, module, prepared, slow
 from tests.textbook import answer
 
 KEYS = {"figure", "unit", "ours", "theirs", "ratio", "goal", "better", "part"}

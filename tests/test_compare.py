@@ -24,7 +24,7 @@ from playwright.sync_api import Page
 from nst.compare.comparison import build
 from nst.compare.filmstrips import film
 from nst.compare.select import NoRunsError, entries, select
-from nst.runs.folder import read_facts
+from nst.runs.record import read_facts
 from nst.utils.errors import ConfigError
 from tests.browser import LOOKS, Seen, one_browser, opened
 from tests.helpers import nst, nst_report
@@ -548,13 +548,13 @@ def test_which_runs(root: Path, tmp_path: Path) -> None:
         ([found[0].name[-10:]], 1),
     ):
         assert len(select(found, words)) == count, words
-    with pytest.raises(NoRunsError, match="none of 4 runs is of init=blend"):
+    with pytest.raises(NoRunsError, match=r"no run matches init=blend \(4 searched\)"):
         select(found, ["init=blend"])
     with pytest.raises(ConfigError, match=r"did you mean weights\.style"):
         select(found, ["weights.stile=1"])
     for words, status, told in (
         (["seeed=1"], 2, "seeed=1: no key of these runs (did you mean seed?)"),
-        (["nobody"], 1, "none of 4 runs is of nobody"),
+        (["nobody"], 1, "no run matches nobody (4 searched)"),
         (["--run"], 2, "option=--run: not together with --compare"),
     ):
         ended = nst_report("--compare", *words, cwd=root)

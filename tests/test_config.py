@@ -14,12 +14,12 @@ from PIL import Image
 
 from nst.config.compose import conf_dir
 from nst.config.messages import one_line
-from nst.runs.execute import _identified, execute
+from nst.runs.execute import _identified
 from nst.runs.inputs import prepare
 from nst.runs.signature import signature
 from nst.transfer.run import Run
 from nst.utils.errors import ConfigError
-from tests.helpers import config, embedded, nst, prepared
+from tests.helpers import config, embedded, execute, nst, prepared
 
 CONF = Path(conf_dir())
 

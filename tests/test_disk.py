@@ -15,11 +15,10 @@ import pytest
 from PIL import Image
 
 from nst.runs import checkpoint_file
-from nst.runs.execute import execute
-from nst.runs.folder import COMPLETED, read_status
+from nst.runs.record import COMPLETED, read_status
 from nst.utils.errors import reason
 from nst.utils.files import write_whole
-from tests.helpers import first_of, nst, prepared
+from tests.helpers import execute, first_of, nst, prepared
 from tests.test_resume import contents
 
 LAYERS = ("layers.style=[conv1_1]", "layers.content=[conv2_1]")
@@ -138,7 +137,10 @@ def test_the_disk_is_full_at_any_file(stride: int, tmp_path: Path, disk: FullDis
             execute([run])
         except OSError as error:
             assert error.errno == errno.ENOSPC
-            assert "no space left on device; with room, the same command" in reason(error)
+            assert (
+                "no space left on device; free some space and run the same command again"
+                in reason(error)
+            )
         if not disk.hit:
             break
         disk.fits = None

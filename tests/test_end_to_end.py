@@ -17,12 +17,13 @@ import yaml
 from PIL import Image
 
 from nst.cli.main import invoke
-from nst.runs.execute import compute, execute, identify
-from nst.runs.folder import COMPLETED, RunFolder, place, read_status
+from nst.runs.execute import compute, identify
+from nst.runs.folder import RunFolder, place
 from nst.runs.outcome import SKIPPED, Outcome
+from nst.runs.record import COMPLETED, read_status
 from nst.sweeps import sweep_folder
 from nst.utils.errors import NstError
-from tests.helpers import first_of, nst, prepared
+from tests.helpers import execute, first_of, nst, prepared
 
 SHALLOW = ("layers.style=[conv1_1]", "layers.content=[conv2_1]")
 TINY = ("image.size=48", "steps=6", "snapshot_every=4")
@@ -319,7 +320,7 @@ def test_a_renamed_picture_is_the_same_run(
     with pytest.raises(NstError, match="stopped by the Trainer"):
         execute([prepared(*settings, one, "+trainer.max_steps=2")])
     (first,) = execute([prepared(*settings, two)])
-    assert f"goes on from step 2: {first}" in caplog.text
+    assert f"resuming from step 2: {first}" in caplog.text
     assert first.name.startswith("style_transfer-one-brushstrokes-")
     assert execute([prepared(*settings, one)]) == execute([prepared(*settings, two)]) == [first]
     (second,) = execute([prepared(*settings, two, "force=true")])

@@ -13,13 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from nst.cli.main import invoke
-from nst.runs.execute import execute
-from nst.runs.folder import COMPLETED, DIVERGED, FAILED, read_facts, read_status
+from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_facts, read_status
 from nst.runs.writer import Recorder
 from nst.sweeps import summary_table, sweep_folder
 from nst.transfer.objective import Objective
 from nst.utils.errors import DivergedError, NstError
-from tests.helpers import first_of, prepared, slow
+from tests.helpers import execute, first_of, prepared, slow
 from tests.test_resume import contents
 
 TINY = ("image.size=48", "steps=6", "snapshot_every=4", "logger=none")

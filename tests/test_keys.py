@@ -11,11 +11,10 @@ import pytest
 
 from nst.config.keys import affects_result, batch_shares, declared, keys
 from nst.config.schema import Affects, Config
-from nst.runs.execute import execute
 from nst.runs.signature import facts, signature
 from nst.sweeps.vectorized.batches import groups
 from nst.transfer.run import Run
-from tests.helpers import embedded, prepared
+from tests.helpers import embedded, execute, prepared
 
 TINY = ("image.size=32", "steps=4", "snapshot_every=4", "logger=none", "precision=32")
 SMALL = ("layers.content=[conv2_1]", "layers.style=[conv1_1,conv2_1]")

@@ -22,10 +22,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from nst.cli.main import invoke
 from nst.loggers.mlflow import IDENTITY, MLFlowLogger
 from nst.loggers.tensorboard import TensorBoardLogger
-from nst.runs.execute import execute
-from nst.runs.folder import COMPLETED, FAILED, INTERRUPTED, read_facts, read_status
+from nst.runs.record import COMPLETED, FAILED, INTERRUPTED, read_facts, read_status
 from nst.utils.errors import ArgumentError, ConfigError, DivergedError, NstError
-from tests.helpers import nst, prepared
+from tests.helpers import execute, nst, prepared
 from tests.test_end_to_end import _history, _wandb_records
 from tests.test_failures import WILD
 
@@ -308,9 +307,8 @@ def test_no_mlflow_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 2
     for line in told:
-        assert line.startswith("MLflow: ")
+        assert line.startswith("logging to MLflow is disabled for the rest of this run: ")
         assert "127.0.0.1:9" in line
-        assert line.endswith("this run is no longer told to it")
     assert not list(tmp_path.glob("mlflow*"))
 
 
@@ -326,7 +324,7 @@ def test_mlflow_breaks_while_a_run_is_going(
     (folder,) = execute([prepared(*settings(tmp_path, store), *MLFLOW)])
     assert read_status(folder) == COMPLETED
     told = [record.getMessage() for record in caplog.records if record.name.startswith("nst.log")]
-    assert told == ["MLflow: no room; this run is no longer told to it"]
+    assert told == ["logging to MLflow is disabled for the rest of this run: no room"]
 
 
 def test_tensorboard_breaks_while_a_run_is_going(
@@ -335,7 +333,10 @@ def test_tensorboard_breaks_while_a_run_is_going(
     monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_image", _no_room)
     (folder,) = execute([prepared(*TINY, f"outputs={tmp_path}", "logger=tensorboard")])
     assert read_status(folder) == COMPLETED
-    assert caplog.text.count("TensorBoard: no room; this run is no longer told to it") == 1
+    assert (
+        caplog.text.count("logging to TensorBoard is disabled for the rest of this run: no room")
+        == 1
+    )
 
 
 def test_the_address_in_the_environment_is_respected(

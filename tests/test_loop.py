@@ -10,11 +10,10 @@ from PIL import Image, ImageChops
 
 from nst import images
 from nst.runs import build
-from nst.runs.execute import execute
 from nst.runs.trainer import build_trainer
 from nst.transfer.divergence import LONGEST_RECOVERY, Divergence
 from nst.transfer.module import StyleTransfer
-from tests.helpers import prepared
+from tests.helpers import execute, prepared
 
 CPU = torch.device("cpu")
 NOTHING, INFINITE = float("nan"), float("inf")

@@ -19,7 +19,7 @@ from PIL import Image
 
 from nst.cli.main import invoke
 from nst.runs import build
-from nst.runs.folder import COMPLETED, FAILED
+from nst.runs.record import COMPLETED, FAILED
 from nst.sweeps import contact_sheet, summary_table
 from nst.sweeps.jobs import Jobs
 from nst.sweeps.sweep_folder import Ended

@@ -23,8 +23,7 @@ from nst.cli import main, report
 from nst.config.keys import file_keys
 from nst.config.overrides import for_hydra, quoted
 from nst.runs import build
-from nst.runs.folder import read_facts
-from nst.runs.record import read_config
+from nst.runs.record import read_config, read_facts
 from tests.helpers import config
 
 TINY = ("image.size=16", "steps=1", "logger=none")

@@ -8,14 +8,13 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
-from nst.runs.execute import execute
-from nst.runs.folder import read_facts
+from nst.runs.record import read_facts
 from nst.runs.signature import signature
 from nst.transfer import targets
 from nst.transfer.module import Evaluated, StyleTransfer
 from nst.utils.errors import NstError
 from nst.vgg.network import VGG
-from tests.helpers import embedded, first_of, module, optimise, prepared
+from tests.helpers import embedded, execute, first_of, module, optimise, prepared
 
 SMALL = ("image.size=32", "logger=none", "precision=bf16", "init=noise")
 

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from nst.runs.execute import execute
 from nst.runs.plan import Plan
 from tests.commands import Process
-from tests.helpers import first_of, prepared
+from tests.helpers import execute, first_of, prepared
 
 
 def in_a_terminal(arguments: list[str], cwd: Path, columns: int) -> str:

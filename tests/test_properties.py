@@ -26,12 +26,11 @@ from PIL import Image
 from nst.config.compose import conf_dir
 from nst.config.messages import exit_status, one_line
 from nst.config.schema import INITS, LAYER_RULES, PRECISIONS, TASKS, Config
-from nst.runs.execute import execute
-from nst.runs.folder import COMPLETED, DIVERGED, read_facts
+from nst.runs.record import COMPLETED, DIVERGED, read_facts
 from nst.runs.signature import signature
 from nst.transfer.run import Run
 from nst.utils.errors import DivergedError, NstError
-from tests.helpers import embedded, prepared, slow
+from tests.helpers import embedded, execute, prepared, slow
 
 EXAMPLES = settings().max_examples
 """Of each property; ``--hypothesis-profile=thorough`` asks for more (``conftest.py``)."""

@@ -23,8 +23,8 @@ from nst.cli.main import invoke
 from nst.optim import LBFGS
 from nst.optim.lbfgs import GROWTH
 from nst.runs import checkpoint_file, machine
-from nst.runs.execute import execute
-from nst.runs.folder import package_versions, read_facts
+from nst.runs.folder import package_versions
+from nst.runs.record import read_facts
 from nst.runs.signals import Interrupts
 from nst.runs.tracker import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
 from nst.transfer.checkpoint import Checkpoint
@@ -32,7 +32,7 @@ from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
 from nst.utils.errors import NstError
 from tests.commands import Process
-from tests.helpers import first_of, nst, prepared, slow, started
+from tests.helpers import execute, first_of, nst, prepared, slow, started
 from tests.test_end_to_end import _history, _wandb_records, two_names
 
 STEPS = 40  # on a fast machine as well, a checkpoint is written a good while before the last
@@ -97,14 +97,14 @@ def test_killed_at_any_moment(case: str, kills: int, tmp_path: Path) -> None:
             time.sleep(chance.random() * 15)
         process.kill()
         _, told = process.communicate()
-        resumed += "goes on from step" in told
+        resumed += "resuming from step" in told
         if process.returncode == 0:  # it was faster: once more from the start
             shutil.rmtree(tmp_path / "war" / "outputs")
         else:
             killed += 1
     ended = nst(*arguments, cwd=tmp_path / "war")
     assert ended.returncode == 0, ended.stderr
-    resumed += "goes on from step" in ended.stderr
+    resumed += "resuming from step" in ended.stderr
     assert resumed >= 1
     folders = [run_folder(tmp_path / place) for place in ("peace", "war")]
     assert folders[0] is not None and folders[1] is not None
@@ -142,7 +142,7 @@ def test_a_sweep_killed_at_any_moment(
             time.sleep(chance.random() * 15)
         process.kill()
         _, told = process.communicate()
-        resumed += told.count("goes on from step")
+        resumed += told.count("resuming from step")
         assert finals(war).items() >= finished.items()
         finished = finals(war)
         outlived += len(finished)
@@ -156,7 +156,7 @@ def test_a_sweep_killed_at_any_moment(
     capsys.readouterr()
     assert invoke(arguments) == 0
     told = capsys.readouterr().err
-    resumed += told.count("goes on from step")
+    resumed += told.count("resuming from step")
     assert resumed >= 1
     ends = {"finished before": len(finished), "completed": count - len(finished)}
     last = told.splitlines()[-1].removeprefix("sweep: ").split(", ")
@@ -191,7 +191,7 @@ def test_interrupted(number: signal.Signals, tmp_path: Path) -> None:
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert f"{number.name}: stopped; the same command goes on" in told
+    assert f"interrupted by {number.name}: run the same command again to resume" in told
     assert "Traceback" not in told
     folder = run_folder(tmp_path)
     assert folder is not None
@@ -205,7 +205,7 @@ def test_interrupted(number: signal.Signals, tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     (again,) = [record["run"] for record in _wandb_records(folder) if "run" in record]
     assert again["run_id"] == told_of["run_id"]
-    assert f"goes on from step {stand.step}" in ended.stderr
+    assert f"resuming from step {stand.step}" in ended.stderr
     history = _history(_wandb_records(folder))  # fails if a step is there twice
     assert sorted(history) == list(range(STEPS + 1))
     for step, items in history.items():

@@ -21,14 +21,13 @@ from lightning.pytorch.loggers import CSVLogger
 from nst.cli.main import invoke
 from nst.config.compose import conf_dir
 from nst.runs import signals
-from nst.runs.execute import execute
-from nst.runs.folder import INTERRUPTED, read_facts
+from nst.runs.record import INTERRUPTED, read_facts
 from nst.runs.signals import Interrupts
 from nst.sweeps import sweep_folder
 from nst.sweeps.jobs import Jobs
 from nst.transfer.module import StyleTransfer
 from nst.utils.errors import Interrupted
-from tests.helpers import nst, prepared, slow, started
+from tests.helpers import execute, nst, prepared, slow, started
 from tests.test_resume import contents, run_folder
 
 JOB = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
@@ -63,7 +62,7 @@ def test_a_job_is_checkpointed_and_waits(tmp_path: Path) -> None:
         process.communicate()
     ended = nst(*arguments, cwd=tmp_path, **JOB)
     assert ended.returncode == 0, ended.stderr
-    assert f"goes on from step {facts['steps']}" in ended.stderr
+    assert f"resuming from step {facts['steps']}" in ended.stderr
     (tmp_path / "peace").mkdir()
     assert nst(*arguments, cwd=tmp_path / "peace").returncode == 0
     peaceful = run_folder(tmp_path / "peace")

@@ -19,8 +19,7 @@ from PIL import Image
 
 from nst.cli.main import invoke
 from nst.compare.select import entries, select
-from nst.runs.folder import COMPLETED, DIVERGED, FAILED
-from nst.runs.record import read_config
+from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_config
 from nst.sweeps import sweep_folder
 from nst.sweeps.sweep import Sweep
 from nst.sweeps.sweep_folder import Ended
@@ -136,7 +135,7 @@ def test_an_engine_that_fails_leaves_the_table(
     said = capsys.readouterr().err.splitlines()
     failure = next(line for line in said if line.startswith("nst: the launcher failed"))
     assert "RuntimeError: a node is gone" in failure
-    assert failure.endswith("the same command runs what is missing")
+    assert failure.endswith("run the same command again for what is missing")
     assert said[-1] == "sweep: 1 completed, 1 not finished"
 
 

@@ -17,12 +17,11 @@ from lightning.pytorch.loggers.logger import DummyLogger
 
 from nst.cli import main
 from nst.config.schema import Config
-from nst.runs.execute import execute
-from nst.runs.folder import COMPLETED, read_facts
+from nst.runs.record import COMPLETED, read_facts
 from nst.runs.signature import signature
 from nst.runs.trainer import ARGUMENTS, NEED_LOGGER, REFUSED_CALLBACKS, build_trainer
 from nst.utils.errors import ConfigError, NstError
-from tests.helpers import config, embedded, nst, prepared
+from tests.helpers import config, embedded, execute, nst, prepared
 
 SMALL = ("image.size=32", "steps=4", "init=noise", "layers.style=[conv1_1]")
 LIGHTNING = "lightning.pytorch.callbacks"

@@ -19,10 +19,9 @@ import pytest
 import wandb
 
 from nst.loggers.wandb import INIT_SECONDS, WandbLogger
-from nst.runs.execute import execute
-from nst.runs.folder import COMPLETED, read_facts, read_status
+from nst.runs.record import COMPLETED, read_facts, read_status
 from nst.utils.errors import NstError
-from tests.helpers import first_of, nst, prepared, slow, started
+from tests.helpers import execute, first_of, nst, prepared, slow, started
 from tests.test_resume import run_folder, wait_for_checkpoint
 from tests.wandb_server import Fault, Stored, WandbServer
 
@@ -135,7 +134,7 @@ def test_no_such_process(service: str, tmp_path: Path) -> None:
     ended = nst(*SMALL, "steps=2", cwd=tmp_path, WANDB_SERVICE=service)
     assert ended.returncode == 0, ended.stderr
     assert read_status(tmp_path / ended.stdout.strip()) == COMPLETED
-    assert ended.stderr.count("this run is no longer told to it") == 1
+    assert ended.stderr.count("is disabled for the rest of this run") == 1
     assert "Traceback" not in ended.stderr
 
 
@@ -270,7 +269,7 @@ def test_a_killed_run_goes_on_as_the_same_run(tmp_path: Path) -> None:
         assert 0 < half <= GOING
         ended = nst(*settings, cwd=tmp_path, **server.environment)
         assert ended.returncode == 0, ended.stderr
-        assert "goes on from step" in ended.stderr
+        assert "resuming from step" in ended.stderr
         assert list(server.runs) == [run.id]
         assert sorted(run.history) == list(range(GOING + 1))
         assert run.doubled == []
@@ -337,7 +336,7 @@ def test_a_run_killed_offline_resumes(tmp_path: Path) -> None:
         (found,) = server.runs.values()
         assert 0 < len(found.history) <= GOING
         ended = nst(*settings, cwd=tmp_path)
-        assert "goes on from step" in ended.stderr
+        assert "resuming from step" in ended.stderr
         sync(ended.stderr, tmp_path, server)
         assert list(server.runs.values()) == [found]
     check_resumed(found, folder, GOING)

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from nst.cli.main import invoke
 from nst.report.page import build
-from nst.runs.execute import execute, folder_of, identify
-from nst.runs.folder import COMPLETED, DIVERGED, FAILED, read_facts, read_status
+from nst.runs.execute import folder_of, identify
 from nst.runs.outcome import SKIPPED
 from nst.runs.plan import Plan
+from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_facts, read_status
 from nst.runs.tracker import Tracker
 from nst.runs.writer import Recorder
 from nst.sweeps import sweep_folder
@@ -29,7 +29,7 @@ from nst.sweeps.sweep_folder import Ended
 from nst.transfer.divergence import Divergence
 from nst.transfer.module import StyleTransfer
 from nst.transfer.objective import Objective
-from tests.helpers import first_of, module, optimise, prepared
+from tests.helpers import execute, first_of, module, optimise, prepared
 from tests.test_end_to_end import _history, _wandb_records, two_names
 from tests.test_resume import contents
 
@@ -352,7 +352,7 @@ def test_interrupted_and_gone_on_with_bit_for_bit(
     assert invoke(command) == 0
     assert len(passes) in (1, 2)  # a signal is noted a step later at most
     assert set(passes) == {2}
-    assert capsys.readouterr().err.count("goes on from step") == 2
+    assert capsys.readouterr().err.count("resuming from step") == 2
     for ours, theirs in zip(runs(Path()), sorted(Path("peace/runs").iterdir()), strict=True):
         assert ours.name == theirs.name
         assert contents(ours) == contents(theirs)

@@ -36,7 +36,7 @@ from nst.report.collect import Experiment, collect
 from nst.report.wandb_report import models, panels, save
 from nst.report.wandb_report.runs import config_keys, tracked
 from nst.report.wandb_report.text import plain
-from nst.runs.folder import read_json
+from nst.runs.record import read_json
 from nst.sweeps import sweep
 from nst.utils.errors import NstError
 from tests import helpers

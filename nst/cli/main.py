@@ -22,11 +22,11 @@ from nst.runs.plan import Plan
 from nst.runs.signals import terminate, wait_for_slurm
 from nst.sweeps.jobs import Jobs
 from nst.sweeps.sweep import Sweep
-from nst.utils.errors import Interrupted, NstError, printable
+from nst.utils.errors import RESUME, Interrupted, NstError, printable
 
 log = logging.getLogger(__name__)
 
-RESUME = "the same command runs what is missing"
+MISSING = "run the same command again for what is missing"
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
             run()
     except KeyboardInterrupt as error:
         stopped = error.with_traceback(None)  # its frames hold the run's memory
-        told = error if isinstance(error, Interrupted) else "stopped; the same command goes on"
+        told = error if isinstance(error, Interrupted) else f"interrupted: {RESUME}"
         print(f"nst: {told}", file=sys.stderr)
         return error.exit_status if isinstance(error, Interrupted) else 130
     except SystemExit as error:  # a single run that failed and said so, --help, a callback
@@ -81,16 +81,19 @@ def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
             raise
         known = isinstance(error, NstError | HydraException | OmegaConfBaseException | OSError)
         if swept.jobs and not known:
-            print(f"nst: the launcher failed: {one_line(error)}; {RESUME}", file=sys.stderr)
+            print(
+                f"nst: the launcher failed: {one_line(error)}; {MISSING}",
+                file=sys.stderr,
+            )
             return NstError.exit_status
         # Hydra could not compose what was asked for; some of its errors do not name it
         asked = "" if known else " ".join(["", "in", *arguments])
         print(f"nst: {one_line(error)}{printable(asked)[:200]}", file=sys.stderr)
         return exit_status(error) if known else BAD_INPUT
     finally:
-        status = swept.end()
+        swept.summarise()
         wait_for_slurm(stopped, parent)
-    return status
+    return swept.exit_status
 
 
 @contextmanager

@@ -153,8 +153,7 @@ def _films(
 
 
 def _snapshots(entry: Entry) -> list[tuple[int, Path]]:
-    paths = sorted((entry.result.folder / "snapshots").glob("*.png"))
-    return [(int(path.stem), path) for path in paths if path.stem.isdigit()]
+    return [*entry.result.snapshots.items()]
 
 
 def _run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nst.config.keys import values
-from nst.report.collect import Result
-from nst.runs.folder import FACTS, read_facts
+from nst.runs.record import FACTS, RunRecord
 from nst.sweeps import sweep_folder
 from nst.utils.errors import ConfigError, NstError, listed
+from nst.utils.text import nearest
 
 SPECIAL = ("experiment", "status", "sweep", "task", "init", "content", "style")
 """Keys besides those of configs; ``sweep=last`` is the one that was begun last."""
@@ -37,7 +36,7 @@ class Entry:
         sweeps: those that it was a job of: names of their folders, and when they began (ISO 8601).
     """
 
-    result: Result
+    result: RunRecord
     experiments: list[str]
     sweeps: dict[str, str]
 
@@ -79,7 +78,7 @@ def entries(outputs: Path) -> list[Entry]:
     for file in sorted((outputs / "runs").glob(f"*/{FACTS}"), key=_age):
         folder = file.parent
         members = {path.stem.rpartition("-")[0] for path in folder.glob("experiments/*.json")}
-        result = Result(folder, read_facts(folder))
+        result = RunRecord(folder)
         if result.config:
             own = sweeps.get(folder.name, {})
             if group := (result.config.get("run") or {}).get("group"):
@@ -122,8 +121,8 @@ def select(found: Sequence[Entry], words: Iterable[str]) -> list[Entry]:
             chosen = [entry for entry in chosen if fnmatchcase(entry.name, pattern)]
             continue
         if key not in keys:
-            near = difflib.get_close_matches(key, keys, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            near = nearest(key, keys)
+            hint = f" (did you mean {near}?)" if near else ""
             problem = f"no key of these runs{hint}; allowed: keys of the config, {listed(SPECIAL)}"
             raise ConfigError(key, text, problem)
         patterns = [text]  # a value may itself have commas or brackets
@@ -133,7 +132,7 @@ def select(found: Sequence[Entry], words: Iterable[str]) -> list[Entry]:
             patterns = [last if pattern == LAST else pattern for pattern in patterns]
         chosen = [entry for entry in chosen if _matches(entry.settings.get(key), patterns)]
     if not chosen:
-        raise NoRunsError(f"none of {len(found)} runs is of {' '.join(words)}")
+        raise NoRunsError(f"no run matches {' '.join(words)} ({len(found)} searched)")
     return chosen
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import fields, is_dataclass
@@ -20,11 +19,12 @@ from nst.config.schema import (
     Config,
 )
 from nst.utils.errors import ConfigError, listed
+from nst.utils.text import nearest
 from nst.vgg import architecture
 
 
 def check(config: Config) -> None:
-    """Refuses what cannot run, and writes layer names in their canonical form.
+    """Refuses what cannot run.
 
     Raises:
         ConfigError: for the first wrong value found.
@@ -80,8 +80,8 @@ def check_outputs(path: str, key: str = "outputs") -> None:
 
 def _one_of(key: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = nearest(value, allowed)
+        hint = f"; did you mean {near}?" if near else ""
         raise ConfigError(key, value, f"allowed: {listed(allowed)}{hint}")
 
 
@@ -128,7 +128,7 @@ def _check_pictures(config: Config) -> None:
 
 
 def _check_backbone(backbone: BackboneConfig) -> None:
-    _one_of("backbone.name", backbone.name, tuple(architecture.BLOCKS))
+    _one_of("backbone.name", backbone.name, architecture.BACKBONES)
     if backbone.source not in architecture.SOURCES:
         allowed = f"allowed: {listed(architecture.SOURCES)}; {architecture.OFFLINE}"
         raise ConfigError("backbone.source", backbone.source, allowed)
@@ -153,7 +153,6 @@ def _check_layers(config: Config) -> None:
             raise ConfigError(key, names, str(error)) from error
         if len(set(canonical)) < len(canonical):
             raise ConfigError(key, names, "names a layer twice")
-        setattr(config.layers, name, canonical)
     _one_of("normalize.layers", config.normalize.layers, ("mean", "sum"))
 
 

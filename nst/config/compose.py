@@ -12,6 +12,7 @@ import nst
 from nst.config import checks, overrides
 from nst.config.schema import Config
 from nst.utils.errors import ConfigError, listed
+from nst.vgg import architecture
 
 
 def conf_dir() -> str:
@@ -21,7 +22,7 @@ def conf_dir() -> str:
 
 
 def to_config(cfg: DictConfig) -> Config:
-    """The checked config of one run.
+    """The checked config of one run, layer names in their canonical form.
 
     Raises:
         ConfigError: in one line, for the first thing that is wrong.
@@ -38,6 +39,10 @@ def to_config(cfg: DictConfig) -> Config:
     # A logger's config refers to what is found out later, such as the run's folder.
     config.logger = OmegaConf.to_container(cfg, resolve=False)["logger"]  # type: ignore[index,call-overload]
     checks.check(config)
+    for term in ("content", "style"):
+        names = getattr(config.layers, term)
+        canonical = [architecture.canonical(name, config.backbone.name) for name in names]
+        setattr(config.layers, term, canonical)
     return config
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import fields
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -10,6 +9,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from nst.config import overrides
 from nst.utils.errors import ConfigError, NstError, listed, printable, reason
+from nst.utils.text import nearest
 
 BAD_INPUT = 2
 
@@ -51,6 +51,6 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
         allowed = [item.name for item in fields(node)]
     else:
         allowed = [str(key) for key in error.parent_node or ()]
-    near = difflib.get_close_matches(str(error.key), allowed, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(error.key, allowed)
+    hint = f" (did you mean {near}?)" if near else ""
     return f"{error.full_key}: no such key{hint}; allowed: {listed(allowed)}"

@@ -32,6 +32,6 @@ class Unharmed:
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             if not self.broken:  # else a call within this one has said it
-                told = "%s: %s; this run is no longer told to it"
+                told = "logging to %s is disabled for the rest of this run: %s"
                 log.warning(told, self.tracker, reason)
             self.broken = True

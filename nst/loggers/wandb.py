@@ -146,7 +146,7 @@ class WandbLogger(LightningWandbLogger):
         except Exception as error:
             self._broken = True
             reason = " ".join(str(error).split()) or type(error).__name__
-            log.warning("W&B: %s; this run is no longer told to it", reason)
+            log.warning("logging to W&B is disabled for the rest of this run: %s", reason)
 
     def log_hyperparams(self, params: Any) -> None:
         """Tells W&B the config; what a W&B sweep has set stays as it is."""

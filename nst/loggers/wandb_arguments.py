@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import wandb
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 from wandb.sdk import wandb_setup
 
 from nst.utils.errors import ArgumentError, ConfigError
+from nst.utils.text import nearest
 
 LONGEST = {"name": 128, "group": 128, "job_type": 64, "id": 128, "entity": 128}
 """Characters that the server takes; the client knows the limits of projects and tags."""
@@ -103,8 +103,8 @@ def _check_names(arguments: Mapping[str, Any]) -> None:
 
 
 def _near(name: str, known: Any) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 def _text(name: str, value: Any) -> str | None:

@@ -21,15 +21,16 @@ from scipy import stats
 
 from nst.config.experiment import MEASURES, ClaimConfig
 from nst.metrics import similarity
-from nst.report.collect import Experiment, Job, Result, order
+from nst.report.collect import Experiment, Job, order
 from nst.report.table import label
+from nst.runs.record import RunRecord
 
 HOLDS = "holds"
 FAILS = "does not hold"
-UNKNOWN = "cannot tell"
+UNKNOWN = "inconclusive"
 CONFIDENCE = 0.95
 
-Block = dict[str, Result]
+Block = dict[str, RunRecord]
 Numbers = dict[str, list[float]]
 
 
@@ -116,13 +117,13 @@ def _table(
     return table
 
 
-def _value(result: Result, measure: str, block: Block) -> float | None:
+def _value(result: RunRecord, measure: str, block: Block) -> float | None:
     if measure in ("steps_to_loss", "seconds_to_loss"):
         return to_loss(result, list(block.values()), measure.removesuffix("_to_loss"))
     return result.measure(measure)
 
 
-def to_loss(result: Result, compared: Sequence[Result], unit: str) -> float | None:
+def to_loss(result: RunRecord, compared: Sequence[RunRecord], unit: str) -> float | None:
     """Steps or seconds until the loss is as low as the worst of the compared runs ends.
 
     Args:
@@ -239,7 +240,7 @@ def _alike(claim: ClaimConfig, measure: str, blocks: Sequence[Block]) -> Finding
     return Finding(claim, measure, found, verdict(margins), f"{bound} asked; {spread}")
 
 
-def _between(one: Result, other: Result, name: str, measure: str) -> float | None:
+def _between(one: RunRecord, other: RunRecord, name: str, measure: str) -> float | None:
     first, second = _pixels(one, name), _pixels(other, name)
     if first is None or second is None or first.shape != second.shape:
         return None
@@ -249,7 +250,7 @@ def _between(one: Result, other: Result, name: str, measure: str) -> float | Non
     return float(compare(first, second))
 
 
-def _pixels(result: Result, name: str) -> NDArray[np.uint8] | None:
+def _pixels(result: RunRecord, name: str) -> NDArray[np.uint8] | None:
     path = result.picture(name)
     if path is None:
         return None

@@ -5,7 +5,6 @@ Jobs that could not begin left theirs in their sweep's folder.
 
 from __future__ import annotations
 
-import csv
 import logging
 import shlex
 from collections.abc import Iterator, Sequence
@@ -19,72 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nst.config.experiment import ExperimentConfig, Member, check
 from nst.config.job_overrides import fixed, values, varying
-from nst.runs.folder import COMPLETED, read_facts, read_json
-from nst.runs.record import read_config
+from nst.runs.record import RunRecord, read_json
 from nst.utils.errors import ConfigError
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Result:
-    """A run as its folder tells of it.
-
-    Attributes:
-        folder: the run folder.
-        facts: its ``run.json``.
-    """
-
-    folder: Path
-    facts: dict[str, Any]
-
-    @property
-    def status(self) -> str:
-        """``completed``, ``running``, ``failed``, ``diverged``, ``interrupted``; ``unreadable``."""
-        return str(self.facts.get("status", "unreadable"))
-
-    @property
-    def completed(self) -> bool:
-        """Whether there is a result."""
-        return self.status == COMPLETED
-
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        """The resolved config; empty if it cannot be read."""
-        try:
-            return read_config(self.folder)
-        except (OSError, ValueError):
-            return {}
-
-    @cached_property
-    def rows(self) -> list[dict[str, float]]:
-        """``metrics.csv``, a dict per logged step."""
-        try:
-            with (self.folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-                return [
-                    {key: float(value) for key, value in row.items() if value}
-                    for row in csv.DictReader(file)
-                ]
-        except (OSError, ValueError, TypeError):
-            return []
-
-    def measure(self, name: str) -> float | None:
-        """A measure (``nst.config.experiment.MEASURES``) of this run alone; None if unknown."""
-        if name == "loss":
-            return self.facts.get("losses", {}).get("loss/total")
-        if name == "seconds":
-            return self.facts.get("seconds")
-        return self.facts.get("measures", {}).get(name)
-
-    def picture(self, name: str) -> Path | None:
-        """``final``, ``start``, or one of the inputs; None if there is no such file."""
-        if name == "start":
-            path = self.folder / "snapshots" / "00000.png"
-        elif name == "final":
-            path = self.folder / "final.png"
-        else:
-            path = self.folder / "inputs" / f"{name}.png"
-        return path if path.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -97,7 +34,7 @@ class Job:
     """
 
     overrides: tuple[str, ...]
-    result: Result | None
+    result: RunRecord | None
 
     @cached_property
     def values(self) -> dict[str, str]:
@@ -111,7 +48,7 @@ class Job:
         return "nst " + " ".join(shlex.quote(word) for word in words)
 
     @property
-    def completed(self) -> Result | None:
+    def completed(self) -> RunRecord | None:
         """The run, if it has a result."""
         return self.result if self.result and self.result.completed else None
 
@@ -172,12 +109,12 @@ def _jobs(sweep: Member, found: Sequence[tuple[Path, Member]]) -> list[Job]:
     """The sweep's jobs with their runs; of several for one job a finished one, then the last."""
     changing = varying(sweep.jobs)
     same = fixed(sweep.jobs[0], changing)
-    results: dict[tuple[str | None, ...], Result] = {}
+    results: dict[tuple[str | None, ...], RunRecord] = {}
     for folder, member in sorted(found, key=lambda item: item[1].asked):
         alike = member.base == sweep.base if member.jobs else True
         if alike and fixed(member.overrides, changing) == same:
             key = _cell(member.overrides, changing)
-            result = Result(folder, read_facts(folder))
+            result = RunRecord(folder)
             if result.completed or key not in results or not results[key].completed:
                 results[key] = result
     return [Job(tuple(job), results.get(_cell(job, changing))) for job in sweep.jobs]

@@ -20,23 +20,12 @@ from nst.loggers import wandb_agent
 from nst.metrics.quality import Yardstick
 from nst.runs import build, checkpoint_file, machine
 from nst.runs.build import resolve_precision
-from nst.runs.folder import (
-    COMPLETED,
-    DIVERGED,
-    FAILED,
-    RunFolder,
-    claim,
-    finished,
-    locked,
-    package_versions,
-    place,
-    read_facts,
-    read_status,
-)
+from nst.runs.folder import RunFolder, claim, locked, package_versions, place
 from nst.runs.outcome import LEFT_OUT, SKIPPED, Outcome
 from nst.runs.plan import Plan
 from nst.runs.progress import ProgressBar
-from nst.runs.replay import retell
+from nst.runs.record import COMPLETED, DIVERGED, FAILED, finished, read_facts, read_status
+from nst.runs.replay import replay
 from nst.runs.signals import interruptible
 from nst.runs.signature import named, signature
 from nst.runs.tags import tags
@@ -46,28 +35,12 @@ from nst.runs.writer import Recorder
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
-from nst.utils.errors import Interrupted, NstError
+from nst.utils.errors import RESUME, Interrupted, NstError
 from nst.utils.files import escaped, shown
 
 log = logging.getLogger(__name__)
 
 _yardstick = lru_cache(maxsize=1)(Yardstick)
-
-
-def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
-    """``identify`` and ``compute``.
-
-    Returns:
-        The run folders, in order.
-
-    Raises:
-        Exception: what ended the first run, if no run ended well.
-    """
-    outcomes = compute(identify(runs, group))
-    errors = [outcome.error for outcome in outcomes]
-    if errors[0] is not None and None not in errors:
-        raise errors[0]
-    return [outcome.folder for outcome in outcomes if outcome.folder is not None]
 
 
 def identify(runs: Sequence[Run], group: str | None = None) -> list[Run]:
@@ -85,7 +58,7 @@ def identify(runs: Sequence[Run], group: str | None = None) -> list[Run]:
 
 
 def waits(run: Run) -> bool:
-    """Whether an identified run is to be computed: it is not finished, and not left out."""
+    """Whether an identified run is to be computed: neither finished nor skipped."""
     return not _left_out(run) and not _finished(run)
 
 
@@ -103,7 +76,7 @@ def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
         How each run ended, in order. An error of the pass is that of all runs that were in it.
 
     Raises:
-        Interrupted: if a signal came; the runs can be gone on with.
+        Interrupted: if a signal came; the runs can be resumed.
     """
     outcomes: dict[Path, Outcome] = {}
     runs = [_claimed(run, outcomes) for run in runs]
@@ -117,7 +90,7 @@ def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
                 if _finished(asked[folder]):
                     log.info("already finished: %s (force=true runs it again)", shown(folder))
                     if wandb_agent.run_id():  # whose W&B run would stay empty
-                        _retell(asked[folder])
+                        _replay(asked[folder])
                     outcomes[folder] = Outcome(SKIPPED)
                 members = (run.member for run in runs if folder_of(run) == folder)
                 for member in filter(None, members):
@@ -135,7 +108,7 @@ def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
 
 
 def _claimed(run: Run, outcomes: dict[Path, Outcome]) -> Run:
-    """The run with its folder made, unless it is finished, left out or cannot begin.
+    """The run with its folder made, unless it is finished, skipped or cannot begin.
 
     Another process, or a job of this batch with another name for a picture, may have made it
     since the run was identified.
@@ -145,7 +118,7 @@ def _claimed(run: Run, outcomes: dict[Path, Outcome]) -> Run:
         return run
     with _its_own(folder, outcomes):
         if _left_out(run):
-            log.info("left out, it did not fail before (retry=failed): %s", shown(folder))
+            log.info("skipped: not a failed run (retry=failed): %s", shown(folder))
             outcomes[folder] = Outcome(LEFT_OUT)
         elif not _finished(run):
             _check(run)
@@ -167,7 +140,7 @@ def _batches(runs: Sequence[Run], outcomes: dict[Path, Outcome]) -> list[list[St
             stand = checkpoint_file.load(folder_of(run), run.config.run.signature or "")
             step = stand.step if stand else 0
             if stand:
-                log.info("goes on from step %d: %s", step, shown(folder_of(run)))
+                log.info("resuming from step %d: %s", step, shown(folder_of(run)))
             batches.setdefault(step, []).append((run, stand))
     return list(batches.values())
 
@@ -214,7 +187,7 @@ def _optimise(stands: Sequence[Stand], plan: Plan) -> dict[Path, Outcome]:
             begun = _begun(recorders)
             done = _fit(trainer, begun, plan) if begun else config.steps
         if done < config.steps:  # max_time, say, or a callback of the user's
-            raise NstError("stopped by the Trainer before the last step; the same command goes on")
+            raise NstError(f"stopped by the Trainer before the last step: {RESUME}")
     except Exception as error:
         failed = Outcome.of(error)
     finally:
@@ -364,7 +337,8 @@ def _recorder(run: Run, facts: dict[str, Any], stand: Checkpoint | None) -> Reco
     identity = {"signature": found.signature, "wandb_id": found.wandb_id, **facts}
     config = _recorded(run)
     text = OmegaConf.to_yaml(OmegaConf.create(literal(config)), resolve=True)
-    folder.start(text, identity, kept)
+    folder.clear(kept)
+    folder.start(text, identity)
     return Recorder(run, folder, config, build.loggers(run), stand)
 
 
@@ -375,8 +349,8 @@ def _recorded(run: Run) -> dict[str, Any]:
     return found
 
 
-def _retell(run: Run) -> None:
+def _replay(run: Run) -> None:
     """Tells W&B of a finished run once more; other trackers have it."""
     loggers = [logger for logger in build.loggers(run) if isinstance(logger, WandbLogger)]
     config: Any = OmegaConf.to_container(build.as_dictconfig(run.config), resolve=True)
-    retell(Recorder(run, RunFolder(folder_of(run)), config, loggers))
+    replay(Recorder(run, RunFolder(folder_of(run)), config, loggers))

@@ -24,18 +24,17 @@ from PIL import Image
 
 from nst import __version__
 from nst.config.experiment import Member
+from nst.runs.record import (
+    FACTS,
+    RUNNING,
+    finished,
+    read_facts,
+    seal,
+)
 from nst.utils.files import save_png, shown, write_whole
 
 log = logging.getLogger(__name__)
 
-COMPLETED = "completed"
-RUNNING = "running"
-INTERRUPTED = "interrupted"
-FAILED = "failed"
-DIVERGED = "diverged"
-
-FACTS = "run.json"
-_SEAL = "sha256"
 _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "pillow")
 
 
@@ -50,21 +49,16 @@ class RunFolder:
         self.path = path
         self._facts: dict[str, Any] = {}
 
-    def start(self, config_yaml: str, facts: Mapping[str, Any], kept: Collection[int] = ()) -> None:
-        """Makes the folder, without what an unfinished attempt left there.
+    def clear(self, kept: Collection[int] = ()) -> None:
+        """Removes what an unfinished attempt left: no tracker can resume its files, for example.
 
         Args:
-            config_yaml: the resolved config.
-            facts: for ``run.json``.
-            kept: steps whose snapshots an earlier attempt made, and this one goes on from.
+            kept: steps whose snapshots stay, since the run resumes from a later one.
         """
-        # no tracker can go on with its files: it is told from its first step again
         trackers = [*self.path.glob("wandb/offline-run-*"), self.path / "csv"]
         for path in (*trackers, self.path / "tensorboard", self.path / "inputs"):
             shutil.rmtree(path, ignore_errors=True)
-        for name in ("snapshots", "inputs"):
-            (self.path / name).mkdir(parents=True, exist_ok=True)
-        for path in (self.path / "snapshots").iterdir():
+        for path in (self.path / "snapshots").glob("*"):
             if path not in map(self.snapshot_path, kept):
                 path.unlink()
         for name in ("metrics.csv", "final.png", "best.png"):
@@ -74,6 +68,16 @@ class RunFolder:
             (self.path / FACTS).replace(aside)
             told = "%s: refused, it was cut short or altered; set aside as %s"
             log.warning(told, shown(self.path / FACTS), aside.name)
+
+    def start(self, config_yaml: str, facts: Mapping[str, Any]) -> None:
+        """Writes what is known before the first step.
+
+        Args:
+            config_yaml: the resolved config.
+            facts: for ``run.json``.
+        """
+        for name in ("snapshots", "inputs"):
+            (self.path / name).mkdir(parents=True, exist_ok=True)
         self._write_text("config.yaml", config_yaml)
         self._facts = {**facts, "git_commit": git_commit(), "packages": package_versions()}
         self.update(status=RUNNING)
@@ -81,8 +85,7 @@ class RunFolder:
     def update(self, **facts: Any) -> None:
         """Changes what ``run.json`` says."""
         self._facts = {**self._facts, **facts}
-        sealed = {**self._facts, _SEAL: _digest(self._facts)}
-        self._write_text(FACTS, json.dumps(sealed, indent=2) + "\n")
+        self._write_text(FACTS, json.dumps(seal(self._facts), indent=2) + "\n")
 
     def join(self, member: Member) -> None:
         """Notes that the run is a job of an experiment; one run may be several, and of several."""
@@ -145,38 +148,6 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """What a JSON file of a run folder says; empty if there is none that can be read."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def read_facts(path: Path) -> dict[str, Any]:
-    """``run.json`` of a run folder; empty if there is none, or it was cut short or altered."""
-    facts = read_json(path / FACTS)
-    seal = facts.pop(_SEAL, None)
-    if seal is None:  # written before there were seals
-        return facts
-    return facts if seal == _digest(facts) else {}
-
-
-def _digest(facts: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def read_status(path: Path) -> str | None:
-    """``status`` of a run folder; None if there is no readable ``run.json``."""
-    return read_facts(path).get("status")
-
-
-def finished(path: Path) -> bool:
-    """Whether a run folder holds a result."""
-    return read_status(path) == COMPLETED and (path / "final.png").is_file()
 
 
 def place(runs: Path, label: str, signature: str, force: bool) -> Path:

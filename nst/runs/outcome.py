@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
-from nst.runs.folder import DIVERGED, FAILED
+from nst.runs.record import DIVERGED, FAILED
 from nst.utils.allocator import give_back_freed_memory
 from nst.utils.errors import DivergedError
 

@@ -1,13 +1,145 @@
-"""Reads run folders."""
+"""Reads run folders: the only place that knows what lies where in them. ``folder`` writes them."""
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+COMPLETED = "completed"
+RUNNING = "running"
+INTERRUPTED = "interrupted"
+FAILED = "failed"
+DIVERGED = "diverged"
+
+FACTS = "run.json"
+_SEAL = "sha256"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was built
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as its folder has it; every file is read once, when it is first wanted.
+
+    Attributes:
+        folder: the run folder.
+    """
+
+    folder: Path
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """``run.json``; empty if it cannot be read."""
+        return read_facts(self.folder)
+
+    @property
+    def status(self) -> str:
+        """``completed``, ``running``, ``failed``, ``diverged``, ``interrupted``; ``unreadable``."""
+        return str(self.facts.get("status", "unreadable"))
+
+    @property
+    def completed(self) -> bool:
+        """Whether there is a result."""
+        return self.status == COMPLETED
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved config; empty if it cannot be read."""
+        try:
+            return read_config(self.folder)
+        except (OSError, ValueError):
+            return {}
+
+    @cached_property
+    def rows(self) -> list[dict[str, float]]:
+        """``metrics.csv``, a dict per logged step; empty if it cannot be read."""
+        try:
+            with (self.folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+                return [
+                    {key: float(value) for key, value in row.items() if value}
+                    for row in csv.DictReader(file)
+                ]
+        except (OSError, ValueError, TypeError):
+            return []
+
+    @property
+    def snapshots(self) -> dict[int, Path]:
+        """The intermediate images by step, in order."""
+        paths = sorted((self.folder / "snapshots").glob("*.png"))
+        return {int(path.stem): path for path in paths if path.stem.isdigit()}
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The pictures that went in, by name: ``content``, ``style``, and parts of a blend."""
+        return {path.stem: path for path in sorted((self.folder / "inputs").glob("*.png"))}
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """What was measured of the result (``nst.config.experiment.MEASURES``)."""
+        found: dict[str, float] = self.facts.get("measures", {})
+        return found
+
+    def measure(self, name: str) -> float | None:
+        """A measure (``nst.config.experiment.MEASURES``) of this run alone; None if unknown."""
+        if name == "loss":
+            return self.facts.get("losses", {}).get("loss/total")
+        if name == "seconds":
+            return self.facts.get("seconds")
+        return self.measures.get(name)
+
+    def picture(self, name: str) -> Path | None:
+        """``final``, ``best``, ``start``, or one of the inputs; None if there is no such file."""
+        if name == "start":
+            path = self.folder / "snapshots" / "00000.png"
+        elif name in ("final", "best"):
+            path = self.folder / f"{name}.png"
+        else:
+            path = self.folder / "inputs" / f"{name}.png"
+        return path if path.is_file() else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file of a run folder says; empty if there is none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """``run.json`` of a run folder; empty if there is none, or it was cut short or altered."""
+    facts = read_json(path / FACTS)
+    found = facts.pop(_SEAL, None)
+    if found is None:  # written before there were seals
+        return facts
+    return facts if found == _digest(facts) else {}
+
+
+def read_status(path: Path) -> str | None:
+    """``status`` of a run folder; None if there is no readable ``run.json``."""
+    return read_facts(path).get("status")
+
+
+def finished(path: Path) -> bool:
+    """Whether a run folder holds a result."""
+    return read_status(path) == COMPLETED and (path / "final.png").is_file()
+
+
+def seal(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``run.json`` holds: the facts, and a hash that shows whether they were altered."""
+    return {**facts, _SEAL: _digest(facts)}
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def read_config(folder: Path) -> dict[str, Any]:

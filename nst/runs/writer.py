@@ -15,7 +15,8 @@ from torch import Tensor
 
 from nst import images
 from nst.runs import checkpoint_file
-from nst.runs.folder import COMPLETED, DIVERGED, FAILED, INTERRUPTED, RunFolder
+from nst.runs.folder import RunFolder
+from nst.runs.record import COMPLETED, DIVERGED, FAILED, INTERRUPTED
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.run import Run
 from nst.utils.errors import DivergedError, reason
@@ -162,7 +163,7 @@ class Recorder:
         self.ended, self.error = True, DivergedError(why)
 
     def interrupt(self, by: str, step: int) -> None:
-        """Says that the run was stopped, and can be gone on with."""
+        """Says that the run was stopped, and can be resumed."""
         told = f"stopped by {by} after {step} steps"
         self.folder.update(status=INTERRUPTED, reason=told, steps=step)
         for logger in self.loggers:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image, ImageDraw, ImageFont
 
 from nst.config.differences import settings
-from nst.runs.record import read_config
+from nst.runs.record import RunRecord, read_config
 from nst.utils.errors import NstError
 
 CELL = 180  # height of a picture, px
@@ -24,6 +25,8 @@ ROWS = 100
 PIXELS = 80_000_000
 """Of one picture, at most: Pillow warns of more than 89 million, and refuses twice as many."""
 COMPARE = "nst-report --compare sweep=last"
+
+T = TypeVar("T")
 
 _PAPER, _INK = "white", "#222222"
 
@@ -105,14 +108,11 @@ def _size(margin: int, columns: dict[str, int], rows: int) -> tuple[int, int]:
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    snapshots = sorted((folder / "snapshots").glob("*.png"))[:-1]  # the last is the final image
-    pictures = {f"step {int(path.stem)}": path for path in _spread(snapshots, STEPS)}
-    pictures["final"] = folder / "final.png"
-    for name in ("content", "style"):
-        path = folder / "inputs" / f"{name}.png"
-        if path.exists():
-            pictures[name] = path
-    return pictures
+    record = RunRecord(folder)
+    steps = [*record.snapshots][:-1]  # the last is the final image
+    pictures = {f"step {step}": record.snapshots[step] for step in _spread(steps, STEPS)}
+    found = {name: record.picture(name) for name in ("final", "content", "style")}
+    return pictures | {name: path for name, path in found.items() if path is not None}
 
 
 def filmstrip(folder: Path) -> Image.Image | None:
@@ -121,7 +121,7 @@ def filmstrip(folder: Path) -> Image.Image | None:
     Returns:
         RGB, ``CELL`` px high; at most ``FRAMES`` snapshots, the first and the last among them.
     """
-    paths = _spread(sorted((folder / "snapshots").glob("*.png")), FRAMES)
+    paths = _spread([*RunRecord(folder).snapshots.values()], FRAMES)
     if not paths:
         return None
     frames = [_cell(path) for path in paths]
@@ -133,11 +133,11 @@ def filmstrip(folder: Path) -> Image.Image | None:
     return strip
 
 
-def _spread(paths: Sequence[Path], count: int) -> list[Path]:
+def _spread(found: Sequence[T], count: int) -> list[T]:
     """At most ``count`` of them, evenly, from the first to the last."""
-    last = len(paths) - 1
+    last = len(found) - 1
     return [
-        paths[i] for i in sorted({round(n * last / (count - 1)) for n in range(count)}) if paths
+        found[i] for i in sorted({round(n * last / (count - 1)) for n in range(count)}) if found
     ]
 
 

@@ -17,8 +17,7 @@ from PIL import Image
 
 from nst.config.differences import settings
 from nst.config.experiment import NO_EXPERIMENT
-from nst.runs.folder import COMPLETED, read_facts
-from nst.runs.record import read_config
+from nst.runs.record import COMPLETED, RunRecord, read_config
 from nst.runs.tags import tag
 from nst.sweeps.contact_sheet import COMPARE, ROWS, filmstrip, first_of
 from nst.sweeps.sweep_folder import NOT_DONE, Ended
@@ -68,7 +67,7 @@ def summary(
         row: Row = {"job": number, "overrides": what[number] if number < len(what) else ""}
         if outcome in NOT_DONE:
             row |= {"status": outcome, "reason": each.why}
-        elif folder is None or folder in finished or not (folder / "final.png").is_file():
+        elif folder is None or folder in finished or RunRecord(folder).picture("final") is None:
             continue
         else:
             finished.append(folder)
@@ -88,15 +87,16 @@ def summary(
 
 
 def _run(folder: Path, differing: dict[str, Any]) -> Row:
-    facts = read_facts(folder)
+    record = RunRecord(folder)
+    facts = record.facts
     losses = {key: value for key, value in facts.get("losses", {}).items() if key.count("/") == 1}
-    pictures = [path for path in (folder / "final.png", folder / "best.png") if path.is_file()]
+    picture = record.picture("final") or record.picture("best")
     return {
         **{key: _cell(value) for key, value in differing.items()},
-        "final": partial(_picture, pictures[0]) if pictures else None,
+        "final": partial(_picture, picture) if picture else None,
         "snapshots": partial(filmstrip, folder),
         **losses,
-        **{f"measure/{key}": value for key, value in facts.get("measures", {}).items()},
+        **{f"measure/{key}": value for key, value in record.measures.items()},
         "seconds": facts.get("seconds"),
         "steps": facts.get("steps"),
         "run": folder.name,

@@ -33,8 +33,8 @@ from nst.config.job_overrides import told, values
 from nst.config.keys import affects_result
 from nst.config.keys import values as key_values
 from nst.config.overrides import literal, quoted
-from nst.runs.folder import FAILED
 from nst.runs.plan import Plan
+from nst.runs.record import FAILED
 from nst.sweeps import sweep_folder
 from nst.sweeps.sweep_folder import DONE, JOBS, NOT_DONE, Ended, outcomes
 from nst.utils.errors import ConfigError, NstError, reason
@@ -137,19 +137,22 @@ class Sweep:
                 sweep_folder.record(self.folder, Ended(number, FAILED, None, why))
             job.status, job.return_value = JobStatus.COMPLETED, None
 
-    def end(self) -> int:
-        """Shows how the jobs ended: a table, the finished runs side by side, and for trackers.
-
-        Returns:
-            The exit status: of the first job that did not end well; 1 if any has no outcome.
-        """
+    def summarise(self) -> None:
+        """Shows how the jobs ended: a table, the finished runs side by side, and for trackers."""
         if self.folder is None or self._config is None or not self.jobs:
-            return 0
+            return
         ended = outcomes(self.folder)
         _print_table(ended, self.jobs)
-        bad = [each for each in ended if each.outcome in NOT_DONE]
-        if len([each for each in bad if each.refused]) < len(ended):  # else nothing to compare
+        if not all(each.refused for each in ended):  # else nothing to compare
             _show(self._config, self.folder, ended, self.jobs)
+
+    @property
+    def exit_status(self) -> int:
+        """Of the first job that did not end well; 1 if any has no outcome."""
+        if self.folder is None or not self.jobs:
+            return 0
+        ended = outcomes(self.folder)
+        bad = [each for each in ended if each.outcome in NOT_DONE]
         if bad:
             return ConfigError.exit_status if bad[0].refused else NstError.exit_status
         return NstError.exit_status if len(ended) < len(self.jobs) else 0

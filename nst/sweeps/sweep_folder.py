@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from nst.config.experiment import Member
 from nst.config.job_overrides import meaning
-from nst.runs.folder import COMPLETED, DIVERGED, FACTS, FAILED, RunFolder, read_facts, read_json
+from nst.runs.folder import RunFolder
 from nst.runs.outcome import SKIPPED
+from nst.runs.record import COMPLETED, DIVERGED, FACTS, FAILED, read_facts, read_json
 from nst.utils.files import write_whole
 
 DONE = (COMPLETED, SKIPPED)

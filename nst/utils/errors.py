@@ -10,6 +10,8 @@ from signal import Signals
 
 from nst.utils.files import shown
 
+RESUME = "run the same command again to resume"
+
 
 class NstError(Exception):
     """A run could not be finished. Exit status 1."""
@@ -22,7 +24,7 @@ class DivergedError(NstError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ended the run; it can be gone on with.
+    """A signal ended the run; it can be resumed.
 
     Args:
         signal: which one.
@@ -30,7 +32,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, signal: Signals, here: bool = True) -> None:
-        super().__init__(f"{signal.name}: stopped; the same command goes on")
+        super().__init__(f"interrupted by {signal.name}: {RESUME}")
         self.signal = signal
         self.here = here
         self.exit_status = 128 + signal
@@ -89,8 +91,8 @@ def listed(allowed: Iterable[object]) -> str:
 
 
 _ADVICE = {
-    errno.ENOSPC: "with room, the same command goes on",
-    errno.EDQUOT: "with room, the same command goes on",
+    errno.ENOSPC: f"free some space and {RESUME}",
+    errno.EDQUOT: f"free some space and {RESUME}",
     errno.EROFS: "outputs=FOLDER names another place",
     errno.EACCES: "outputs=FOLDER names another place",
 }

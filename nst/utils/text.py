@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -14,3 +15,8 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             parts.append([number])
     return ",".join(f"{each[0]}-{each[-1]}" if len(each) > 1 else f"{each[0]}" for each in parts)
+
+
+def nearest(word: object, allowed: Iterable[str]) -> str | None:
+    """The one of these words that was probably meant; None if none is near."""
+    return next(iter(difflib.get_close_matches(str(word), list(allowed), n=1)), None)

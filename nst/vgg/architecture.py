@@ -1,27 +1,87 @@
-"""The backbones' layers by name. Imports nothing, so that a wrong name is told at once."""
+"""The layers of the backbones, in one table. Imports nothing heavy: a wrong name fails at once."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
 
-# Convolutions per block; every block but the last ends in a pooling (Simonyan & Zisserman 2015,
-# table 1, columns D and E).
-BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+_COUNTS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+_CHANNELS = (64, 128, 256, 512, 512)
+# Convolutions of each block, and the channels of each: Simonyan & Zisserman 2015, table 1, columns
+# D and E. Every block ends in a pooling.
 
-CHANNELS = (64, 128, 256, 512, 512)
-"""Of the convolutions of each block."""
+BACKBONES = tuple(_COUNTS)
 
 SOURCES = ("embedded", "torchvision", "file")
 OFFLINE = "without a network: embedded (VGG-19), file with backbone.path"
 
 
+@dataclass(frozen=True)
+class Conv:
+    """A 3x3 convolution, and what follows it.
+
+    Attributes:
+        block: from 1.
+        number: in its block, from 1.
+        inputs: channels that it takes.
+        channels: that it returns.
+        last: whether it is the last one of its block: after its ReLU there is a pooling.
+    """
+
+    block: int
+    number: int
+    inputs: int
+    channels: int
+    last: bool
+
+    @property
+    def name(self) -> str:
+        """``conv1_1``, say."""
+        return f"conv{self.block}_{self.number}"
+
+    @property
+    def relu(self) -> str:
+        """Name of its ReLU."""
+        return f"relu{self.block}_{self.number}"
+
+    @property
+    def pixels(self) -> float:
+        """Feature pixels per pixel of the picture."""
+        return 1 / stride(self.name) ** 2
+
+    @property
+    def work(self) -> float:
+        """Multiply-adds per pixel of the picture."""
+        return 9 * self.inputs * self.channels * self.pixels
+
+
+@cache
+def convolutions(backbone: str) -> tuple[Conv, ...]:
+    """The convolutions in order: 16 of VGG-19, 13 of VGG-16."""
+    found: list[Conv] = []
+    for block, (count, channels) in enumerate(
+        zip(_COUNTS[backbone], _CHANNELS, strict=True), start=1
+    ):
+        for number in range(1, count + 1):
+            inputs = found[-1].channels if found else 3
+            found.append(Conv(block, number, inputs, channels, number == count))
+    return tuple(found)
+
+
 def conv_names(backbone: str) -> list[str]:
-    """``conv1_1`` and so on, in order: 16 for VGG-19, 13 for VGG-16."""
-    return [
-        f"conv{block}_{index}"
-        for block, count in enumerate(BLOCKS[backbone], start=1)
-        for index in range(1, count + 1)
-    ]
+    """``conv1_1`` and so on, in order."""
+    return [conv.name for conv in convolutions(backbone)]
+
+
+def up_to(layers: Collection[str], backbone: str) -> list[Conv]:
+    """The convolutions that these layers, by their canonical names, need."""
+    needed = {layer.replace("relu", "conv") for layer in layers}
+    found = list(convolutions(backbone))
+    while found and found[-1].name not in needed:
+        found.pop()
+    return found
 
 
 def canonical(layer: str, backbone: str) -> str:
@@ -51,11 +111,4 @@ def stride(layer: str) -> int:
 
 def work(layer: str, backbone: str) -> float:
     """Multiply-adds per pixel of the picture for all convolutions up to this one."""
-    total, before = 0.0, 3
-    for block, count in enumerate(BLOCKS[backbone], start=1):
-        for index in range(1, count + 1):
-            total += 9 * before * CHANNELS[block - 1] / 4 ** (block - 1)
-            before = CHANNELS[block - 1]
-            if layer[4:] == f"{block}_{index}":
-                return total
-    raise ValueError(f"{layer} is no layer of {backbone}")
+    return sum(conv.work for conv in up_to([layer], backbone))

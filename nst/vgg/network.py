@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from nst.vgg.architecture import BLOCKS
+from nst.vgg.architecture import convolutions as layers
 from nst.vgg.cpu.winograd import WinogradConv
 from nst.vgg.tiling import STRIP_BYTES, WHOLE_BYTES, Strip, joined, parts, strips
 from nst.vgg.weights import Weights
@@ -193,13 +193,11 @@ class VGG(nn.Module):
 
 def _plan(backbone: str) -> Iterator[tuple[str, int]]:
     """(name, number of the convolution from 0) of every layer in order."""
-    index = 0
-    for block, count in enumerate(BLOCKS[backbone], start=1):
-        for inner in range(1, count + 1):
-            yield f"conv{block}_{inner}", index
-            yield f"relu{block}_{inner}", index
-            index += 1
-        yield f"pool{block}", index
+    for index, layer in enumerate(layers(backbone)):
+        yield layer.name, index
+        yield layer.relu, index
+        if layer.last:
+            yield f"pool{layer.block}", index
 
 
 def _convolution(weight: Tensor, bias: Tensor, padding: str) -> nn.Conv2d:

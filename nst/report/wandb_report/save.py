@@ -18,7 +18,7 @@ import wandb
 from nst.report.collect import Experiment, collect
 from nst.report.wandb_report import models
 from nst.report.wandb_report.runs import Tracked, tracked, unsent
-from nst.runs.folder import read_json
+from nst.runs.record import read_json
 from nst.utils.errors import NstError, listed
 from nst.utils.files import write_whole
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from nst.transfer.run import Run
-from nst.vgg.architecture import BLOCKS, CHANNELS
+from nst.vgg.architecture import convolutions, up_to
 
 SHARE = 0.7
 """Of the memory that is free: others want some as well, and the estimate is one."""
@@ -31,34 +31,17 @@ def image_bytes(runs: Sequence[Run], precision: str) -> int:
     rough = precision == "bf16" and runs[0].precise_from == config.steps
     element = 2 if rough else 4
     per_pixel, targets = 0.0, 0
-    wanted = {tap.replace("relu", "conv") for tap in taps}
-    for block, count in enumerate(BLOCKS[config.backbone.name], start=1):
-        for index in range(1, count + 1):
-            channels = CHANNELS[block - 1] / 4 ** (block - 1)  # per pixel of the picture
-            name = f"conv{block}_{index}"
-            # kept for the backward pass; the ReLU is in place, but not behind a tap
-            per_pixel += channels * element
-            if name in wanted:
-                # the layer once more, its features in float32, and the target
-                per_pixel += channels * (element + 2 * 4)
-                targets += CHANNELS[block - 1] ** 2 * 4
-            if wanted <= _up_to(config.backbone.name, block, index):
-                return round(pixels * (per_pixel + _transient(element) + _state(runs))) + targets
-    raise ValueError(f"{sorted(taps)} are no layers of {config.backbone.name}")
-
-
-def _up_to(backbone: str, block: int, index: int) -> set[str]:
-    return {
-        f"conv{b}_{i}"
-        for b, count in enumerate(BLOCKS[backbone], start=1)
-        for i in range(1, count + 1)
-        if (b, i) <= (block, index)
-    }
-
-
-def _transient(element: int) -> float:
-    """Bytes per pixel that a pass needs for a moment: gradients of the first, widest layers."""
-    return 3 * CHANNELS[0] * element
+    for layer in up_to(taps, config.backbone.name):
+        values = layer.channels * layer.pixels
+        # kept for the backward pass; the ReLU is in place, but not behind a tap
+        per_pixel += values * element
+        if {layer.name, layer.relu} & taps:
+            # the layer once more, its features in float32, and the target
+            per_pixel += values * (element + 2 * 4)
+            targets += layer.channels**2 * 4
+    first = convolutions(config.backbone.name)[0]
+    transient = 3 * first.channels * element  # for a moment: gradients of the first, widest layers
+    return round(pixels * (per_pixel + transient + _state(runs))) + targets
 
 
 def _state(runs: Sequence[Run]) -> float:
