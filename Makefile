@@ -22,13 +22,13 @@ $(READY): pyproject.toml
 demo: $(READY) ## Noise against content initialisation, tracked, and a page that compares them
 	$(BIN)/nst -m hydra/launcher=vectorized init=noise,content weights=mild image.size=160 \
 		steps=100 snapshot_every=10
-	$(BIN)/nst-report --compare sweep=last
+	$(BIN)/nst-report compare sweep=last
 
 report: $(READY) ## Every table of the report: runs what is missing, then outputs/report/index.html
-	$(BIN)/nst-report --run hydra/launcher=vectorized $(ARGS)
+	$(BIN)/nst-report report --run hydra/launcher=vectorized $(ARGS)
 
 smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke/report
-	$(BIN)/nst-report --run --outputs outputs/smoke image.size=32 steps=2 snapshot_every=2
+	$(BIN)/nst-report report --run --outputs outputs/smoke image.size=32 steps=2 snapshot_every=2
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder

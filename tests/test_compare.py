@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
+from nst.cli import report
 from nst.compare.comparison import build
 from nst.compare.filmstrips import film
 from nst.compare.select import NoRunsError, entries, select
@@ -40,7 +41,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compare")
     ended = nst("-m", "hydra/launcher=vectorized", *SWEEP, *TINY, cwd=folder)
     assert ended.returncode == 0, ended.stderr
-    ended = nst_report("--compare", "sweep=last", cwd=folder)
+    ended = nst_report("compare", "sweep=last", cwd=folder)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "outputs/compare/index.html\n"
     return folder
@@ -501,7 +502,7 @@ def test_the_page_keeps_itself_up_to_date(root: Path, tmp_path: Path) -> None:
     later = tmp_path / "later"
     runs[0].rename(later)
     process = subprocess.Popen(
-        [sys.executable, "-m", "nst.cli.report", "--watch"],
+        [sys.executable, "-m", "nst.cli.report", "watch"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -555,16 +556,28 @@ def test_which_runs(root: Path, tmp_path: Path) -> None:
     for words, status, told in (
         (["seeed=1"], 2, "seeed=1: no key of these runs (did you mean seed?)"),
         (["nobody"], 1, "no run matches nobody (4 searched)"),
-        (["--run"], 2, "option=--run: not together with --compare"),
     ):
-        ended = nst_report("--compare", *words, cwd=root)
+        ended = nst_report("compare", *words, cwd=root)
         assert ended.returncode == status
         assert ended.stderr.startswith(f"nst-report: {told}")
         assert len(ended.stderr.splitlines()) == 1
-    ended = nst_report("--compare", cwd=tmp_path)
+    ended = nst_report("compare", cwd=tmp_path)
     assert ended.returncode == 1
     assert ended.stderr == "nst-report: no run in outputs/runs\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_old_flag_works_and_names_the_command(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(root)
+    assert report.report(["sweep=last", "--compare"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "outputs/compare/index.html\n"
+    assert err.startswith("nst-report: --compare is deprecated; use: nst-report compare\n")
+    assert report.report(["--help"]) == 0
+    out, _ = capsys.readouterr()
+    assert all(f"  {command}  " in out for command in report.COMMANDS)
 
 
 def test_films(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nst.cli.main import invoke
 from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_facts, read_status
-from nst.runs.writer import Recorder
+from nst.runs.writer import RunWriter
 from nst.sweeps import summary_table, sweep_folder
 from nst.transfer.objective import Objective
 from nst.utils.errors import DivergedError, NstError
@@ -276,13 +276,13 @@ def test_the_run_folder_vanishes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Someone cleans up while a run is going."""
-    plain = Recorder.snapshot
+    plain = RunWriter.snapshot
 
-    def snapshot(recorder: Recorder, step: int, image: Tensor) -> None:
-        plain(recorder, step, image)
-        shutil.rmtree(recorder.folder.path)
+    def snapshot(writer: RunWriter, step: int, image: Tensor) -> None:
+        plain(writer, step, image)
+        shutil.rmtree(writer.folder.path)
 
-    monkeypatch.setattr(Recorder, "snapshot", snapshot)
+    monkeypatch.setattr(RunWriter, "snapshot", snapshot)
     monkeypatch.chdir(tmp_path)
     assert invoke([*TINY]) == 1
     told = capsys.readouterr().err

@@ -222,7 +222,7 @@ def test_after_a_run_goes_on_each_step_is_there_once(
             execute([prepared(*common, "+trainer.max_steps=4")])
     else:
         with monkeypatch.context() as broken, pytest.raises(OSError, match="no room"):
-            broken.setattr("nst.runs.writer.Recorder.complete", _no_room)
+            broken.setattr("nst.runs.writer.RunWriter.complete", _no_room)
             execute([prepared(*common)])
     (folder,) = (tmp_path / "runs").iterdir()
     assert read_status(folder) == (INTERRUPTED if how == "stopped" else FAILED)

@@ -319,7 +319,7 @@ def test_a_sweep_whose_picture_fails_ends_well(
     arguments = ["-m", "seed=0,1", *TINY, "steps=1", "outputs=mine"]
     monkeypatch.setattr(contact_sheet, "ROWS", 1)
     assert invoke(arguments) == 0
-    line = "the first 1 of 2 runs; all of them: nst-report --compare sweep=last --outputs mine"
+    line = "the first 1 of 2 runs; all of them: nst-report compare sweep=last --outputs mine"
     assert line in capsys.readouterr().err
     for error, told in (
         (MemoryError(), "out of memory: "),

@@ -1,4 +1,4 @@
-"""Yardsticks: known values, invariances, and what each must tell apart."""
+"""Metrics: known values, invariances, and what each must tell apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from nst import images
 from nst.metrics import similarity
-from nst.metrics.quality import Yardstick
+from nst.metrics.quality import Metrics
 from nst.vgg import architecture
 from nst.vgg.network import VGG
 from tests.helpers import embedded
@@ -29,8 +29,8 @@ def pixels(name: str, size: int = 96) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def yardstick() -> Yardstick:
-    return Yardstick(embedded(), "vgg19", torch.device("cpu"))
+def metrics() -> Metrics:
+    return Metrics(embedded(), "vgg19", torch.device("cpu"))
 
 
 def test_psnr_and_ssim_are_scikit_images() -> None:
@@ -106,15 +106,15 @@ def test_quantiles_give_the_wasserstein_distance() -> None:
     assert np.abs(ours - theirs).mean() == pytest.approx(expected, rel=5e-3)
 
 
-def test_the_style_itself_and_the_content_itself(yardstick: Yardstick) -> None:
+def test_the_style_itself_and_the_content_itself(metrics: Metrics) -> None:
     content, style = picture("chelsea"), picture("waves")
-    found = yardstick.measure(content, content, style)
+    found = metrics.measure(content, content, style)
     assert found["psnr"] == 99
     assert found["content_distance"] == 0
     assert found["gram_distance"] > 0.2
-    found = yardstick.measure(style, None, style)
+    found = metrics.measure(style, None, style)
     assert found == {"gram_distance": 0, "patch_distance": 0}
-    assert set(yardstick.measure(content, content, None)) == {
+    assert set(metrics.measure(content, content, None)) == {
         "psnr",
         "ssim",
         "roughness",
@@ -122,7 +122,7 @@ def test_the_style_itself_and_the_content_itself(yardstick: Yardstick) -> None:
     }
 
 
-def test_gram_distance_by_hand(yardstick: Yardstick) -> None:
+def test_gram_distance_by_hand(metrics: Metrics) -> None:
     result, style = picture("coffee", 32), picture("mosaic", 32)
     network = VGG(embedded(), "vgg19", architecture.conv_names("vgg19"))
 
@@ -139,15 +139,15 @@ def test_gram_distance_by_hand(yardstick: Yardstick) -> None:
         for ours, theirs in zip(grams(result), grams(style), strict=True)
     ]
     assert len(terms) == 16
-    found = yardstick.measure(result, result, style)
+    found = metrics.measure(result, result, style)
     assert found["gram_distance"] == pytest.approx(np.mean(terms), rel=1e-4)
     assert found["combined_distance"] == pytest.approx(
         (1 + found["content_distance"]) * (1 + found["patch_distance"])
     )
 
 
-def test_tiny_pictures_are_measured_as_far_as_they_go(yardstick: Yardstick) -> None:
+def test_tiny_pictures_are_measured_as_far_as_they_go(metrics: Metrics) -> None:
     tiny = Image.new("RGB", (4, 4), "red")
-    found = yardstick.measure(tiny, tiny, tiny)
+    found = metrics.measure(tiny, tiny, tiny)
     assert found["gram_distance"] == 0
     assert "patch_distance" not in found

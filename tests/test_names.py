@@ -225,7 +225,7 @@ def test_names_that_are_not_utf_8(
         out, err = capfd.readouterr()
         assert "already finished" in err
         assert Path(out.splitlines()[-1]) == folder
-    assert report.report(["--compare", f"content={BYTES}"]) == 0
+    assert report.report(["compare", f"content={BYTES}"]) == 0
     assert r"caf\\xe9, 2" in Path("outputs/compare/runs.js").read_text()
 
 

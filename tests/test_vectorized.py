@@ -23,7 +23,7 @@ from nst.runs.outcome import SKIPPED
 from nst.runs.plan import Plan
 from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_facts, read_status
 from nst.runs.tracker import Tracker
-from nst.runs.writer import Recorder
+from nst.runs.writer import RunWriter
 from nst.sweeps import sweep_folder
 from nst.sweeps.sweep_folder import Ended
 from nst.transfer.divergence import Divergence
@@ -245,14 +245,14 @@ def test_what_cannot_be_recorded_ends_its_run_alone(
     blocked, broken = (place("init=noise", f"seed={seed}") for seed in (1, 2))
     blocked.parent.mkdir(parents=True)
     blocked.write_text("in the way")
-    plain = Recorder.snapshot
+    plain = RunWriter.snapshot
 
-    def snapshot(recorder: Recorder, step: int, image: Tensor) -> None:
-        if recorder.folder.path.name == broken.name and step == 2:
+    def snapshot(writer: RunWriter, step: int, image: Tensor) -> None:
+        if writer.folder.path.name == broken.name and step == 2:
             raise ValueError("the encoder has no mind to")
-        plain(recorder, step, image)
+        plain(writer, step, image)
 
-    monkeypatch.setattr(Recorder, "snapshot", snapshot)
+    monkeypatch.setattr(RunWriter, "snapshot", snapshot)
     assert invoke([*VECTORIZED, *TINY, "init=noise", "seed=0,1,2,3"]) == 1
     assert passes == [
         3,

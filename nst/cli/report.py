@@ -27,17 +27,29 @@ from nst.utils.errors import ConfigError, NstError, listed
 from nst.utils.files import escaped
 from nst.vgg import architecture
 
-EXAMPLES = """\
+HELP = """\
+usage: nst-report [report | compare | watch] ...
+
+Builds pages from run folders.
+
+  report     tables and claims of experiments: OUTPUTS/report/index.html (the default)
+  compare    any runs side by side: OUTPUTS/compare/index.html
+  watch      the same, kept up to date until Ctrl-C
+
 examples:
-  nst-report                                 the page of all runs in outputs/
-  nst-report --run                           first run every experiment that is missing
-  nst-report --run weights texture_layers    only these two
-  nst-report --run image.size=64 seed=0      all of them smaller, with one seed
-  nst-report --compare                       any runs side by side: outputs/compare/index.html
-  nst-report --compare sweep=last            those of the last sweep
-  nst-report --compare init=noise weights.style=1e5,1e6 status=completed
-  nst-report --watch sweep=last              the same, kept up to date while the sweep runs
+  nst-report report                                 the page of all experiments in outputs/
+  nst-report report --run                           first run every experiment that is missing
+  nst-report report --run weights texture_layers    only these two
+  nst-report report --run image.size=64 seed=0      all of them smaller, with one seed
+  nst-report compare                                all runs
+  nst-report compare sweep=last                     those of the last sweep
+  nst-report compare init=noise weights.style=1e5,1e6 status=completed
+  nst-report watch sweep=last
+
+nst-report COMMAND --help lists the options of a command.
 """
+
+COMMANDS = ("report", "compare", "watch")
 
 
 def main() -> None:
@@ -48,9 +60,29 @@ def main() -> None:
 
 def report(arguments: Sequence[str]) -> int:
     """Does what ``nst-report`` does with these arguments and returns the exit status."""
-    options = _options(arguments)
-    if options.compare or options.watch:
-        return _compare(options)
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(HELP, end="")
+        return 0
+    command, rest = _command(arguments)
+    return _report(rest) if command == "report" else _compare(command, rest)
+
+
+def _command(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The command, ``report`` if none is named, and its arguments."""
+    words = list(arguments)
+    if words and words[0] in COMMANDS:
+        return words[0], words[1:]
+    for command in ("watch", "compare"):
+        if f"--{command}" in words:
+            print(
+                f"nst-report: --{command} is deprecated; use: nst-report {command}", file=sys.stderr
+            )
+            return command, [word for word in words if word not in ("--watch", "--compare")]
+    return "report", words
+
+
+def _report(arguments: Sequence[str]) -> int:
+    options = _report_options(arguments)
     overrides = [word for word in options.words if "=" in word]
     names = [word for word in options.words if "=" not in word]
     try:
@@ -81,15 +113,25 @@ def report(arguments: Sequence[str]) -> int:
     return status
 
 
-def _compare(options: argparse.Namespace) -> int:
+def _compare(command: str, arguments: Sequence[str]) -> int:
     from nst.compare import comparison
 
+    parser = argparse.ArgumentParser(
+        f"nst-report {command}",
+        description="Sets runs side by side on a page, OUTPUTS/compare/index.html"
+        + (", and keeps it up to date until Ctrl-C." if command == "watch" else "."),
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="NAME | KEY=VALUE",
+        help="which runs (all): parts of their folders' names, or values, with * and ?, of keys of "
+        "the config, experiment, sweep or status; several by commas; sweep=last is the last one",
+    )
+    _add_outputs(parser)
+    options = parser.parse_intermixed_args(arguments)
+    make = comparison.watch if command == "watch" else comparison.build
     try:
-        if options.run or options.wandb:
-            other = "--run" if options.run else "--wandb"
-            problem = "not together with --compare or --watch: one after the other"
-            raise ConfigError("option", other, problem)
-        make = comparison.watch if options.watch else comparison.build
         page = make(Path(options.outputs), [escaped(word) for word in options.words])
     except NstError as error:
         print(f"nst-report: {one_line(error)}", file=sys.stderr)
@@ -98,36 +140,31 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def _report_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "nst-report",
-        description="Builds pages from run folders alone: OUTPUTS/report/index.html, "
-        "or with --compare OUTPUTS/compare/index.html.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "nst-report report",
+        description="Shows experiments as tables, with their claims tested, on a page: "
+        "OUTPUTS/report/index.html.",
     )
     parser.add_argument(
         "words",
         nargs="*",
         metavar="NAME | KEY=VALUE",
-        help="experiments to show (all), and with --run overrides for each of them; with --compare "
-        "which runs: parts of their folders' names, keys of the config, experiment, sweep, status",
+        help="experiments to show (all), and with --run overrides for each of them",
     )
     parser.add_argument("--run", action="store_true", help="run what is missing first")
     parser.add_argument(
         "--wandb", action="store_true", help="save a report and workspaces in W&B as well"
     )
     parser.add_argument(
-        "--compare", action="store_true", help="instead, a page that sets any runs side by side"
-    )
-    parser.add_argument(
-        "--watch", action="store_true", help="the same, kept up to date until Ctrl-C"
-    )
-    parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")
-    parser.add_argument(
         "--config-dir", metavar="DIR", help="a folder whose experiments/ are to be known as well"
     )
+    _add_outputs(parser)
     return parser.parse_intermixed_args(arguments)
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")
 
 
 def _experiments(config_dir: str | None) -> list[str]:

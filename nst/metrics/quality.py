@@ -1,4 +1,4 @@
-"""Yardsticks for finished pictures that are not the loss being optimised.
+"""Metrics for finished pictures that are not the loss being optimised.
 
 ``nst.config.experiment.MEASURES`` says what each means. Pictures are 8-bit RGB, as saved.
 """
@@ -27,7 +27,7 @@ LARGEST = 512
 """Features are compared at this shorter side at most, px: beyond, all layers would fill memory."""
 
 
-class Yardstick:
+class Metrics:
     """Measures results with all convolutions of a backbone, whichever a run optimised.
 
     Args:

@@ -58,7 +58,7 @@ def build(outputs: Path, names: Sequence[str] = (), known: Sequence[str] = ()) -
     shown = [found[name] for name in found if not names or name in names]
     if not shown:
         what = f" of {listed(names)}" if names else " that belongs to an experiment"
-        raise NstError(f"no run{what} in {outputs / 'runs'}; nst-report --run makes them")
+        raise NstError(f"no run{what} in {outputs / 'runs'}; nst-report report --run makes them")
     folder = outputs / "report"
     try:
         folder.mkdir(parents=True, exist_ok=True)

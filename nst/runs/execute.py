@@ -1,4 +1,4 @@
-"""From prepared runs to run folders: which are to be computed, the pass that does it, its end."""
+"""From prepared runs to run folders: finds what is not finished, computes it in batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from nst.config.overrides import literal, on_texts
 from nst.loggers import wandb_agent
-from nst.metrics.quality import Yardstick
+from nst.metrics.quality import Metrics
 from nst.runs import build, checkpoint_file, machine
 from nst.runs.build import resolve_precision
 from nst.runs.folder import RunFolder, claim, locked, package_versions, place
@@ -31,7 +31,7 @@ from nst.runs.signature import named, signature
 from nst.runs.tags import tags
 from nst.runs.tracker import Tracker
 from nst.runs.trainer import build_trainer
-from nst.runs.writer import Recorder
+from nst.runs.writer import RunWriter
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
@@ -40,18 +40,18 @@ from nst.utils.files import escaped, shown
 
 log = logging.getLogger(__name__)
 
-_yardstick = lru_cache(maxsize=1)(Yardstick)
+_metrics = lru_cache(maxsize=1)(Metrics)
 
 
 def identify(runs: Sequence[Run], group: str | None = None) -> list[Run]:
-    """The runs with their signatures, and with the folders that they belong into.
+    """The runs with their signatures and their folders.
 
     Args:
-        runs: alike in backbone, precision and trainer.
-        group: what they belong to, for trackers.
+        runs: with the same backbone, precision and trainer.
+        group: that loggers put them in, the name of their sweep.
 
     Raises:
-        ConfigError: if what was asked for is not possible.
+        ConfigError: if the backbone, the precision or the trainer is impossible.
     """
     loaded, precision = build.pretrained(runs[0].config), build.precision(runs[0].config)
     return [_identified(run, signature(run, loaded, precision), group) for run in runs]
@@ -63,9 +63,10 @@ def waits(run: Run) -> bool:
 
 
 def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
-    """Optimises runs that can share a pass, as one batch; finished ones are returned at once.
+    """Optimises runs as one batch; finished ones are returned at once.
 
-    A run that fails or diverges leaves the others alone. What is asked for twice is computed once.
+    A run that fails or diverges does not affect the others. A run that is listed twice is computed
+    once.
 
     Args:
         runs: identified; alike in picture shape, schedule, optimiser, backbone, precision and
@@ -73,7 +74,7 @@ def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
         plan: of the sweep that they belong to.
 
     Returns:
-        How each run ended, in order. An error of the pass is that of all runs that were in it.
+        How each run ended, in order. An error of the batch is the error of all its runs.
 
     Raises:
         Interrupted: if a signal came; the runs can be resumed.
@@ -96,8 +97,8 @@ def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
                 for member in filter(None, members):
                     RunFolder(folder).join(member)
         waiting = [asked[folder] for folder in folders if folder not in outcomes]
-        for stands in _batches(waiting, outcomes):
-            outcomes |= _optimise(stands, plan or Plan())
+        for starts in _batches(waiting, outcomes):
+            outcomes |= _optimise(starts, plan or Plan())
     found = []
     for index, run in enumerate(runs):
         outcome = outcomes[folder_of(run)]._replace(folder=folder_of(run))
@@ -108,7 +109,7 @@ def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
 
 
 def _claimed(run: Run, outcomes: dict[Path, Outcome]) -> Run:
-    """The run with its folder made, unless it is finished, skipped or cannot begin.
+    """Makes the folder of a run, unless the run is finished, skipped or cannot begin.
 
     Another process, or a job of this batch with another name for a picture, may have made it
     since the run was identified.
@@ -128,26 +129,26 @@ def _claimed(run: Run, outcomes: dict[Path, Outcome]) -> Run:
     return run
 
 
-Stand = tuple[Run, Checkpoint | None]
-"""A run, and where it stood when it was broken off."""
+Start = tuple[Run, Checkpoint | None]
+"""A run, and the checkpoint that it resumes from."""
 
 
-def _batches(runs: Sequence[Run], outcomes: dict[Path, Outcome]) -> list[list[Stand]]:
-    """The runs by the step that they go on from: what was broken off may stand at several."""
-    batches: dict[int, list[Stand]] = {}
+def _batches(runs: Sequence[Run], outcomes: dict[Path, Outcome]) -> list[list[Start]]:
+    """Groups the runs by the step that they start from: interrupted runs may be at any."""
+    batches: dict[int, list[Start]] = {}
     for run in runs:
         with _its_own(folder_of(run), outcomes):
-            stand = checkpoint_file.load(folder_of(run), run.config.run.signature or "")
-            step = stand.step if stand else 0
-            if stand:
+            checkpoint = checkpoint_file.load(folder_of(run), run.config.run.signature or "")
+            step = checkpoint.step if checkpoint else 0
+            if checkpoint:
                 log.info("resuming from step %d: %s", step, shown(folder_of(run)))
-            batches.setdefault(step, []).append((run, stand))
+            batches.setdefault(step, []).append((run, checkpoint))
     return list(batches.values())
 
 
 @contextmanager
 def _its_own(folder: Path, outcomes: dict[Path, Outcome]) -> Iterator[None]:
-    """An error inside ends the run of this folder, and no other."""
+    """An error inside ends the run of this folder alone."""
     try:
         yield
     except Exception as error:
@@ -155,19 +156,19 @@ def _its_own(folder: Path, outcomes: dict[Path, Outcome]) -> Iterator[None]:
 
 
 def _check(run: Run) -> None:
-    """Wrong settings show up here, before there is a folder."""
+    """Builds what the config names, so that wrong settings raise before there is a folder."""
     build.optimizer(run.config)
     build.loggers(run)
     build.means(run.config, build.pretrained(run.config))
 
 
-def _optimise(stands: Sequence[Stand], plan: Plan) -> dict[Path, Outcome]:
-    """Takes runs that stand at the same step to their ends.
+def _optimise(starts: Sequence[Start], plan: Plan) -> dict[Path, Outcome]:
+    """Computes runs that start from the same step, as one batch.
 
     Returns:
         How each ended, by its folder.
     """
-    config = stands[0][0].config
+    config = starts[0][0].config
     trainer = build_trainer(config)
     device = trainer.strategy.root_device
     facts = {
@@ -177,14 +178,14 @@ def _optimise(stands: Sequence[Stand], plan: Plan) -> dict[Path, Outcome]:
         "backbone": config.backbone.name,
     }
     outcomes: dict[Path, Outcome] = {}
-    recorders: list[Recorder] = []
-    for run, stand in stands:
+    writers: list[RunWriter] = []
+    for run, checkpoint in starts:
         with _its_own(folder_of(run), outcomes):
-            recorders.append(_recorder(run, facts, stand))
+            writers.append(_writer(run, facts, checkpoint))
     failed = None
     try:
-        with _failures_recorded(recorders):
-            begun = _begun(recorders)
+        with _failures_recorded(writers):
+            begun = _begun(writers)
             done = _fit(trainer, begun, plan) if begun else config.steps
         if done < config.steps:  # max_time, say, or a callback of the user's
             raise NstError(f"stopped by the Trainer before the last step: {RESUME}")
@@ -192,26 +193,26 @@ def _optimise(stands: Sequence[Stand], plan: Plan) -> dict[Path, Outcome]:
         failed = Outcome.of(error)
     finally:
         build.take_apart(trainer)
-    for recorder in recorders:
-        own = Outcome.of(recorder.error) if recorder.error is not None else Outcome(COMPLETED)
-        outcomes[recorder.folder.path] = own if recorder.ended else failed or own
+    for writer in writers:
+        own = Outcome.of(writer.error) if writer.error is not None else Outcome(COMPLETED)
+        outcomes[writer.folder.path] = own if writer.ended else failed or own
     return outcomes
 
 
-def _begun(recorders: Sequence[Recorder]) -> list[Recorder]:
-    """Begins them all; those that can."""
-    for recorder in recorders:
-        recorder.begin()
-    return [recorder for recorder in recorders if not recorder.ended]
+def _begun(writers: Sequence[RunWriter]) -> list[RunWriter]:
+    """Begins all runs; returns those that could begin."""
+    for writer in writers:
+        writer.begin()
+    return [writer for writer in writers if not writer.ended]
 
 
-def _fit(trainer: Any, recorders: Sequence[Recorder], plan: Plan) -> int:
-    """The pass itself: raises what ends all runs that are in it; what is a run's own, it keeps.
+def _fit(trainer: Any, writers: Sequence[RunWriter], plan: Plan) -> int:
+    """Runs the Trainer. Raises what ends the whole batch; an error of one run ends that run.
 
     Returns:
-        Steps that are done.
+        Steps that were computed.
     """
-    runs = [recorder.run for recorder in recorders]
+    runs = [writer.run for writer in writers]
     config = runs[0].config
     device = trainer.strategy.root_device
     taps = set().union(*(run.taps for run in runs))
@@ -220,8 +221,8 @@ def _fit(trainer: Any, recorders: Sequence[Recorder], plan: Plan) -> int:
     precisions = [precision, "32"] if late else [precision]
     with build.backbones(config, taps, precisions, device) as networks:
         network, precise = networks[precision], networks["32"] if late else None
-        checkpoints = [each.checkpoint for each in recorders if each.checkpoint is not None]
-        yardstick = _yardstick(build.pretrained(config), config.backbone.name, device)
+        checkpoints = [each.checkpoint for each in writers if each.checkpoint is not None]
+        metrics = _metrics(build.pretrained(config), config.backbone.name, device)
         name = f"{len(runs)} runs" if len(runs) > 1 else config.run.name or ""
         if config.compile is not None:
             log.info("compile=%s: the first step at every size takes a while", config.compile)
@@ -235,15 +236,15 @@ def _fit(trainer: Any, recorders: Sequence[Recorder], plan: Plan) -> int:
                 interrupted=lambda: interrupts.received is not None,
             )
             tracker = Tracker(
-                recorders,
+                writers,
                 config.snapshot_every,
                 config.checkpoint_seconds,
-                yardstick,
+                metrics,
                 interrupts,
                 prompt=bool(config.trainer.get("callbacks")) and bool(config.logger),
             )
             trainer.callbacks += [tracker, ProgressBar(name, config.steps, plan)]
-            loggers = [logger for recorder in recorders for logger in recorder.loggers]
+            loggers = [logger for writer in writers for logger in writer.loggers]
             trainer.loggers = list(filter(_works, loggers))
             # callbacks log at the run's steps, also in a run that is resumed
             stepped = {"_batches_that_stepped": module.first}
@@ -256,21 +257,21 @@ def _works(logger: Logger) -> bool:
     """Whether the Trainer may have it: it ends with the first whose experiment cannot begin."""
     try:
         getattr(logger, "experiment", None)
-    except Exception:  # told already, when it could not begin
+    except Exception:  # it was reported when the logger could not begin
         return False
     return True
 
 
 @contextmanager
-def _failures_recorded(recorders: Sequence[Recorder]) -> Iterator[None]:
-    """Says in every unfinished run's folder why it ended."""
+def _failures_recorded(writers: Sequence[RunWriter]) -> Iterator[None]:
+    """Records in the folder of every unfinished run why it ended."""
     try:
         yield
     except BaseException as error:
         received = _signal(error)
         cause = error if received is None else Interrupted(received)
-        for recorder in recorders:
-            recorder.fail(cause)
+        for writer in writers:
+            writer.fail(cause)
         if cause is not error:
             raise cause from None
         raise
@@ -316,7 +317,7 @@ def folder_of(run: Run) -> Path:
 
 
 def _left_out(run: Run) -> bool:
-    """With ``retry=failed``, what neither failed nor is finished."""
+    """Whether ``retry=failed`` skips a run: it neither failed nor is finished."""
     retried = (COMPLETED, FAILED, DIVERGED)
     return run.config.retry == "failed" and read_status(folder_of(run)) not in retried
 
@@ -325,11 +326,11 @@ def _finished(run: Run) -> bool:
     return finished(folder_of(run))
 
 
-def _recorder(run: Run, facts: dict[str, Any], stand: Checkpoint | None) -> Recorder:
+def _writer(run: Run, facts: dict[str, Any], checkpoint: Checkpoint | None) -> RunWriter:
     folder = RunFolder(folder_of(run))
-    kept = range(0, stand.step if stand else 0, run.config.snapshot_every)
+    kept = range(0, checkpoint.step if checkpoint else 0, run.config.snapshot_every)
     found = run.config.run
-    if stand:
+    if checkpoint:
         now = {**facts, "packages": package_versions()}
         if changed := machine.differences(read_facts(folder.path), now):
             text = "%s: resumes with %s; its picture may differ from that of an uninterrupted run"
@@ -339,18 +340,18 @@ def _recorder(run: Run, facts: dict[str, Any], stand: Checkpoint | None) -> Reco
     text = OmegaConf.to_yaml(OmegaConf.create(literal(config)), resolve=True)
     folder.clear(kept)
     folder.start(text, identity)
-    return Recorder(run, folder, config, build.loggers(run), stand)
+    return RunWriter(run, folder, config, build.loggers(run), checkpoint)
 
 
 def _recorded(run: Run) -> dict[str, Any]:
-    """The resolved config as files and trackers can hold it: a folder's name may not be UTF-8."""
+    """The resolved config for files and loggers: bytes that are not UTF-8 are escaped."""
     plain: Any = OmegaConf.to_container(build.as_dictconfig(run.config), resolve=True)
     found: dict[str, Any] = on_texts(escaped, plain)
     return found
 
 
 def _replay(run: Run) -> None:
-    """Tells W&B of a finished run once more; other trackers have it."""
+    """Logs a finished run to W&B again; other trackers have it."""
     loggers = [logger for logger in build.loggers(run) if isinstance(logger, WandbLogger)]
     config: Any = OmegaConf.to_container(build.as_dictconfig(run.config), resolve=True)
-    replay(Recorder(run, RunFolder(folder_of(run)), config, loggers))
+    replay(RunWriter(run, RunFolder(folder_of(run)), config, loggers))

@@ -50,7 +50,7 @@ class RunFolder:
         self._facts: dict[str, Any] = {}
 
     def clear(self, kept: Collection[int] = ()) -> None:
-        """Removes what an unfinished attempt left: no tracker can resume its files, for example.
+        """Removes what an unfinished attempt left: no logger can resume its files, for example.
 
         Args:
             kept: steps whose snapshots stay, since the run resumes from a later one.

@@ -1,4 +1,4 @@
-"""Reads run folders: the only place that knows what lies where in them. ``folder`` writes them."""
+"""Reads run folders; ``folder`` writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follows a batch while it is optimised, and hands each run's part to its recorder."""
+"""Follows a batch while it is optimised, and gives each run's part to its writer."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from nst import images
-from nst.metrics.quality import Yardstick
+from nst.metrics.quality import Metrics
 from nst.runs.signals import Interrupts
-from nst.runs.writer import Recorder
+from nst.runs.writer import RunWriter
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.module import Evaluated, StyleTransfer
 
@@ -29,7 +29,7 @@ FLUSH_SECONDS = 2.0
 
 
 class _Row(NamedTuple):
-    """What a step found out, on the device still."""
+    """What a step found, still on the device."""
 
     step: int
     seconds: float
@@ -43,15 +43,15 @@ class Tracker(L.Callback):
     Step k is the image after k updates, in the rows, in the snapshots and in every logger, from 0
     to the last. Seconds count from the first step, tracking included.
 
-    It changes nothing of what is optimised. What cannot be recorded of one run ends that run alone;
-    if that was the last one, the error ends the batch.
+    It changes nothing that is optimised. A run that cannot be written ends alone; if it was the
+    last one, its error ends the batch.
 
     Args:
-        recorders: of the runs, in the order of the batch.
+        writers: of the runs, in the order of the batch.
         snapshot_every: steps between snapshots.
         checkpoint_seconds: at least so long between checkpoints.
-        yardstick: measures the results.
-        interrupts: what ends the runs before their time.
+        metrics: measures the results.
+        interrupts: signals that end the runs early.
         prompt: whether each row is logged at once, since callbacks log as well: W&B drops what
             comes after a later step.
 
@@ -62,17 +62,17 @@ class Tracker(L.Callback):
 
     def __init__(
         self,
-        recorders: Sequence[Recorder],
+        writers: Sequence[RunWriter],
         snapshot_every: int,
         checkpoint_seconds: float,
-        yardstick: Yardstick,
+        metrics: Metrics,
         interrupts: Interrupts,
         prompt: bool = False,
     ) -> None:
-        self.recorders = list(recorders)
+        self.writers = list(writers)
         self.snapshot_every = snapshot_every
         self.checkpoint_seconds = checkpoint_seconds
-        self.yardstick = yardstick
+        self.metrics = metrics
         self.interrupts = interrupts
         self.prompt = prompt
         self.checkpoint_cost = 0.0
@@ -89,8 +89,8 @@ class Tracker(L.Callback):
         self.steps_done = pl_module.first
         self.interrupts.listen()  # only now: the Trainer has brought handlers of its own
         self._began = self._here = self._flushed = self._saved = time.perf_counter()
-        if self.recorders[0].checkpoint is not None:
-            self._began -= self.recorders[0].checkpoint.seconds
+        if self.writers[0].checkpoint is not None:
+            self._began -= self.writers[0].checkpoint.seconds
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, step: Any, batch_idx: int
@@ -117,26 +117,26 @@ class Tracker(L.Callback):
         return states + 2 * module.image.nbytes  # the best ones as well
 
     def _save(self, module: StyleTransfer, step: int) -> None:
-        """Writes down where every run stands before update ``step`` + 1."""
+        """Writes a checkpoint of every run before update ``step`` + 1."""
         began = time.perf_counter()
         if self._waiting:
             self._flush(module)
-        for index, recorder in self._active(module.active):
-            signature = recorder.run.config.run.signature
+        for index, writer in self._active(module.active):
+            signature = writer.run.config.run.signature
             assert signature is not None
-            stand = Checkpoint(
+            checkpoint = Checkpoint(
                 signature,
                 step,
                 began - self._began,
-                _alone(module.image[index].detach()),
-                {name: _alone(part) for name, part in module.optimizer_state(index).items()},
-                recorder.rows,
+                _detached(module.image[index].detach()),
+                {name: _detached(part) for name, part in module.optimizer_state(index).items()},
+                writer.rows,
                 module.best.of(index),
             )
-            with recorder.own():
-                if self.prompt and recorder.rows:
-                    recorder.folder.metrics(recorder.rows)
-                recorder.stand(stand)
+            with writer.own():
+                if self.prompt and writer.rows:
+                    writer.folder.metrics(writer.rows)
+                writer.save(checkpoint)
         self._saved = time.perf_counter()
         self.checkpoint_cost += self._saved - began
         self._seconds_per_byte = (self._saved - began) / self._size(module)
@@ -149,7 +149,7 @@ class Tracker(L.Callback):
         step: Any,
         batch_idx: int,
     ) -> None:
-        """Keeps the losses on the device until there is a reason to read them."""
+        """Leaves the losses on the device until there is a reason to read them."""
         assert isinstance(pl_module, StyleTransfer)
         self._add(trainer, step, cast(Evaluated, outputs))
         self.steps_done = step + 1
@@ -158,7 +158,7 @@ class Tracker(L.Callback):
             self._flush(pl_module, write=due)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Ends every run, with its result if the last step is done."""
+        """Ends every run, with its result if the last step was computed."""
         assert isinstance(pl_module, StyleTransfer)
         if pl_module.final is None:  # a signal, or a Trainer told so: max_time, max_steps
             self._interrupt(pl_module)
@@ -167,70 +167,70 @@ class Tracker(L.Callback):
         self._add(trainer, self.steps_done, pl_module.final)
         self._snapshot = final
         self._flush(pl_module)
-        for index, recorder in self._active(pl_module.active):
-            with recorder.own():
-                image, inputs = images.to_image(final[index]), recorder.inputs
-                measures = self.yardstick.measure(image, inputs.get("content"), inputs.get("style"))
-                recorder.complete(image, measures)
+        for index, writer in self._active(pl_module.active):
+            with writer.own():
+                image, inputs = images.to_image(final[index]), writer.inputs
+                measures = self.metrics.measure(image, inputs.get("content"), inputs.get("style"))
+                writer.complete(image, measures)
 
     def _interrupt(self, module: StyleTransfer) -> None:
         signal = self.interrupts.received
         self._save(module, self.steps_done)
-        for recorder in self._going_on():
-            with recorder.own():
-                recorder.interrupt(signal.name if signal else "the Trainer", self.steps_done)
+        for writer in self._unfinished():
+            with writer.own():
+                writer.interrupt(signal.name if signal else "the Trainer", self.steps_done)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Tells the loggers that a request to stop, such as ``SystemExit``, is no failure."""
+        """Ends the loggers without a failure at a request to stop, such as ``SystemExit``."""
         if not isinstance(exception, Exception):
-            for recorder in self._going_on():
-                with recorder.own():
-                    for logger in recorder.loggers:
+            for writer in self._unfinished():
+                with writer.own():
+                    for logger in writer.loggers:
                         logger.finalize("aborted")
 
-    def _going_on(self) -> list[Recorder]:
-        return [recorder for recorder in self.recorders if not recorder.ended]
+    def _unfinished(self) -> list[RunWriter]:
+        return [writer for writer in self.writers if not writer.ended]
 
-    def _active(self, runs: Sequence[int]) -> list[tuple[int, Recorder]]:
-        """Of the images of these runs, those that are recorded still, with their places."""
-        found = [(index, self.recorders[run]) for index, run in enumerate(runs)]
+    def _active(self, runs: Sequence[int]) -> list[tuple[int, RunWriter]]:
+        """The writers of these runs that have not ended, with the places of their images."""
+        found = [(index, self.writers[run]) for index, run in enumerate(runs)]
         return [(index, each) for index, each in found if not (each.ended or each.diverged)]
 
     def _have_diverged(self, module: StyleTransfer) -> bool:
-        return any(not self.recorders[run].ended for run in module.diverged)
+        return any(not self.writers[run].ended for run in module.diverged)
 
     def _add(self, trainer: L.Trainer, step: int, found: Evaluated) -> None:
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self._waiting.append(_Row(step, time.perf_counter() - self._began, rate, found))
 
     def _flush(self, module: StyleTransfer, write: bool = True) -> None:
-        """Reads what is waiting, and hands it on.
+        """Reads the rows that wait, and gives them to the writers.
 
         Args:
             module: whose losses they are.
             write: whether files are written too, all rows so far.
 
         Raises:
-            Exception: what ended one of the runs, if none is left that goes on.
+            Exception: that ended one of the runs, if all have ended.
         """
         for active, rows in groupby(self._waiting, lambda row: row.found["active"]):
-            self._hand_on(active, list(rows), write)
+            self._distribute(active, list(rows), write)
         for run, diverged in module.diverged.items():
-            recorder = self.recorders[run]
-            if not recorder.ended:
-                with recorder.own():
-                    recorder.folder.metrics(recorder.rows)
-                    recorder.diverge(diverged.reason, diverged.best)
+            writer = self.writers[run]
+            if not writer.ended:
+                with writer.own():
+                    writer.folder.metrics(writer.rows)
+                    writer.diverge(diverged.reason, diverged.best)
         self._waiting.clear()
         self._snapshot = None
         if write:
             self._flushed = time.perf_counter()
-        self._raise_if_none_is_left()
+        self._raise_if_all_ended()
 
-    def _hand_on(self, active: Sequence[int], rows: Sequence[_Row], write: bool) -> None:
-        """Reads rows of the same images with one transfer, and gives each recorder its own."""
+    def _distribute(self, active: Sequence[int], rows: Sequence[_Row], write: bool) -> None:
+        """Reads rows of the same images with one transfer, and gives each writer its own."""
         names = list(rows[0].found["losses"])
         # A pyramid's losses differ in nothing but their values, so that they stack.
         table = torch.stack(
@@ -240,31 +240,31 @@ class Tracker(L.Callback):
             ]
         )
         values = table.float().cpu().tolist()  # [row][loss][image]
-        for index, recorder in self._active(active):
-            with recorder.own():
+        for index, writer in self._active(active):
+            with writer.own():
                 for (step, seconds, rate, _), row in zip(rows, values, strict=True):
-                    if recorder.diverged:
+                    if writer.diverged:
                         break
                     losses = {
                         f"loss/{name}": row[names.index(name)][index]
-                        for name in recorder.names(names)
+                        for name in writer.names(names)
                     }
-                    recorder.log({"step": step, "seconds": round(seconds, 4), **losses, "lr": rate})
-                    recorder.diverged = bool(row[-1][index])
+                    writer.log({"step": step, "seconds": round(seconds, 4), **losses, "lr": rate})
+                    writer.diverged = bool(row[-1][index])
                 last = rows[-1] is self._waiting[-1]
-                if self._snapshot is not None and last and not recorder.diverged:
-                    recorder.snapshot(rows[-1].step, self._snapshot[index])
+                if self._snapshot is not None and last and not writer.diverged:
+                    writer.snapshot(rows[-1].step, self._snapshot[index])
                 if write:
-                    recorder.folder.metrics(recorder.rows)
+                    writer.folder.metrics(writer.rows)
 
-    def _raise_if_none_is_left(self) -> None:
-        if not self._going_on():
-            error = self.recorders[0].error
+    def _raise_if_all_ended(self) -> None:
+        if not self._unfinished():
+            error = self.writers[0].error
             assert error is not None
             raise error
 
 
-def _alone(part: Tensor) -> Tensor:
+def _detached(part: Tensor) -> Tensor:
     """On the CPU, and without the rest of the tensor that it is a view of: that would be saved."""
     part = part.cpu()
     return part if part.untyped_storage().nbytes() == part.nbytes else part.clone()

@@ -1,4 +1,4 @@
-"""Where one run is recorded: its folder, and the loggers that are told of it."""
+"""Writes one run: to its folder and to its loggers."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from nst.utils.errors import DivergedError, reason
 
 
 @dataclass
-class Recorder:
-    """One run of the batch, followed from its first step to whatever ends it.
+class RunWriter:
+    """Writes one run of a batch, from its first step to whatever ends it.
 
     Attributes:
         run: the run.
         folder: its run folder.
         config: its config, every reference resolved.
         loggers: its Lightning loggers.
-        checkpoint: where an unfinished attempt stood.
+        checkpoint: that it resumes from.
         rows: its metrics so far.
-        inputs: content and style as they were kept.
+        inputs: content and style as they were written.
         diverged: whether its loss has diverged: no row after that is recorded.
-        ended: whether it has ended, while others of its batch may go on.
-        error: what ended it, if that was its own: its loss, or what recorded it.
+        ended: whether it has ended; others of its batch may not have.
+        error: that ended this run alone: it diverged, or could not be written.
     """
 
     run: Run
@@ -51,7 +51,7 @@ class Recorder:
     error: Exception | None = None
 
     def names(self, losses: Sequence[str]) -> list[str]:
-        """Of the batch's losses, those that this run has."""
+        """Those of the batch's losses that this run has."""
         layers = {
             *(f"content/{layer}" for layer in self.run.config.layers.content),
             *(f"style/{layer}" for layer in self.run.config.layers.style),
@@ -60,7 +60,7 @@ class Recorder:
 
     @contextmanager
     def own(self) -> Iterator[None]:
-        """An error inside ends this run alone: the others of its batch go on."""
+        """An error inside ends this run alone, not the others of its batch."""
         try:
             yield
         except Exception as error:
@@ -69,7 +69,7 @@ class Recorder:
             self.ended, self.error = True, error
 
     def begin(self) -> None:
-        """Starts the loggers, with the run's whole config and all that was before a checkpoint."""
+        """Starts the loggers: with the config, the inputs and what they had before a checkpoint."""
         with self.own():
             for logger in self.loggers:
                 logger.log_hyperparams(self.config)
@@ -77,7 +77,7 @@ class Recorder:
             self._replay()
 
     def _keep_inputs(self) -> None:
-        """Keeps the inputs, at the sizes that count, and what the content was made of."""
+        """Writes the inputs, at the sizes that the run uses, and what a blend was made of."""
         size = self.run.config.image.size
         for name, picture, shorter in (
             ("content", self.run.content, size),
@@ -91,7 +91,7 @@ class Recorder:
                 self.log_picture(part, self.folder.input(part, image), 0)
 
     def _replay(self) -> None:
-        """Tells the loggers all that they were told before the run was broken off."""
+        """Logs again what was logged before the run was interrupted."""
         if self.checkpoint is None:
             return
         for row in self.checkpoint.rows:
@@ -101,25 +101,25 @@ class Recorder:
                 self.log_picture("snapshot", self.folder.snapshot_path(step), step)
 
     def log(self, row: dict[str, float]) -> None:
-        """Keeps a row; the folder gets it at the next flush, the loggers at once."""
+        """Adds a row; the loggers get it at once, the folder with the next ``metrics.csv``."""
         self.rows.append(row)
         metrics = {name: value for name, value in row.items() if name != "step"}
         for logger in self.loggers:
             logger.log_metrics(metrics, step=int(row["step"]))
 
     def snapshot(self, step: int, image: Tensor) -> None:
-        """Keeps the image (3, H, W) after ``step`` updates, and tells the loggers."""
+        """Writes and logs the image (3, H, W) after ``step`` updates."""
         self.log_picture("snapshot", self.folder.snapshot(step, images.to_image(image)), step)
 
     def log_picture(self, key: str, path: Any, step: int) -> None:
-        """Hands a picture to every logger that takes pictures."""
+        """Logs a picture to every logger that takes pictures."""
         for logger in self.loggers:
             if hasattr(logger, "log_image"):
                 logger.log_image(key, [os.fspath(path)], step=step, caption=[f"step {step}"])
 
-    def stand(self, stand: Checkpoint) -> None:
-        """Writes down where the run stands."""
-        checkpoint_file.save(self.folder.path, stand)
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Writes a checkpoint."""
+        checkpoint_file.save(self.folder.path, checkpoint)
 
     def complete(self, final: Image.Image, measures: Mapping[str, float]) -> None:
         """Ends the run with its result."""
@@ -142,11 +142,11 @@ class Recorder:
             logger.finalize("success")
 
     def diverge(self, why: str, best: tuple[float, int, Tensor]) -> None:
-        """Ends a run that diverged; the other images of its batch go on.
+        """Ends a run that diverged.
 
         Args:
-            why: it has.
-            best: (loss, step, image) with the lowest loss before it did.
+            why: it diverged.
+            best: (loss, step, image) with the lowest loss before.
         """
         loss, best_step, image = best
         step = int(self.rows[-1]["step"])
@@ -163,14 +163,14 @@ class Recorder:
         self.ended, self.error = True, DivergedError(why)
 
     def interrupt(self, by: str, step: int) -> None:
-        """Says that the run was stopped, and can be resumed."""
+        """Ends the run as interrupted, to be resumed."""
         told = f"stopped by {by} after {step} steps"
         self.folder.update(status=INTERRUPTED, reason=told, steps=step)
         for logger in self.loggers:
             logger.finalize("aborted")  # the Trainer would say "success"
 
     def fail(self, error: BaseException) -> None:
-        """Ends an unfinished run: in its folder, if that can be written, and for its loggers."""
+        """Ends an unfinished run with an error, in its folder and for its loggers."""
         if self.ended:
             return
         failed = isinstance(error, Exception)

@@ -24,7 +24,7 @@ ROWS = 100
 """Runs in one picture or table, at most; more are easier to look at on the comparison page."""
 PIXELS = 80_000_000
 """Of one picture, at most: Pillow warns of more than 89 million, and refuses twice as many."""
-COMPARE = "nst-report --compare sweep=last"
+COMPARE = "nst-report compare sweep=last"
 
 T = TypeVar("T")
 

@@ -81,7 +81,7 @@ class Jobs:
             raise
 
     def prepare(self, cfg: DictConfig) -> Job:
-        """What the job that Hydra is at asks for; nothing is computed, and no folder is made."""
+        """What Hydra's current job asks for; nothing is computed, and no folder is made."""
         hydra_config = HydraConfig.get()
         multirun = hydra_config.mode == RunMode.MULTIRUN
         job = Job(sweep.overrides(hydra_config))
@@ -103,7 +103,7 @@ class Jobs:
         return job
 
     def finish(self, job: Job, compute: Callable[[], Outcome]) -> str | None:
-        """Has the run of the job that Hydra is at computed; tells and records how it ended.
+        """Computes the run of Hydra's current job, then reports and records how it ended.
 
         In a sweep one that failed returns None: Hydra would print several lines for an exception,
         and a sweeper of several batches would end with the batch.

@@ -106,7 +106,7 @@ class Sweep:
         self._config = config
 
     def launch(self, jobs: Sequence[Sequence[str]]) -> int:
-        """Takes down jobs that are about to be launched.
+        """Records the jobs that are about to be launched.
 
         Returns:
             The number of the first one; sweepers that launch several times may count from 0 again.

@@ -63,10 +63,10 @@ class Best:
 
 
 CHECK_EVERY = 25
-"""Steps after which what has diverged leaves the batch, on a GPU: to read it waits for the GPU."""
+"""On a GPU, images that diverged leave after so many steps: each check waits for the GPU."""
 
 FREE_TO_READ = frozenset({"cpu"})
-"""Devices whose numbers can be read at once: what has diverged leaves after that step."""
+"""Devices on which a check waits for nothing: images that diverged leave at once."""
 
 
 class Diverged(NamedTuple):

@@ -30,7 +30,7 @@ class Scale:
 def scales(config: Config) -> list[Scale]:
     """The schedule in pixels and steps: shares rounded so that they add up to ``steps``.
 
-    Every scale gets a step, so ``steps`` must be at least the number of scales (the schema checks).
+    Every scale gets a step: ``config.checks`` requires at least as many steps as scales.
     """
     sizes, shares = config.schedule.sizes, config.schedule.steps
     style = config.schedule.style or [1.0] * len(sizes)
