@@ -575,6 +575,8 @@ def test_the_old_flag_works_and_names_the_command(
     out, err = capsys.readouterr()
     assert out == "outputs/compare/index.html\n"
     assert err.startswith("nst-report: --compare is deprecated; use: nst-report compare\n")
+    assert report.report(["comapre"]) == 2
+    assert "command=comapre: no such command (did you mean compare?)" in capsys.readouterr().err
     assert report.report(["--help"]) == 0
     out, _ = capsys.readouterr()
     assert all(f"  {command}  " in out for command in report.COMMANDS)

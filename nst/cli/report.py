@@ -25,6 +25,7 @@ from nst.runs.plan import Plan
 from nst.sweeps import sweep
 from nst.utils.errors import ConfigError, NstError, listed
 from nst.utils.files import escaped
+from nst.utils.text import nearest
 from nst.vgg import architecture
 
 HELP = """\
@@ -88,9 +89,8 @@ def _report(arguments: Sequence[str]) -> int:
     try:
         available = _experiments(options.config_dir)
         for name in names:
-            if options.run and name not in available:
-                problem = f"no such experiment; allowed: {listed(available)}"
-                raise ConfigError("experiment", name, problem)
+            if name not in available:
+                _check_name(name, available, options.run)
         if overrides and not options.run:
             raise ConfigError("override", overrides[0], "overrides are for --run")
         if options.wandb:
@@ -111,6 +111,19 @@ def _report(arguments: Sequence[str]) -> int:
         return exit_status(error)
     print(page)
     return status
+
+
+def _check_name(name: str, available: Sequence[str], run: bool) -> None:
+    """Refuses what is no experiment; pages show those whose file is gone, so only to run it.
+
+    Raises:
+        ConfigError: also for a command that is spelled wrong.
+    """
+    if command := nearest(name, COMMANDS):
+        problem = f"no such command (did you mean {command}?); allowed: {listed(COMMANDS)}"
+        raise ConfigError("command", name, problem)
+    if run:
+        raise ConfigError("experiment", name, f"no such experiment; allowed: {listed(available)}")
 
 
 def _compare(command: str, arguments: Sequence[str]) -> int:

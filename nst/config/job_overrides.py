@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-
 from nst.config.keys import affects_result
+from nst.config.overrides import parse
 
 
 @cache
@@ -17,11 +15,8 @@ def split(override: str) -> tuple[str, str] | None:
 
     ``+group@package=option`` has the key ``group``.
     """
-    try:
-        parsed = OverridesParser.create().parse_override(override)
-    except HydraException:
-        return None
-    if parsed.is_delete():
+    parsed = parse(override)
+    if parsed is None or parsed.is_delete():
         return None
     # the parser's own text of a value would have 1e5 as 100000.0
     return parsed.key_or_group, override.partition("=")[2]

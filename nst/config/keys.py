@@ -53,9 +53,8 @@ def affects_result(name: str) -> bool:
     group = [each.affects for key, each in keys().items() if key.startswith(f"{name}.")]
     if group:
         return Affects.RESULT in group
-    return (
-        name.split(".", maxsplit=1)[0].split("/", maxsplit=1)[0] != "hydra"
-    )  # a group such as pair sets keys
+    # a group such as pair may set any key; Hydra's own keys and groups set none
+    return not name.startswith(("hydra.", "hydra/"))
 
 
 def batch_shares(name: str) -> bool:

@@ -25,7 +25,7 @@ _PAIRS = {"[": "]", "{": "}", "(": ")"}
 def for_hydra(argument: str) -> str:
     """An argument of the command line, with the names of existing files quoted for Hydra.
 
-    Files are looked for where a key takes one (``schema.file_keys``), relative to the current
+    Files are looked for where a key takes one (``keys.file_keys``), relative to the current
     folder: the whole value, else each of its comma-separated parts. What Hydra reads as the same
     text stays as it is, and so does every other argument. Bytes that are not UTF-8 are escaped,
     except in names of folders.
@@ -142,9 +142,14 @@ def _is_file(name: str) -> bool:
 
 
 def _read(value: str, key: str = "key") -> Override | None:
+    """The override of a key as Hydra's parser reads it; None if it cannot."""
+    return parse(f"{key}={value}")
+
+
+def parse(override: str) -> Override | None:
     """An override as Hydra's parser reads it; None if it cannot."""
     try:
-        return _parser().parse_override(f"{key}={value}")
+        return _parser().parse_override(override)
     except (HydraException, RecursionError):
         return None
 

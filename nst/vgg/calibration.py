@@ -1,7 +1,7 @@
 """Mean activations of a backbone over a fixed set of photos, for activation normalisation.
 
-``python -m nst.calibrate`` measures the embedded weights and rewrites ``activation_means.json``,
-which ships with the package. Weights that it does not know are measured when they are loaded.
+``python -m nst.vgg.calibration`` measures the embedded weights and writes ``activation_means.json``
+beside this file. Weights that it does not know are measured when they are loaded.
 """
 
 from __future__ import annotations

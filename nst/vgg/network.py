@@ -37,7 +37,7 @@ class VGG(nn.Module):
             these factors. None: as trained.
         dtype: what the convolutions compute in.
         tiling: ``never`` computes the picture whole, ``always`` in strips where they save memory,
-            ``auto`` in strips where a block's features would exceed ``strips.WHOLE_BYTES``.
+            ``auto`` in strips where a block's features would exceed ``tiling.WHOLE_BYTES``.
         winograd: compute the convolutions of blocks 3 to 5 with fewer multiplications; for CPUs,
             other devices' libraries choose for themselves.
         convolutions: by layer, of an extractor that differs in nothing but taps, pooling and

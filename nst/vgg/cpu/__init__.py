@@ -1,1 +1,1 @@
-"""Faster kernels for CPUs. Without this folder, ``network`` and ``losses`` use PyTorch's own."""
+"""Faster kernels for CPUs, used by ``vgg.network`` and ``losses.gram``."""
