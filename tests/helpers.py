@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from torch import Tensor
 from nst.config import schema
 from nst.config.compose import conf_dir, to_config
 from nst.config.schema import Config
-from nst.runs import build
-from nst.runs.execute import compute, identify
+from nst.runs.execute import compute
+from nst.runs.identify import identify
 from nst.runs.inputs import prepare
+from nst.runs.networks import network
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
 from nst.vgg import weights
@@ -58,7 +60,7 @@ def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
     Raises:
         Exception: what ended the first run, if no run ended well.
     """
-    outcomes = compute(identify(runs, group))
+    outcomes = compute([identify(run, group) for run in runs])
     errors = [outcome.error for outcome in outcomes]
     if errors[0] is not None and None not in errors:
         raise errors[0]
@@ -67,6 +69,11 @@ def execute(runs: Sequence[Run], group: str | None = None) -> list[Path]:
 
 def prepared(*overrides: str) -> Run:
     return prepare(config(*overrides))
+
+
+def resolved(run: Run, **changes: Any) -> Run:
+    """The run as if its config named something else, such as ``precision="32"``."""
+    return replace(run, resolved=replace(run.resolved, **changes))
 
 
 def embedded() -> weights.Weights:
@@ -81,19 +88,18 @@ def module(runs: list[Run], dtype: torch.dtype = torch.float32) -> StyleTransfer
     if first.normalize.activations:
         means = activation_means(loaded, "vgg19", first.backbone.pooling)
     taps = set().union(*(run.taps for run in runs))
-    backbone = first.backbone
-    network = VGG(
+    backbone = VGG(
         loaded,
         "vgg19",
         taps,
-        backbone.pooling,
-        backbone.padding,
+        first.backbone.pooling,
+        first.backbone.padding,
         means,
         dtype,
-        backbone.tiling,
+        first.backbone.tiling,
         winograd=True,
     )
-    made = StyleTransfer(network, runs, build.optimizer(first))
+    made = StyleTransfer(backbone, runs)
     if dtype == torch.float64:  # trajectories amplify rounding; only double precision is portable
         made.image.data = made.image.data.double()
     optimizer = made.configure_optimizers()
@@ -111,10 +117,9 @@ def _detach(made: StyleTransfer, optimizer: torch.optim.Optimizer) -> None:
 
 def as_on_a_gpu(runs: list[Run], precision: str, device: str) -> StyleTransfer:
     """The module of these runs as a GPU would have it, without Winograd, begun on a device."""
-    first = runs[0].config
     taps = set().union(*(run.taps for run in runs))
-    network = build.backbone(first, taps, precision, torch.device("cuda"))
-    made = StyleTransfer(network, runs, build.optimizer(first)).to(device)
+    backbone = network(runs[0], taps, precision, torch.device("cuda"))
+    made = StyleTransfer(backbone, runs).to(device)
     optimizer = made.configure_optimizers()
     _detach(made, optimizer)
     made.on_train_start()

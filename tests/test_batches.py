@@ -12,7 +12,7 @@ from nst.sweeps.vectorized import batches, memory
 from nst.sweeps.vectorized.batches import Group, groups
 from nst.transfer.run import Run
 from nst.utils.text import ranges
-from tests.helpers import prepared
+from tests.helpers import prepared, resolved
 
 TINY = ("image.size=32", "steps=6", "logger=none", "precision=32")
 
@@ -23,8 +23,9 @@ def asked(job: str = "") -> Run:
 
 
 def grouped(*jobs: str, precisions: list[str] | None = None) -> list[Group]:
-    runs = [asked(job) for job in jobs]
-    return groups(runs, precisions or ["32"] * len(runs))
+    named = precisions or ["32"] * len(jobs)
+    runs = [resolved(asked(job), precision=each) for job, each in zip(jobs, named, strict=True)]
+    return groups(runs)
 
 
 def test_what_each_run_has_for_itself_keeps_no_one_apart() -> None:
@@ -136,7 +137,7 @@ def test_ranges() -> None:
 
 def test_what_an_image_takes_grows_with_what_it_needs() -> None:
     def taken(job: str = "", precision: str = "32") -> int:
-        return memory.image_bytes([asked(job)], precision)
+        return memory.image_bytes([resolved(asked(job), precision=precision)])
 
     small = taken()
     # all but the Gram matrices, which are the same at every size
@@ -148,7 +149,7 @@ def test_what_an_image_takes_grows_with_what_it_needs() -> None:
     history = more - less
     assert history == 2 * 50 * 3 * 48 * 32 * 4
     both = [asked(f"layers.content=[{name}]") for name in ("conv4_3", "conv5_4")]
-    assert memory.image_bytes(both, "32") > max(memory.image_bytes([run], "32") for run in both)
+    assert memory.image_bytes(both) > max(memory.image_bytes([run]) for run in both)
 
 
 def group_files(folder: Path, **numbers: int | str) -> None:

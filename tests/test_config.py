@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,12 @@ from PIL import Image
 
 from nst.config.compose import conf_dir
 from nst.config.messages import one_line
-from nst.runs.execute import _identified
+from nst.runs.identify import identify
 from nst.runs.inputs import prepare
 from nst.runs.signature import signature
 from nst.transfer.run import Run
 from nst.utils.errors import ConfigError
-from tests.helpers import config, embedded, execute, nst, prepared
+from tests.helpers import config, execute, nst, prepared, resolved
 
 CONF = Path(conf_dir())
 
@@ -180,11 +179,8 @@ def test_a_picture_too_small_for_the_layers(tmp_path: Path) -> None:
     prepared(f"style.path={path}", "layers.style=[conv3_1]")
 
 
-_weights = cache(embedded)
-
-
 def _signature(run: Run) -> str:
-    return signature(run, _weights(), "32")
+    return signature(resolved(run, precision="32"))
 
 
 def test_signature_knows_what_determines_the_picture(tmp_path: Path) -> None:
@@ -233,9 +229,10 @@ def test_signature_knows_what_determines_the_picture(tmp_path: Path) -> None:
 def test_folder_names_are_readable_and_safe(tmp_path: Path) -> None:
     path = tmp_path / "a <script>..b\n' photo.png"
     Image.new("RGB", (64, 64), "red").save(path)
-    run = _identified(prepare(_with_content(path)), "0123456789", None)
+    run = identify(prepare(_with_content(path)))
     name = Path(str(run.config.run.folder)).name
-    assert name == "style_transfer-a_script_b_photo-brushstrokes-content-0123456789"
+    label = "style_transfer-a_script_b_photo-brushstrokes-content"
+    assert name == f"{label}-{run.config.run.signature}"
 
 
 def _with_content(path: Path):  # type: ignore[no-untyped-def]

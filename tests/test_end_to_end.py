@@ -17,9 +17,10 @@ import yaml
 from PIL import Image
 
 from nst.cli.main import invoke
-from nst.runs.execute import compute, identify
+from nst.runs.execute import compute
 from nst.runs.folder import RunFolder, place
-from nst.runs.outcome import SKIPPED, Outcome
+from nst.runs.identify import identify
+from nst.runs.outcome import FINISHED_BEFORE, Outcome
 from nst.runs.record import COMPLETED, read_status
 from nst.sweeps import sweep_folder
 from nst.utils.errors import NstError
@@ -329,9 +330,9 @@ def test_a_renamed_picture_is_the_same_run(
     assert third.name == f"{first.name}-3"
     assert execute([prepared(*settings, two)]) == [first]
 
-    (late,) = identify([prepared(*settings, two, "init=noise")])
+    late = identify(prepared(*settings, two, "init=noise"))
     (early,) = execute([prepared(*settings, one, "init=noise")])
-    assert compute([late]) == [Outcome(SKIPPED, None, early)]
+    assert compute([late]) == [Outcome(FINISHED_BEFORE, None, early)]
     assert len(list((tmp_path / "runs").iterdir())) == 4
 
 

@@ -234,7 +234,7 @@ def test_retry_runs_what_failed_and_nothing_else(
     capsys.readouterr()
     assert invoke(["-m", f"{pictures},builtin:rocket", *TINY, "retry=failed"]) == 0
     told = " ".join(capsys.readouterr().err.split())
-    assert "sweep: 1 completed, 1 finished before, 1 left out" in told
+    assert "sweep: 1 completed, 1 finished before, 1 skipped" in told
     assert len(runs(tmp_path / "outputs")) == 2  # none of the rocket
     assert (coffee / "run.json").stat().st_mtime_ns == began
 

@@ -14,7 +14,7 @@ from nst.config.schema import Affects, Config
 from nst.runs.signature import facts, signature
 from nst.sweeps.vectorized.batches import groups
 from nst.transfer.run import Run
-from tests.helpers import embedded, execute, prepared
+from tests.helpers import execute, prepared, resolved
 
 TINY = ("image.size=32", "steps=4", "snapshot_every=4", "logger=none", "precision=32")
 SMALL = ("layers.content=[conv2_1]", "layers.style=[conv1_1,conv2_1]")
@@ -97,12 +97,9 @@ def run(overrides: str) -> Run:
     return prepared(*TINY, *SMALL, *overrides.split())
 
 
-weights = cache(embedded)
-
-
 def signed(run: Run) -> str:
     """Its signature on a machine where ``precision`` is what the config says."""
-    return signature(run, weights(), run.config.precision)
+    return signature(resolved(run, precision=run.config.precision))
 
 
 def test_of_every_key_it_is_declared_what_it_affects() -> None:
@@ -122,9 +119,14 @@ def test_of_every_key_it_is_declared_what_it_affects() -> None:
 @pytest.mark.parametrize("name", ALTERED)
 def test_a_key_changes_the_signature_if_it_is_declared_to(name: str) -> None:
     base, change = ALTERED[name]
+    if name == "backbone.name":  # its weights are not here
+        config = run("").config
+        other_name = replace(config, backbone=replace(config.backbone, name="vgg16"))
+        assert signed(replace(run(""), config=other_name)) != signed(run(""))
+        return
     if name.removeprefix("backbone.") in WEIGHTS:
-        other = replace(weights(), sha256="other")
-        assert signature(run(""), other, "32") != signed(run("")), "weights count by their values"
+        other = replace(run("").resolved.weights, sha256="other")
+        assert signed(resolved(run(""), weights=other)) != signed(run("")), "by their values"
         return
     changes = signed(run(f"{base} {change}")) != signed(run(base))
     assert changes == affects_result(name)
@@ -132,7 +134,7 @@ def test_a_key_changes_the_signature_if_it_is_declared_to(name: str) -> None:
 
 def test_every_fact_has_a_value() -> None:
     named = {key.fact for key in keys().values() if key.fact}
-    assert named == facts(run(""), weights(), "32").keys()
+    assert named == facts(run("")).keys()
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_runs_share_a_batch_if_they_may(name: str) -> None:
     if name == "backbone.name" or name.removeprefix("backbone.") in WEIGHTS:
         return  # of weights that are not here
     runs = [run(base), run(f"{base} {change}")]
-    found = groups(runs, [each.config.precision for each in runs])
+    found = groups([resolved(each, precision=each.config.precision) for each in runs])
     same_shape = runs[0].shape(runs[0].scales[-1]) == runs[1].shape(runs[1].scales[-1])
     assert (len(found) == 1) == (same_shape and not batch_shares(name))
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageChops
 
 from nst import images
-from nst.runs import build
+from nst.runs.networks import network
 from nst.runs.trainer import build_trainer
 from nst.transfer.divergence import LONGEST_RECOVERY, Divergence
 from nst.transfer.module import StyleTransfer
@@ -32,8 +32,7 @@ def test_without_callbacks_the_picture_is_the_same(
 ) -> None:
     run = prepared(*settings, "steps=8", "init=noise", "logger=none", f"outputs={tmp_path}")
     (folder,) = execute([run])
-    network = build.backbone(run.config, run.taps, "32", CPU)
-    module = StyleTransfer(network, [run], build.optimizer(run.config))
+    module = StyleTransfer(network(run, run.taps, "32"), [run])
     trainer = build_trainer(run.config)
     trainer.callbacks.clear()  # type: ignore[attr-defined]
     trainer.fit(module)
@@ -43,8 +42,7 @@ def test_without_callbacks_the_picture_is_the_same(
 
 def test_an_image_that_diverges_stops_the_trainer(tmp_path: Path) -> None:
     run = prepared("image.size=32", "steps=9", "init=noise", "logger=none", "weights.style=1e39")
-    network = build.backbone(run.config, run.taps, "32", CPU)
-    module = StyleTransfer(network, [run], build.optimizer(run.config))
+    module = StyleTransfer(network(run, run.taps, "32"), [run])
     trainer = build_trainer(run.config)
     trainer.callbacks.clear()  # type: ignore[attr-defined]
     trainer.fit(module)

@@ -18,16 +18,18 @@ from hydra.core.utils import JobReturn
 from PIL import Image
 
 from nst.cli.main import invoke
-from nst.runs import build
+from nst.runs import networks as networks_module
+from nst.runs.networks import means, networks
 from nst.runs.record import COMPLETED, FAILED
 from nst.sweeps import contact_sheet, summary_table
 from nst.sweeps.jobs import Jobs
 from nst.sweeps.sweep_folder import Ended
 from nst.transfer.module import StyleTransfer
+from nst.transfer.run import Run
 from nst.utils.errors import DivergedError, NstError
 from nst.vgg import network
 from nst.vgg.network import VGG
-from tests.helpers import config
+from tests.helpers import prepared, resolved
 
 PICTURES = ("content.path=builtin:chelsea", "style.path=builtin:brick", "init=noise")
 LAYERS = ("layers.content=[conv2_1]", "layers.style=[conv1_1,conv3_1]", "normalize=textbook")
@@ -39,7 +41,7 @@ VECTORIZED = ("hydra/launcher=vectorized", "hydra.launcher.max_batch_size=1")
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has its own outputs, and no networks of earlier ones."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(build, "_convolutions", {})
+    monkeypatch.setattr(networks_module, "_convolutions", {})
 
 
 @pytest.fixture
@@ -126,23 +128,24 @@ def prepared_convolutions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-CPU = torch.device("cpu")
+def on_cpu(*overrides: str) -> Run:
+    return resolved(prepared(*TINY, *overrides), device=torch.device("cpu"))
 
 
 def test_a_network_gets_the_convolutions_of_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its layers, pooling and tiling; more layers need only those that are missing."""
-    one = config(*TINY)
+    one = on_cpu()
     found = prepared_convolutions(monkeypatch)
-    with build.backbones(one, {"conv2_1"}, ["32"], CPU):
+    with networks(one, {"conv2_1"}, ["32"]):
         assert found == ["_convolution"] * 3
     found.clear()
-    other = config(*TINY, "backbone.pooling=average", "backbone.tiling=always")
-    with build.backbones(other, {"conv1_1", "relu3_1"}, ["32"], CPU):
+    other = on_cpu("backbone.pooling=average", "backbone.tiling=always")
+    with networks(other, {"conv1_1", "relu3_1"}, ["32"]):
         assert found == ["_convolution", "WinogradConv"]  # conv2_2 and conv3_1
     found.clear()
-    with build.backbones(one, {"conv1_2"}, ["32"], CPU) as networks:
-        assert list(networks["32"].layers) == ["conv1_1", "relu1_1", "conv1_2"]
-    with build.backbones(one, {"relu3_1"}, ["32"], CPU):
+    with networks(one, {"conv1_2"}, ["32"]) as found_networks:
+        assert list(found_networks["32"].layers) == ["conv1_1", "relu1_1", "conv1_2"]
+    with networks(one, {"relu3_1"}, ["32"]):
         assert found == []
 
 
@@ -154,11 +157,11 @@ def test_other_convolutions_are_freed_before_new_ones_are_prepared(
     change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A device may have no room for both."""
-    one, other = config(*TINY), config(*TINY, change)
-    build.means(other, build.pretrained(other))  # has a network of its own meanwhile
-    with build.backbones(one, {"conv1_2"}, ["32"], CPU) as networks:
-        old = weakref.ref(networks["32"].layers["conv1_2"])
-    del networks
+    one, other = on_cpu(), on_cpu(change)
+    means(other.config, other.resolved.weights)  # has a network of its own meanwhile
+    with networks(one, {"conv1_2"}, ["32"]) as found:
+        old = weakref.ref(found["32"].layers["conv1_2"])
+    del found
     assert old() is not None
     make, alive = network._convolution, []
 
@@ -168,26 +171,26 @@ def test_other_convolutions_are_freed_before_new_ones_are_prepared(
 
     monkeypatch.setattr(network, "_convolution", noticed)
     precision = "bf16" if "bf16" in change else "32"
-    with build.backbones(other, {"conv1_2"}, [precision], CPU):
+    with networks(other, {"conv1_2"}, [precision]):
         assert set(alive) == {False}
     # with late steps in float32 it has both
-    with build.backbones(other, {"conv1_2"}, [precision, "32"], CPU):
+    with networks(other, {"conv1_2"}, [precision, "32"]):
         pass
     alive.clear()
-    with build.backbones(other, {"conv1_2"}, ["32", precision], CPU):
+    with networks(other, {"conv1_2"}, ["32", precision]):
         assert alive == []
 
 
 def test_what_a_failed_batch_had_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be on two devices; of one that diverged it is as it was."""
-    run = config(*TINY)
+    run = on_cpu()
     found = prepared_convolutions(monkeypatch)
 
     def end(error: Exception) -> None:
-        with build.backbones(run, {"conv1_2"}, ["32"], CPU):
+        with networks(run, {"conv1_2"}, ["32"]):
             raise error
 
-    for error, prepared in (
+    for error, count in (
         (DivergedError("diverged"), 2),
         (RuntimeError("out of memory"), 0),
         (DivergedError("diverged"), 2),
@@ -195,7 +198,7 @@ def test_what_a_failed_batch_had_is_not_used_again(monkeypatch: pytest.MonkeyPat
         found.clear()
         with pytest.raises(type(error)):
             end(error)
-        assert len(found) == prepared
+        assert len(found) == count
 
 
 def test_the_result_does_not_depend_on_the_runs_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +211,7 @@ def test_the_result_does_not_depend_on_the_runs_before(monkeypatch: pytest.Monke
     for variant in variants:
         assert invoke([*TINY, "precision=32", "outputs=after", *variant]) == 0
     for variant in variants:
-        build._convolutions.clear()
+        networks_module._convolutions.clear()
         assert invoke([*TINY, "precision=32", "outputs=alone", *variant]) == 0
     after, alone = (sorted(Path(each, "runs").iterdir()) for each in ("after", "alone"))
     assert [path.name for path in after] == [path.name for path in alone]

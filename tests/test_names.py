@@ -22,7 +22,7 @@ from PIL import Image
 from nst.cli import main, report
 from nst.config.keys import file_keys
 from nst.config.overrides import for_hydra, quoted
-from nst.runs import build
+from nst.runs.loggers import as_dictconfig
 from nst.runs.record import read_config, read_facts
 from tests.helpers import config
 
@@ -95,7 +95,7 @@ def test_an_existing_file_is_taken_as_typed(first: int) -> None:
         Path(name).touch()
     found = config(*(for_hydra(f"{key}={name}") for key, name in named.items()))
     # and so it is in config.yaml
-    text = OmegaConf.to_yaml(build.as_dictconfig(found), resolve=True)
+    text = OmegaConf.to_yaml(as_dictconfig(found), resolve=True)
     for node in (found.asdict(), yaml.safe_load(text)):
         for key, name in named.items():
             group, field = key.lstrip("+").split(".")

@@ -12,9 +12,10 @@ from nst.runs.record import read_facts
 from nst.runs.signature import signature
 from nst.transfer import targets
 from nst.transfer.module import Evaluated, StyleTransfer
+from nst.transfer.run import Run
 from nst.utils.errors import NstError
 from nst.vgg.network import VGG
-from tests.helpers import embedded, execute, first_of, module, optimise, prepared
+from tests.helpers import execute, first_of, module, optimise, prepared, resolved
 
 SMALL = ("image.size=32", "logger=none", "precision=bf16", "init=noise")
 
@@ -55,9 +56,12 @@ def test_they_compute_with_the_other_backbone() -> None:
 
 def test_the_signature_knows_them_only_where_they_differ() -> None:
     one, other = (prepared(*SMALL, "steps=20", f"schedule.precise={share}") for share in (0, 0.5))
-    loaded = embedded()
-    assert signature(one, loaded, "bf16") != signature(other, loaded, "bf16")
-    assert signature(one, loaded, "32") == signature(other, loaded, "32")
+
+    def signed(run: Run, precision: str) -> str:
+        return signature(resolved(run, precision=precision))
+
+    assert signed(one, "bf16") != signed(other, "bf16")
+    assert signed(one, "32") == signed(other, "32")
 
 
 @pytest.mark.parametrize("stop", first_of([3, 1]))

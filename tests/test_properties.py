@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -30,7 +29,7 @@ from nst.runs.record import COMPLETED, DIVERGED, read_facts
 from nst.runs.signature import signature
 from nst.transfer.run import Run
 from nst.utils.errors import DivergedError, NstError
-from tests.helpers import embedded, execute, prepared, slow
+from tests.helpers import execute, prepared, resolved, slow
 
 EXAMPLES = settings().max_examples
 """Of each property; ``--hypothesis-profile=thorough`` asks for more (``conftest.py``)."""
@@ -244,11 +243,8 @@ def test_any_tiny_config_that_prepares_runs(tmp_path: Path) -> None:
     assert ends[COMPLETED] > EXAMPLES / 10
 
 
-_weights = cache(embedded)
-
-
 def _signature(run: Run) -> str:
-    return signature(run, _weights(), "32")
+    return signature(resolved(run, precision="32"))
 
 
 MEANING = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nst.config.schema import Config, ImageConfig, ScheduleConfig
 from nst.runs.signature import signature
 from nst.transfer.schedule import Steps, scales
-from tests.helpers import embedded, module, optimise, prepared
+from tests.helpers import embedded, module, optimise, prepared, resolved
 
 _weights = cache(embedded)
 
@@ -68,7 +68,7 @@ def test_without_style_at_first_the_style_is_not_seen() -> None:
 
 def test_the_signature_knows_the_fractions_only_where_they_differ() -> None:
     def signed(*overrides: str) -> str:
-        return signature(prepared(*HALF, *overrides), _weights(), "32")
+        return signature(resolved(prepared(*HALF, *overrides), precision="32"))
 
     assert signed() == signed("schedule.style=[1,1]") == signed("schedule.style=null")
     assert signed() != signed("schedule.style=[0.5,1]") != signed("schedule.style=[0.25,1]")

@@ -19,9 +19,10 @@ from nst.cli import main
 from nst.config.schema import Config
 from nst.runs.record import COMPLETED, read_facts
 from nst.runs.signature import signature
+from nst.runs.resolve import device
 from nst.runs.trainer import ARGUMENTS, NEED_LOGGER, REFUSED_CALLBACKS, build_trainer
 from nst.utils.errors import ConfigError, NstError
-from tests.helpers import config, embedded, execute, nst, prepared
+from tests.helpers import config, execute, nst, prepared
 
 SMALL = ("image.size=32", "steps=4", "init=noise", "layers.style=[conv1_1]")
 LIGHTNING = "lightning.pytorch.callbacks"
@@ -79,7 +80,6 @@ def test_every_callback_works_or_is_refused() -> None:
         ("logger", True, "logger=csv"),
         ("enable_progress_bar", True, "of its own"),
         ("num_nodes", 2, "CUDA_VISIBLE_DEVICES"),
-        ("devices", 2, "CUDA_VISIBLE_DEVICES"),
         ("strategy", "ddp_spawn", "CUDA_VISIBLE_DEVICES"),
         (
             "strategy",
@@ -95,6 +95,12 @@ def test_what_would_change_the_picture_is_refused(
         build_trainer(_with(plain, accelerator="cpu", **{argument: value}))
     assert str(refusal.value).startswith(f"trainer.{argument}={value}: ")
     assert instead in str(refusal.value)
+
+
+def test_a_run_has_one_device() -> None:
+    assert device({"accelerator": "cpu", "devices": 1}).type == "cpu"
+    with pytest.raises(ConfigError, match=r"^trainer\.devices=2: .*CUDA_VISIBLE_DEVICES"):
+        device({"accelerator": "cpu", "devices": 2})
 
 
 @pytest.mark.parametrize("argument", ["devices=2", "num_nodes=2", "gradient_clip_val=0.5"])
@@ -182,10 +188,10 @@ def test_what_is_neutral_is_and_the_profiler_reports(
 
 def test_callbacks_are_part_of_the_signature() -> None:
     """Those of a run; a run without has the signature that it always had."""
-    run, weights = prepared(*SMALL), embedded()
+    run = prepared(*SMALL)
 
     def of(**arguments: Any) -> str:
-        return signature(replace(run, config=_with(run.config, **arguments)), weights, "32")
+        return signature(replace(run, config=_with(run.config, **arguments)))
 
     plain, timer = of(), {"_target_": f"{LIGHTNING}.Timer"}
     assert of(callbacks=[]) == of(callbacks=None) == of(profiler="simple") == plain

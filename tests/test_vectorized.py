@@ -18,8 +18,8 @@ from torch import Tensor
 
 from nst.cli.main import invoke
 from nst.report.page import build
-from nst.runs.execute import folder_of, identify
-from nst.runs.outcome import SKIPPED
+from nst.runs.identify import folder_of, identify
+from nst.runs.outcome import FINISHED_BEFORE
 from nst.runs.plan import Plan
 from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_facts, read_status
 from nst.runs.tracker import Tracker
@@ -234,8 +234,7 @@ def test_what_is_read_late_is_recorded_as_if_read_at_once(
 
 def place(*own: str) -> Path:
     """The folder that a run will have."""
-    (run,) = identify([prepared(*TINY, *own)])
-    return folder_of(run)
+    return folder_of(identify(prepared(*TINY, *own)))
 
 
 def test_what_cannot_be_recorded_ends_its_run_alone(
@@ -361,17 +360,17 @@ def test_interrupted_and_gone_on_with_bit_for_bit(
 def test_what_is_asked_for_twice_is_computed_once(
     passes: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A seed means nothing from content; and with retry=failed, what never failed is left out."""
+    """A seed means nothing from content; and with retry=failed, what never failed is skipped."""
     assert invoke([*VECTORIZED, *TINY, "init=noise,content", "seed=0,1"]) == 0
     assert passes == [3] * 4
     ended = swept(Path())
-    assert [each.outcome for each in ended] == [COMPLETED] * 3 + [SKIPPED]
+    assert [each.outcome for each in ended] == [COMPLETED] * 3 + [FINISHED_BEFORE]
     assert ended[2].folder == ended[3].folder
     assert "3 runs (jobs 0-3) in 1 batch" in capsys.readouterr().err
     passes.clear()
     assert invoke([*VECTORIZED, *TINY, "init=noise,style", "seed=0", "retry=failed"]) == 0
     assert passes == []
-    assert "1 finished before, 1 left out" in capsys.readouterr().err
+    assert "1 finished before, 1 skipped" in capsys.readouterr().err
     assert invoke([*VECTORIZED, *TINY, "init=noise", "seed=0,1", "force=true"]) == 0
     assert passes == [2] * 4
     assert len([path for path in runs(Path()) if path.name.endswith("-2")]) == 2
@@ -389,7 +388,7 @@ def test_a_renamed_picture_is_computed_once(
     told = capsys.readouterr()
     (folder,) = runs(Path())
     assert folder.name.startswith("style_transfer-one-")
-    assert [each.outcome for each in swept(Path())] == [COMPLETED, SKIPPED]
+    assert [each.outcome for each in swept(Path())] == [COMPLETED, FINISHED_BEFORE]
     assert {each.folder for each in swept(Path())} == {folder.resolve()}
     assert told.out.count(f"{folder}\n") == 3  # each as it ends, and once at the end
     assert ("1 run (jobs 0-1) in 1 batch" in told.err) == (launcher == "vectorized")

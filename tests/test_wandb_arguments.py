@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ import wandb
 from nst.config.schema import RunConfig
 from nst.loggers import wandb_agent
 from nst.loggers.wandb import WandbLogger
-from nst.runs import build
+from nst.runs.loggers import build_loggers
 from nst.utils.errors import ArgumentError, ConfigError
 from tests.helpers import config
 from tests.wandb_server import WandbServer
@@ -159,7 +158,7 @@ def test_override_before_variable_before_default(
     found.run = RunConfig(
         folder=str(tmp_path), name="folder", group="sweep", tags=["init=content"], wandb_id="x"
     )
-    (logger,) = build.loggers(SimpleNamespace(config=found))  # type: ignore[arg-type]
+    (logger,) = build_loggers(found)
     given = logger._wandb_init  # type: ignore[attr-defined]
     assert {key: given[key] for key in VARIABLES} == expected
     assert given["id"] == "x"

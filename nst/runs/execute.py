@@ -1,16 +1,16 @@
-"""From prepared runs to run folders: finds what is not finished, computes it in batches."""
+"""Computes identified runs as one batch, each into its run folder."""
 
 from __future__ import annotations
 
 import logging
-import secrets
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
@@ -18,19 +18,19 @@ from omegaconf import OmegaConf
 from nst.config.overrides import literal, on_texts
 from nst.loggers import wandb_agent
 from nst.metrics.quality import Metrics
-from nst.runs import build, checkpoint_file, machine
-from nst.runs.build import resolve_precision
-from nst.runs.folder import RunFolder, claim, locked, package_versions, place
-from nst.runs.outcome import LEFT_OUT, SKIPPED, Outcome
+from nst.runs import checkpoint_file, machine
+from nst.runs.folder import RunFolder, locked, package_versions
+from nst.runs.identify import claimed, folder_of, is_finished, is_skipped
+from nst.runs.loggers import as_dictconfig, build_loggers
+from nst.runs.networks import means, networks
+from nst.runs.outcome import FINISHED_BEFORE, SKIPPED, Outcome
 from nst.runs.plan import Plan
 from nst.runs.progress import ProgressBar
-from nst.runs.record import COMPLETED, DIVERGED, FAILED, finished, read_facts, read_status
+from nst.runs.record import COMPLETED, read_facts
 from nst.runs.replay import replay
 from nst.runs.signals import interruptible
-from nst.runs.signature import named, signature
-from nst.runs.tags import tags
 from nst.runs.tracker import Tracker
-from nst.runs.trainer import build_trainer
+from nst.runs.trainer import build_trainer, take_apart
 from nst.runs.writer import RunWriter
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.module import StyleTransfer
@@ -43,25 +43,6 @@ log = logging.getLogger(__name__)
 _metrics = lru_cache(maxsize=1)(Metrics)
 
 
-def identify(runs: Sequence[Run], group: str | None = None) -> list[Run]:
-    """The runs with their signatures and their folders.
-
-    Args:
-        runs: with the same backbone, precision and trainer.
-        group: that loggers put them in, the name of their sweep.
-
-    Raises:
-        ConfigError: if the backbone, the precision or the trainer is impossible.
-    """
-    loaded, precision = build.pretrained(runs[0].config), build.precision(runs[0].config)
-    return [_identified(run, signature(run, loaded, precision), group) for run in runs]
-
-
-def waits(run: Run) -> bool:
-    """Whether an identified run is to be computed: neither finished nor skipped."""
-    return not _left_out(run) and not _finished(run)
-
-
 def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
     """Optimises runs as one batch; finished ones are returned at once.
 
@@ -69,8 +50,7 @@ def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
     once.
 
     Args:
-        runs: identified; alike in picture shape, schedule, optimiser, backbone, precision and
-            trainer.
+        runs: identified; alike in what a batch must share (``config.keys.batch_shares``).
         plan: of the sweep that they belong to.
 
     Returns:
@@ -79,177 +59,165 @@ def compute(runs: Sequence[Run], plan: Plan | None = None) -> list[Outcome]:
     Raises:
         Interrupted: if a signal came; the runs can be resumed.
     """
-    outcomes: dict[Path, Outcome] = {}
-    runs = [_claimed(run, outcomes) for run in runs]
-    asked = {folder_of(run): run for run in reversed(runs)}  # the first of those that are the same
-    folders = list(dict.fromkeys(map(folder_of, runs)))
-    with ExitStack() as locks:
-        # in the order of their names: otherwise two processes could wait for each other
-        for folder in sorted(set(folders) - set(outcomes)):
-            with _its_own(folder, outcomes):
-                locks.enter_context(locked(folder))
-                if _finished(asked[folder]):
-                    log.info("already finished: %s (force=true runs it again)", shown(folder))
-                    if wandb_agent.run_id():  # whose W&B run would stay empty
-                        _replay(asked[folder])
-                    outcomes[folder] = Outcome(SKIPPED)
-                members = (run.member for run in runs if folder_of(run) == folder)
-                for member in filter(None, members):
-                    RunFolder(folder).join(member)
-        waiting = [asked[folder] for folder in folders if folder not in outcomes]
-        for starts in _batches(waiting, outcomes):
-            outcomes |= _optimise(starts, plan or Plan())
-    found = []
-    for index, run in enumerate(runs):
-        outcome = outcomes[folder_of(run)]._replace(folder=folder_of(run))
-        again = folder_of(run) in map(folder_of, runs[:index])
-        skipped = again and outcome.status == COMPLETED
-        found.append(outcome._replace(status=SKIPPED) if skipped else outcome)
+    batch = _Batch(plan or Plan())
+    runs = [batch.claim(run) for run in runs]
+    batch.compute(runs)
+    found, seen = [], set()
+    for run in runs:
+        outcome = batch.outcomes[folder_of(run)]._replace(folder=folder_of(run))
+        if folder_of(run) in seen and outcome.status == COMPLETED:
+            outcome = outcome._replace(status=FINISHED_BEFORE)
+        seen.add(folder_of(run))
+        found.append(outcome)
     return found
-
-
-def _claimed(run: Run, outcomes: dict[Path, Outcome]) -> Run:
-    """Makes the folder of a run, unless the run is finished, skipped or cannot begin.
-
-    Another process, or a job of this batch with another name for a picture, may have made it
-    since the run was identified.
-    """
-    folder = folder_of(run)
-    if folder in outcomes:
-        return run
-    with _its_own(folder, outcomes):
-        if _left_out(run):
-            log.info("skipped: not a failed run (retry=failed): %s", shown(folder))
-            outcomes[folder] = Outcome(LEFT_OUT)
-        elif not _finished(run):
-            _check(run)
-            found = run.config.run
-            assert found.signature is not None
-            return _identified(run, found.signature, found.group, claim)
-    return run
 
 
 Start = tuple[Run, Checkpoint | None]
 """A run, and the checkpoint that it resumes from."""
 
 
-def _batches(runs: Sequence[Run], outcomes: dict[Path, Outcome]) -> list[list[Start]]:
-    """Groups the runs by the step that they start from: interrupted runs may be at any."""
-    batches: dict[int, list[Start]] = {}
-    for run in runs:
-        with _its_own(folder_of(run), outcomes):
-            checkpoint = checkpoint_file.load(folder_of(run), run.config.run.signature or "")
-            step = checkpoint.step if checkpoint else 0
-            if checkpoint:
-                log.info("resuming from step %d: %s", step, shown(folder_of(run)))
-            batches.setdefault(step, []).append((run, checkpoint))
-    return list(batches.values())
+class _Batch:
+    """Runs that are computed together, each in a folder of its own.
 
+    Args:
+        plan: of the sweep that they belong to.
 
-@contextmanager
-def _its_own(folder: Path, outcomes: dict[Path, Outcome]) -> Iterator[None]:
-    """An error inside ends the run of this folder alone."""
-    try:
-        yield
-    except Exception as error:
-        outcomes[folder] = Outcome.of(error)
-
-
-def _check(run: Run) -> None:
-    """Builds what the config names, so that wrong settings raise before there is a folder."""
-    build.optimizer(run.config)
-    build.loggers(run)
-    build.means(run.config, build.pretrained(run.config))
-
-
-def _optimise(starts: Sequence[Start], plan: Plan) -> dict[Path, Outcome]:
-    """Computes runs that start from the same step, as one batch.
-
-    Returns:
-        How each ended, by its folder.
+    Attributes:
+        outcomes: how the runs ended, by folder.
     """
-    config = starts[0][0].config
-    trainer = build_trainer(config)
-    device = trainer.strategy.root_device
-    facts = {
-        **machine.facts(device),
-        "precision": resolve_precision(config.precision, device),
-        "weights_sha256": build.pretrained(config).sha256,
-        "backbone": config.backbone.name,
-    }
-    outcomes: dict[Path, Outcome] = {}
-    writers: list[RunWriter] = []
-    for run, checkpoint in starts:
-        with _its_own(folder_of(run), outcomes):
-            writers.append(_writer(run, facts, checkpoint))
-    failed = None
-    try:
-        with _failures_recorded(writers):
-            begun = _begun(writers)
-            done = _fit(trainer, begun, plan) if begun else config.steps
-        if done < config.steps:  # max_time, say, or a callback of the user's
-            raise NstError(f"stopped by the Trainer before the last step: {RESUME}")
-    except Exception as error:
-        failed = Outcome.of(error)
-    finally:
-        build.take_apart(trainer)
-    for writer in writers:
-        own = Outcome.of(writer.error) if writer.error is not None else Outcome(COMPLETED)
-        outcomes[writer.folder.path] = own if writer.ended else failed or own
-    return outcomes
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.outcomes: dict[Path, Outcome] = {}
+        self._loggers: dict[Path, list[Logger]] = {}
+        self._trainer: L.Trainer | None = None
+
+    def claim(self, run: Run) -> Run:
+        """Makes the folder of a run, unless the run is finished, is skipped or cannot begin."""
+        folder = folder_of(run)
+        if folder in self.outcomes:
+            return run
+        with self._alone(folder):
+            if is_skipped(run):
+                log.info("skipped: not a failed run (retry=failed): %s", shown(folder))
+                self.outcomes[folder] = Outcome(SKIPPED)
+            elif not is_finished(run):
+                # wrong settings raise here, before there is a folder
+                means(run.config, run.resolved.weights)
+                loggers = build_loggers(run.config)
+                self._trainer = self._trainer or build_trainer(run.config)
+                run = claimed(run)
+                moved = folder_of(run) != folder
+                self._loggers[folder_of(run)] = build_loggers(run.config) if moved else loggers
+        return run
+
+    def compute(self, runs: Sequence[Run]) -> None:
+        """Computes the runs that are not finished, while no other process does."""
+        members = [(folder_of(run), run.member) for run in runs if run.member]
+        first = {folder_of(run): run for run in reversed(runs)}  # of those with the same folder
+        folders = [folder for folder in dict.fromkeys(map(folder_of, runs))]
+        with ExitStack() as locks:
+            # in the order of their names: otherwise two processes could wait for each other
+            for folder in sorted(set(folders) - set(self.outcomes)):
+                with self._alone(folder):
+                    locks.enter_context(locked(folder))
+                    if is_finished(first[folder]):
+                        self._found(first[folder])
+                    for _, member in filter(lambda each: each[0] == folder, members):
+                        RunFolder(folder).join(member)
+            waiting = [first[folder] for folder in folders if folder not in self.outcomes]
+            for starts in self._by_step(waiting):
+                self._optimise(starts)
+
+    def _found(self, run: Run) -> None:
+        folder = folder_of(run)
+        log.info("already finished: %s (force=true runs it again)", shown(folder))
+        if wandb_agent.run_id():  # whose W&B run would stay empty
+            loggers = [each for each in build_loggers(run.config) if isinstance(each, WandbLogger)]
+            config: Any = OmegaConf.to_container(as_dictconfig(run.config), resolve=True)
+            replay(RunWriter(run, RunFolder(folder), config, loggers))
+        self.outcomes[folder] = Outcome(FINISHED_BEFORE)
+
+    def _by_step(self, runs: Sequence[Run]) -> list[list[Start]]:
+        """Groups the runs by the step that they start from: interrupted runs may be at any."""
+        groups: dict[int, list[Start]] = {}
+        for run in runs:
+            folder = folder_of(run)
+            with self._alone(folder):
+                checkpoint = checkpoint_file.load(folder, run.config.run.signature or "")
+                step = checkpoint.step if checkpoint else 0
+                if checkpoint:
+                    log.info("resuming from step %d: %s", step, shown(folder))
+                groups.setdefault(step, []).append((run, checkpoint))
+        return list(groups.values())
+
+    @contextmanager
+    def _alone(self, folder: Path) -> Iterator[None]:
+        """An error inside ends the run of this folder alone."""
+        try:
+            yield
+        except Exception as error:
+            self.outcomes[folder] = Outcome.of(error)
+
+    def _optimise(self, starts: Sequence[Start]) -> None:
+        """Computes runs that start from the same step."""
+        config = starts[0][0].config
+        trainer, self._trainer = self._trainer or build_trainer(config), None
+        writers: list[RunWriter] = []
+        for run, checkpoint in starts:
+            with self._alone(folder_of(run)):
+                writers.append(_writer(run, checkpoint, self._loggers[folder_of(run)]))
+        failed = None
+        try:
+            with _failures_recorded(writers):
+                for writer in writers:
+                    writer.begin()
+                begun = [writer for writer in writers if not writer.ended]
+                done = _fit(trainer, begun, self.plan) if begun else config.steps
+            if done < config.steps:  # max_time, say, or a callback of the user's
+                raise NstError(f"stopped by the Trainer before the last step: {RESUME}")
+        except Exception as error:
+            failed = Outcome.of(error)
+        finally:
+            take_apart(trainer)
+        for writer in writers:
+            own = Outcome.of(writer.error) if writer.error is not None else Outcome(COMPLETED)
+            self.outcomes[writer.folder.path] = own if writer.ended else failed or own
 
 
-def _begun(writers: Sequence[RunWriter]) -> list[RunWriter]:
-    """Begins all runs; returns those that could begin."""
-    for writer in writers:
-        writer.begin()
-    return [writer for writer in writers if not writer.ended]
-
-
-def _fit(trainer: Any, writers: Sequence[RunWriter], plan: Plan) -> int:
+def _fit(trainer: L.Trainer, writers: Sequence[RunWriter], plan: Plan) -> int:
     """Runs the Trainer. Raises what ends the whole batch; an error of one run ends that run.
 
     Returns:
         Steps that were computed.
     """
     runs = [writer.run for writer in writers]
-    config = runs[0].config
-    device = trainer.strategy.root_device
+    config, resolved = runs[0].config, runs[0].resolved
     taps = set().union(*(run.taps for run in runs))
-    precision = resolve_precision(config.precision, device)
-    late = precision != "32" and runs[0].precise_from < config.steps
-    precisions = [precision, "32"] if late else [precision]
-    with build.backbones(config, taps, precisions, device) as networks:
-        network, precise = networks[precision], networks["32"] if late else None
-        checkpoints = [each.checkpoint for each in writers if each.checkpoint is not None]
-        metrics = _metrics(build.pretrained(config), config.backbone.name, device)
+    late = resolved.precision != "32" and runs[0].precise_from < config.steps
+    precisions = [resolved.precision, "32"] if late else [resolved.precision]
+    if config.compile is not None:
+        log.info("compile=%s: the first step at every size takes a while", config.compile)
+    with networks(runs[0], taps, precisions) as found, interruptible() as interrupts:
+        module = StyleTransfer(
+            found[resolved.precision],
+            runs,
+            [writer.checkpoint for writer in writers if writer.checkpoint is not None],
+            found["32"] if late else None,
+            interrupted=lambda: interrupts.received is not None,
+        )
+        tracker = Tracker(
+            writers,
+            config.snapshot_every,
+            config.checkpoint_seconds,
+            _metrics(resolved.weights, config.backbone.name, resolved.device),
+            interrupts,
+            prompt=bool(config.trainer.get("callbacks")) and bool(config.logger),
+        )
         name = f"{len(runs)} runs" if len(runs) > 1 else config.run.name or ""
-        if config.compile is not None:
-            log.info("compile=%s: the first step at every size takes a while", config.compile)
-        with interruptible() as interrupts:
-            module = StyleTransfer(
-                network,
-                runs,
-                build.optimizer(config),
-                checkpoints,
-                precise,
-                interrupted=lambda: interrupts.received is not None,
-            )
-            tracker = Tracker(
-                writers,
-                config.snapshot_every,
-                config.checkpoint_seconds,
-                metrics,
-                interrupts,
-                prompt=bool(config.trainer.get("callbacks")) and bool(config.logger),
-            )
-            trainer.callbacks += [tracker, ProgressBar(name, config.steps, plan)]
-            loggers = [logger for writer in writers for logger in writer.loggers]
-            trainer.loggers = list(filter(_works, loggers))
-            # callbacks log at the run's steps, also in a run that is resumed
-            stepped = {"_batches_that_stepped": module.first}
-            trainer.fit_loop.epoch_loop.on_load_checkpoint(stepped)
-            trainer.fit(module)
+        trainer.callbacks += [tracker, ProgressBar(name, config.steps, plan)]  # type: ignore[attr-defined]
+        trainer.loggers = [each for writer in writers for each in writer.loggers if _works(each)]
+        trainer.fit(module)
     return tracker.steps_done
 
 
@@ -291,67 +259,26 @@ def _signal(error: BaseException) -> signal.Signals | None:
     return None
 
 
-def _identified(
-    run: Run, signature: str, group: str | None, find: Callable[..., Path] = place
-) -> Run:
-    config = run.config
-    folder = find(Path(config.outputs) / "runs", run.label(), signature, config.force)
-    return named(
-        run,
-        signature=signature,
-        folder=str(folder),
-        name=folder.name,
-        group=group,
-        tags=tags(config),
-        # of an unfinished attempt, so that its W&B run goes on
-        wandb_id=wandb_agent.wandb_id(group)
-        or read_facts(folder).get("wandb_id")
-        or secrets.token_hex(4),
-    )
-
-
-def folder_of(run: Run) -> Path:
-    """The folder of an identified run."""
-    assert run.config.run.folder is not None
-    return Path(run.config.run.folder)
-
-
-def _left_out(run: Run) -> bool:
-    """Whether ``retry=failed`` skips a run: it neither failed nor is finished."""
-    retried = (COMPLETED, FAILED, DIVERGED)
-    return run.config.retry == "failed" and read_status(folder_of(run)) not in retried
-
-
-def _finished(run: Run) -> bool:
-    return finished(folder_of(run))
-
-
-def _writer(run: Run, facts: dict[str, Any], checkpoint: Checkpoint | None) -> RunWriter:
+def _writer(run: Run, checkpoint: Checkpoint | None, loggers: Sequence[Logger]) -> RunWriter:
+    """Clears the folder of what an earlier attempt left, and writes what is known at the start."""
     folder = RunFolder(folder_of(run))
-    kept = range(0, checkpoint.step if checkpoint else 0, run.config.snapshot_every)
-    found = run.config.run
+    facts = {
+        **machine.facts(run.resolved.device),
+        "precision": run.resolved.precision,
+        "weights_sha256": run.resolved.weights.sha256,
+        "backbone": run.config.backbone.name,
+    }
     if checkpoint:
         now = {**facts, "packages": package_versions()}
         if changed := machine.differences(read_facts(folder.path), now):
             text = "%s: resumes with %s; its picture may differ from that of an uninterrupted run"
             log.warning(text, shown(folder.path), "; ".join(changed))
-    identity = {"signature": found.signature, "wandb_id": found.wandb_id, **facts}
-    config = _recorded(run)
-    text = OmegaConf.to_yaml(OmegaConf.create(literal(config)), resolve=True)
-    folder.clear(kept)
-    folder.start(text, identity)
-    return RunWriter(run, folder, config, build.loggers(run), checkpoint)
-
-
-def _recorded(run: Run) -> dict[str, Any]:
-    """The resolved config for files and loggers: bytes that are not UTF-8 are escaped."""
-    plain: Any = OmegaConf.to_container(build.as_dictconfig(run.config), resolve=True)
-    found: dict[str, Any] = on_texts(escaped, plain)
-    return found
-
-
-def _replay(run: Run) -> None:
-    """Logs a finished run to W&B again; other trackers have it."""
-    loggers = [logger for logger in build.loggers(run) if isinstance(logger, WandbLogger)]
-    config: Any = OmegaConf.to_container(build.as_dictconfig(run.config), resolve=True)
-    replay(RunWriter(run, RunFolder(folder_of(run)), config, loggers))
+    plain: Any = OmegaConf.to_container(as_dictconfig(run.config), resolve=True)
+    config: Any = on_texts(escaped, plain)  # bytes that are not UTF-8
+    found = run.config.run
+    folder.clear(kept=range(0, checkpoint.step if checkpoint else 0, run.config.snapshot_every))
+    folder.start(
+        OmegaConf.to_yaml(OmegaConf.create(literal(config)), resolve=True),
+        {"signature": found.signature, "wandb_id": found.wandb_id, **facts},
+    )
+    return RunWriter(run, folder, config, loggers, checkpoint)

@@ -1,4 +1,4 @@
-"""Loads the pictures that a run needs, and checks what depends on them."""
+"""From a checked config to a run: loads its pictures, looks up what it names, checks both."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from nst.config.experiment import Member
 from nst.config.schema import Config
 from nst.images import Picture, poisson
 from nst.images.decode import MAX_PIXELS
+from nst.runs.resolve import resolve
 from nst.transfer.run import Run
 from nst.utils.errors import ConfigError
 from nst.vgg import architecture
@@ -16,16 +17,17 @@ LARGEST_BLEND = 2048
 
 
 def prepare(config: Config, member: Member | None = None) -> Run:
-    """Loads the pictures of a checked config, and checks what depends on them.
+    """The run of a checked config, with its pictures and what the config names.
 
     Raises:
-        ConfigError: if a picture cannot be used.
+        ConfigError: if a picture cannot be used, or the device, the weights or the optimiser.
     """
+    resolved = resolve(config)
     content = _content(config) if config.uses_content else None
     style = images.load(config.style.path, "style.path") if config.uses_style else None
     start = config.init.path if config.init.name == "file" else None
     init = None if start is None else images.load(start, "init.path")
-    run = Run(config, content, style, init, member)
+    run = Run(config, resolved, content, style, init, member)
     _check_sizes(run)
     return run
 

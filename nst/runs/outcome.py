@@ -1,4 +1,4 @@
-"""How a run ended that was asked for: alone or in a batch, computed or not."""
+"""How a run of a job ended, computed or not."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from nst.runs.record import DIVERGED, FAILED
 from nst.utils.allocator import give_back_freed_memory
 from nst.utils.errors import DivergedError
 
-SKIPPED = "finished before"
-LEFT_OUT = "left out"
+FINISHED_BEFORE = "finished before"
+SKIPPED = "skipped"
 
 
 class Outcome(NamedTuple):
     """How a run ended.
 
     Attributes:
-        status: ``COMPLETED``, ``SKIPPED`` (finished before), ``LEFT_OUT`` (``retry=failed``),
-            ``FAILED`` or ``DIVERGED``.
+        status: ``COMPLETED``, ``FINISHED_BEFORE``, ``SKIPPED`` (by ``retry=failed``), ``FAILED``
+            or ``DIVERGED``.
         error: why it failed or diverged; else None.
         folder: its run folder; None if it could not begin.
     """
@@ -32,13 +32,13 @@ class Outcome(NamedTuple):
 
     @classmethod
     def of(cls, error: Exception) -> Outcome:
-        """Of a run that this error ended; what the error holds on to is let go of."""
+        """Of a run that this error ended. Frees what the error holds on to."""
         release(error)
         return cls(DIVERGED if isinstance(error, DivergedError) else FAILED, error)
 
 
 def release(error: BaseException | None) -> None:
-    """Lets go of what a failed run computed with, before the next one needs the memory."""
+    """Frees what a failed run computed with, before the next run needs the memory."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         if not os.environ.get("NST_FULL_ERROR"):  # else it is to be shown

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from typing import Any
 
 from nst.config.keys import keys
 from nst.config.schema import Affects
 from nst.transfer.run import Run
-from nst.vgg.weights import Weights
 
 SIGNATURE_VERSION = 3
 """Raised when the numerics change, so that older runs are not taken for new ones."""
 
 
-def signature(run: Run, weights: Weights, precision: str) -> str:
+def signature(run: Run) -> str:
     """Hash of all that determines the picture, and of nothing else: 10 hex digits.
 
     Pictures count by their pixels and weights by their values; see ``facts``. What the task does
     not use does not count.
-
-    Args:
-        run: checked.
-        weights: of its backbone.
-        precision: resolved, ``32`` or ``bf16``.
     """
-    text = json.dumps(identity(run, weights, precision), sort_keys=True)
+    text = json.dumps(identity(run), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def identity(run: Run, weights: Weights, precision: str) -> dict[str, Any]:
+def identity(run: Run) -> dict[str, Any]:
     """What ``signature`` is the hash of: values by key, or by the fact that stands for the key."""
-    found = facts(run, weights, precision)
+    found = facts(run)
     identity: dict[str, Any] = {"version": SIGNATURE_VERSION}
     for name, key in keys().items():
         if Affects.RESULT not in (key.affects, *key.parts.values()) or not key.counts(run.config):
@@ -44,9 +37,9 @@ def identity(run: Run, weights: Weights, precision: str) -> dict[str, Any]:
     return identity
 
 
-def facts(run: Run, weights: Weights, precision: str) -> dict[str, Any]:
+def facts(run: Run) -> dict[str, Any]:
     """What keys come to, by the name of the fact that stands for them in the signature."""
-    config = run.config
+    config, precision = run.config, run.resolved.precision
     own_size = config.style.size not in (None, config.image.size)  # said or not, the same picture
     fractions = [scale.style for scale in run.scales]
     return {
@@ -54,7 +47,7 @@ def facts(run: Run, weights: Weights, precision: str) -> dict[str, Any]:
         "style": run.style and run.style.sha256,
         "init": run.init and run.init.sha256,
         "style.size": config.style.size if own_size else None,
-        "weights": weights.sha256,
+        "weights": run.resolved.weights.sha256,
         "precision": [precision, *([run.precise_from] if precision != "32" else [])],
         "scales": [[scale.size, scale.fraction, scale.stop] for scale in run.scales],
         "schedule.style": fractions if set(fractions) != {1.0} else None,
@@ -83,8 +76,3 @@ def _plain(value: Any) -> Any:
 
 def _float(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def named(run: Run, **found: Any) -> Run:
-    """The run with what was found out about it in ``config.run``."""
-    return replace(run, config=replace(run.config, run=replace(run.config.run, **found)))

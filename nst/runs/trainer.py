@@ -6,6 +6,8 @@ Whoever changes a table here: ``tests/test_trainer.py`` compares them with the i
 from __future__ import annotations
 
 import inspect
+import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -18,10 +20,16 @@ from nst.config.schema import Config
 from nst.utils.errors import ConfigError
 from nst.utils.single_process import OneProcess
 
+# Importing Lightning made it talkative; its tips and device lines would hide the run's own.
+for _name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # their summaries
+warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`")  # Lightning's own
+
 _LENGTH = "a run is one pass over its steps; set its length with steps"
 _CLIPPING = "nst clips no gradients; a smaller optimizer.lr makes smaller steps"
 _STOPPING = "would keep a signal from stopping the run; set its length with steps"
-_ONE_DEVICE = (
+ONE_DEVICE = (
     "a run uses one process and one device; to use several devices, start a process for each, "
     "with its own CUDA_VISIBLE_DEVICES and its own runs"
 )
@@ -29,9 +37,9 @@ _VALIDATION = "a run has no validation"
 
 ARGUMENTS: dict[str, str | None] = {
     "accelerator": None,
-    "strategy": _ONE_DEVICE,
+    "strategy": ONE_DEVICE,
     "devices": None,  # more than one is refused once Lightning has counted them
-    "num_nodes": _ONE_DEVICE,
+    "num_nodes": ONE_DEVICE,
     "precision": "use the key precision instead: precision=32 or precision=bf16",
     "logger": "use the group logger instead: logger=csv, logger=wandb or another",
     "callbacks": None,  # part of the signature; see REFUSED_CALLBACKS
@@ -102,7 +110,7 @@ NEED_LOGGER = (callbacks.DeviceStatsMonitor, callbacks.LearningRateMonitor)
 
 
 def build_trainer(config: Config) -> L.Trainer:
-    """The Trainer that a checked config describes, without loggers.
+    """The Trainer that a checked config describes, with its callbacks and without loggers.
 
     Its files, such as a profiler's, go to the folder of the run unless the config has another.
 
@@ -117,14 +125,11 @@ def build_trainer(config: Config) -> L.Trainer:
     # not by instantiate, which would take a ${ in the folder's name for an interpolation
     fixed["default_root_dir"] = given.get("default_root_dir") or config.run.folder
     kept = {key: value for key, value in given.items() if key not in {*fixed, "callbacks"}}
-    with _one_line("trainer", given["_target_"]):
+    with one_line("trainer", given["_target_"]):
         make = instantiate(kept, _partial_=True, _convert_="all")
         made = make(**fixed, callbacks=found)
         if not isinstance(made, L.Trainer):
             raise TypeError("is no lightning.pytorch.Trainer")
-    if made.num_devices > 1:
-        devices = given.get("devices", made.num_devices)
-        raise ConfigError("trainer.devices", devices, _ONE_DEVICE)
     for name in ("max_steps", "limit_train_batches"):
         if getattr(made, name) == 0:
             raise ConfigError(f"trainer.{name}", 0, "leaves no step to compute")
@@ -148,7 +153,7 @@ def _refuse(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _callbacks(given: Mapping[str, Any], logged: bool) -> list[L.Callback]:
     key, nodes = "trainer.callbacks", given.get("callbacks") or []
-    with _one_line(key, nodes):
+    with one_line(key, nodes):
         found = instantiate(nodes, _convert_="all")
     found = found if isinstance(found, list) else [found]
     for callback in found:
@@ -163,9 +168,18 @@ def _callbacks(given: Mapping[str, Any], logged: bool) -> list[L.Callback]:
     return found
 
 
+def take_apart(trainer: L.Trainer) -> None:
+    """Ends the use of a Trainer.
+
+    Its parts refer to it, and the module to all of them. What a run computed with would stay in
+    memory until Python searches for such cycles, many runs later.
+    """
+    vars(trainer).clear()
+
+
 @contextmanager
-def _one_line(key: str, value: object) -> Iterator[None]:
-    """Whatever is raised inside is a value of the config that is wrong.
+def one_line(key: str, value: object) -> Iterator[None]:
+    """Raises any error inside as that of a config value.
 
     Raises:
         ConfigError: for any error.

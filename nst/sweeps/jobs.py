@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from nst.config.compose import to_config
 from nst.config.experiment import Member
 from nst.config.messages import BAD_INPUT, exit_status, one_line
-from nst.runs.outcome import LEFT_OUT, Outcome
+from nst.runs.outcome import SKIPPED, Outcome
 from nst.runs.plan import Plan
 from nst.runs.signals import terminate, wait_for_slurm
 from nst.sweeps import sweep, sweep_folder
@@ -93,11 +93,11 @@ class Jobs:
             if config.retry and sweep_folder.failed_before(Path(config.outputs), job.overrides):
                 config.retry = None  # it failed before it had a folder that could say so
             # seconds to import: a wrong config is told before
-            from nst.runs.execute import identify
+            from nst.runs.identify import identify
             from nst.runs.inputs import prepare
 
             group = Path(hydra_config.sweep.dir).name if multirun else None
-            (job.run,) = identify([prepare(config, job.member)], group)
+            job.run = identify(prepare(config, job.member), group)
         except Exception as error:
             job.refusal = Outcome.of(error)
         return job
@@ -138,6 +138,6 @@ class Jobs:
         if multirun:
             ended = Ended(hydra_config.job.num, status, folder)
             sweep_folder.record(Path(hydra_config.sweep.dir), ended)
-        if status != LEFT_OUT and folder is not None:
+        if status != SKIPPED and folder is not None:
             print(shown(folder), flush=True)
         return str(folder)

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from nst.config.experiment import Member
 from nst.config.job_overrides import meaning
 from nst.runs.folder import RunFolder
-from nst.runs.outcome import SKIPPED
+from nst.runs.outcome import FINISHED_BEFORE
 from nst.runs.record import COMPLETED, DIVERGED, FACTS, FAILED, read_facts, read_json
 from nst.utils.files import write_whole
 
-DONE = (COMPLETED, SKIPPED)
+DONE = (COMPLETED, FINISHED_BEFORE)
 NOT_DONE = (FAILED, DIVERGED)
 JOBS = "jobs.json"
 """When the sweep began (``asked``), its base, and the overrides of its jobs by number."""

@@ -107,7 +107,6 @@ class StyleTransfer(L.LightningModule):
     Args:
         backbone: feature extractor with taps for the layers of all runs.
         runs: N of them.
-        make_optimizer: from the image parameter to ``nst.optim.LBFGS`` or ``nst.optim.Adam``.
         checkpoints: where the runs stood, all at the same step; empty: from the start.
         precise: the extractor in float32, for the last steps; None: the same one.
         interrupted: whether to stop before the next step.
@@ -129,7 +128,6 @@ class StyleTransfer(L.LightningModule):
         self,
         backbone: VGG,
         runs: Sequence[Run],
-        make_optimizer: Callable[[list[nn.Parameter]], PerImage],
         checkpoints: Sequence[Checkpoint] = (),
         precise: VGG | None = None,
         interrupted: Callable[[], bool] = lambda: False,
@@ -139,7 +137,6 @@ class StyleTransfer(L.LightningModule):
         self.backbone = backbone
         self.precise = precise or backbone
         self.runs = list(runs)
-        self.make_optimizer = make_optimizer
         self.interrupted = interrupted
         self.scales = self.runs[0].scales
         self.checkpoints = list(checkpoints)
@@ -158,7 +155,7 @@ class StyleTransfer(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One optimiser for the whole batch."""
-        return self.make_optimizer([self.image])
+        return self.runs[0].resolved.optimizer([self.image])
 
     def train_dataloader(self) -> Steps:
         """The steps of all scales that are left."""
@@ -175,6 +172,8 @@ class StyleTransfer(L.LightningModule):
                 self.best.restore(index, *checkpoint.best)
                 self.divergence.restore(index, [row["loss/total"] for row in checkpoint.rows])
             self._optimizer.restore([checkpoint.optimizer for checkpoint in self.checkpoints])
+            # callbacks of the Trainer log at its step, which is the run's, also when it resumes
+            self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.first
         self.objective = self._objective(self.first)
 
     def training_step(self, step: int, batch_idx: int) -> Evaluated:

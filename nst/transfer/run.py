@@ -1,17 +1,40 @@
-"""One run: its config, its pictures, its identity."""
+"""One run: its config, its pictures, and what the config names."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+
+import torch
+from torch import nn
 
 from nst import images
 from nst.config.experiment import Member
 from nst.config.schema import Config
 from nst.images.picture import Picture
+from nst.optim import PerImage
 from nst.transfer import schedule
 from nst.transfer.schedule import Scale
+from nst.vgg.weights import Weights
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a config names, looked up once.
+
+    Attributes:
+        device: where the run computes.
+        precision: ``32`` or ``bf16``.
+        weights: of the backbone.
+        optimizer: from the image parameter to ``nst.optim.LBFGS`` or ``nst.optim.Adam``.
+    """
+
+    device: torch.device
+    precision: str
+    weights: Weights
+    optimizer: Callable[[list[nn.Parameter]], PerImage]
 
 
 @dataclass(frozen=True)
@@ -20,6 +43,7 @@ class Run:
 
     Attributes:
         config: checked, layer names canonical.
+        resolved: what the config names.
         content: None if the task has no content loss.
         style: None if the task has no style loss.
         init: the picture of ``init=file``, else None.
@@ -27,6 +51,7 @@ class Run:
     """
 
     config: Config
+    resolved: Resolved
     content: Picture | None
     style: Picture | None
     init: Picture | None

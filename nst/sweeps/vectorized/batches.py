@@ -37,7 +37,7 @@ class Group:
     members: list[int] = field(default_factory=list)
 
 
-def groups(runs: Sequence[Run], precisions: Sequence[str]) -> list[Group]:
+def groups(runs: Sequence[Run]) -> list[Group]:
     """The runs by what can share a pass.
 
     Pictures, layer sets, weights, layer weights, inits, seeds, loggers and divergence bounds are
@@ -46,7 +46,6 @@ def groups(runs: Sequence[Run], precisions: Sequence[str]) -> list[Group]:
 
     Args:
         runs: any.
-        precisions: of each, resolved: ``32`` or ``bf16``.
 
     Returns:
         Every run in one group; groups in the order of their first runs.
@@ -55,7 +54,7 @@ def groups(runs: Sequence[Run], precisions: Sequence[str]) -> list[Group]:
     depths = [_deepest(run) for run in runs]
     # the costliest first: a group costs what its first run does
     for index in sorted(range(len(runs)), key=lambda index: -depths[index][1]):
-        shared = _shared(runs[index], precisions[index])
+        shared = _shared(runs[index])
         deepest, work = depths[index]
         for group in found:
             if group.shared == shared and work >= COST_SHARE * group.work:
@@ -69,7 +68,7 @@ def groups(runs: Sequence[Run], precisions: Sequence[str]) -> list[Group]:
     return sorted(found, key=lambda group: group.members[0])
 
 
-def _shared(run: Run, precision: str) -> dict[str, Any]:
+def _shared(run: Run) -> dict[str, Any]:
     """What runs of one pass must have in common."""
     shared = {name: value for name, value in values(run.config).items() if batch_shares(name)}
     del shared["image.size"], shared["schedule.steps"]  # shapes and steps say what they come to
@@ -80,7 +79,7 @@ def _shared(run: Run, precision: str) -> dict[str, Any]:
         "steps": [scale.stop for scale in run.scales],
         "schedule.sizes": [scale.fraction for scale in run.scales],
         "schedule.style": [scale.style for scale in run.scales],
-        "precision": precision,
+        "precision": run.resolved.precision,
     }
 
 

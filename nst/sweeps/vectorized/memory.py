@@ -15,7 +15,7 @@ SHARE = 0.7
 """Of the memory that is free: others want some as well, and the estimate is one."""
 
 
-def image_bytes(runs: Sequence[Run], precision: str) -> int:
+def image_bytes(runs: Sequence[Run]) -> int:
     """An estimate of the bytes that each image takes in a pass of these runs.
 
     What a backward pass needs of every layer up to the deepest, what the optimiser remembers, and
@@ -23,12 +23,11 @@ def image_bytes(runs: Sequence[Run], precision: str) -> int:
 
     Args:
         runs: that can share a pass.
-        precision: resolved.
     """
     config = runs[0].config
     taps = set().union(*(run.taps for run in runs))
     pixels = max(height * width for run in runs for height, width in map(run.shape, run.scales))
-    rough = precision == "bf16" and runs[0].precise_from == config.steps
+    rough = runs[0].resolved.precision == "bf16" and runs[0].precise_from == config.steps
     element = 2 if rough else 4
     per_pixel, targets = 0.0, 0
     for layer in up_to(taps, config.backbone.name):

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from nst.images.picture import Picture
-from nst.runs import build
-from nst.runs.execute import compute, folder_of, waits
+from nst.runs.execute import compute
+from nst.runs.identify import folder_of, is_finished, is_skipped
 from nst.runs.outcome import Outcome
 from nst.runs.plan import Plan
 from nst.sweeps.vectorized import batches, memory
@@ -80,10 +80,13 @@ class Batches:
 
     def _plan(self) -> None:
         """Finds the batches, and says why they are what they are."""
-        waiting = [number for number in self._jobs if waits(self._runs[number])]
+        waiting = [
+            number
+            for number in self._jobs
+            if not (is_skipped(self._runs[number]) or is_finished(self._runs[number]))
+        ]
         runs = [self._runs[number] for number in waiting]
-        precisions = [build.precision(run.config) for run in runs]
-        found = batches.groups(runs, precisions)
+        found = batches.groups(runs)
         planned = [[number] for number in self._jobs if number not in waiting]
         for group, apart in zip(found, batches.differences(found), strict=True):
             numbers = [waiting[member] for member in group.members]
@@ -101,10 +104,9 @@ class Batches:
         }
 
     def _largest(self, runs: Sequence[Run], group: Group) -> tuple[int, str]:
-        precision = group.shared["precision"]
-        room = memory.available(build.device(runs[0].config)) * memory.SHARE
+        room = memory.available(runs[0].resolved.device) * memory.SHARE
         height, width = runs[0].shape(runs[0].scales[-1])
-        each = memory.image_bytes(runs, precision)
+        each = memory.image_bytes(runs)
         return batches.largest(each, int(room), height * width, self._most)
 
     def _compute(self, batch: Sequence[int], offset: int) -> None:

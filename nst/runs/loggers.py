@@ -1,0 +1,44 @@
+"""The loggers that a config names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from nst.config import overrides
+from nst.config.schema import Config
+from nst.utils.errors import ArgumentError, ConfigError
+
+
+def build_loggers(config: Config) -> list[Logger]:
+    """The loggers of an identified run. None of them has made a file or a connection yet.
+
+    Raises:
+        ConfigError: for settings that a logger does not take.
+    """
+    nodes = as_dictconfig(config).logger or {}
+    return [_build(node, f"logger.{name}") for name, node in nodes.items()]
+
+
+def as_dictconfig(config: Config) -> DictConfig:
+    """The config with the references of its loggers; all else is as it is."""
+    return OmegaConf.create({**overrides.literal(config.asdict()), "logger": config.logger})
+
+
+def _build(node: Any, key: str) -> Logger:
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise ConfigError(key, node, "needs a _target_, as the files of its group in conf/ have")
+    try:
+        found: Logger = instantiate(node)
+    except Exception as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, ConfigError):
+            raise cause from None
+        if isinstance(cause, ArgumentError):
+            raise ConfigError(f"{key}.{cause.name}", cause.value, cause.problem) from error
+        reason = " ".join(str(cause).split())
+        raise ConfigError(key, node.get("_target_"), reason) from error
+    return found
