@@ -61,7 +61,7 @@ def test_what_each_run_has_for_itself_keeps_no_one_apart() -> None:
 def test_what_keeps_runs_apart_is_told(job: str, told: str) -> None:
     found = grouped("init=noise", job, "init=content")
     assert [group.members for group in found] == [[0, 2], [1]]
-    first, second = batches.differences(found)
+    first, second = batches.separating(found)
     assert second.startswith(told)
     if not job.startswith("schedule"):
         assert second == told
@@ -72,14 +72,14 @@ def test_fractions_of_the_style_weight_keep_runs_apart() -> None:
     half = "schedule.sizes=[0.5,1] schedule.steps=[1,1] image.size=64"
     found = grouped(half, f"{half} schedule.style=[0.5,1]", f"{half} schedule.style=[1,1]")
     assert [group.members for group in found] == [[0, 2], [1]]
-    assert batches.differences(found)[1] == "schedule.style=0.5,1.0"
+    assert batches.separating(found)[1] == "schedule.style=0.5,1.0"
 
 
 def test_resolved_precision_counts_not_what_was_asked_for() -> None:
     jobs = ("precision=auto", "precision=32", "precision=bf16")
     found = grouped(*jobs, precisions=["bf16", "32", "bf16"])
     assert [group.members for group in found] == [[0, 2], [1]]
-    assert batches.differences(found) == ["precision=bf16", "precision=32"]
+    assert batches.separating(found) == ["precision=bf16", "precision=32"]
 
 
 def test_shallow_runs_stay_apart_and_those_almost_as_deep_join() -> None:
@@ -95,11 +95,11 @@ def test_shallow_runs_stay_apart_and_those_almost_as_deep_join() -> None:
     )
     assert [group.members for group in found] == [[0, 4], [1, 3], [2]]
     assert found[1].deepest == "conv4_2"
-    assert batches.differences(found)[2] == "deepest layer=conv3_3"
+    assert batches.separating(found)[2] == "deepest layer=conv3_3"
 
 
 def test_one_group_has_nothing_to_be_told_apart_by() -> None:
-    assert batches.differences(grouped("init=noise")) == [""]
+    assert batches.separating(grouped("init=noise")) == [""]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_the_least_limit_counts_and_is_told() -> None:
     assert batches.largest(10**9, 5 * 10**9, 100, None) == (5, "1 GB each fit in 5 GB")
     assert batches.largest(10**9, 5 * 10**9, 100, 3) == (3, "max_batch_size=3")
     number, why = batches.largest(1, 10**9, batches.USEFUL_PIXELS // 4, 9)
-    assert (number, why) == (4, "more would be of no use")
+    assert (number, why) == (4, "more would not be faster")
     assert batches.largest(10**9, 10, 100, None)[0] == 1
 
 

@@ -23,7 +23,7 @@ from nst.runs.networks import means, networks
 from nst.runs.record import COMPLETED, FAILED
 from nst.sweeps import contact_sheet, summary_table
 from nst.sweeps.jobs import Jobs
-from nst.sweeps.sweep_folder import Ended
+from nst.sweeps.sweep_folder import JobOutcome
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
 from nst.utils.errors import DivergedError, NstError
@@ -265,8 +265,8 @@ def test_a_hundred_runs_are_set_side_by_side(
     whole, nothing = contact_sheet.side_by_side(folders[:100])
     assert (whole.height, nothing) == (30 + 100 * 190, "")
 
-    ended = [Ended(number, COMPLETED, folder) for number, folder in enumerate(folders)]
-    ended[1] = Ended(1, FAILED, None, "for a reason")
+    ended = [JobOutcome(number, COMPLETED, folder) for number, folder in enumerate(folders)]
+    ended[1] = JobOutcome(1, FAILED, None, "for a reason")
     opened = Image.open
     with monkeypatch.context() as patch:
         patch.setattr(Image, "open", None)

@@ -31,7 +31,7 @@ SMALL = ("image.size=32", "logger=none", "precision=bf16", "init=noise")
     ],
 )
 def test_when_they_begin(overrides: tuple[str, ...], first: int) -> None:
-    assert prepared(*SMALL, *overrides).precise_from == first
+    assert prepared(*SMALL, *overrides).float32_from == first
 
 
 def test_they_compute_with_the_other_backbone() -> None:

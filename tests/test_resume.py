@@ -253,12 +253,12 @@ def test_resuming_with_another_number_of_threads_says_so(
 
 def test_what_has_changed_between_two_machines() -> None:
     here = {**machine.facts(torch.device("cpu")), "packages": package_versions()}
-    assert machine.differences(here, here) == []
-    assert machine.differences({}, here) == []  # of a version that did not record it
+    assert machine.changes(here, here) == []
+    assert machine.changes({}, here) == []  # of a version that did not record it
     known = {"device": "cpu", "processor": "A", "instruction_sets": ["AVX2"], "threads": 1}
     other = {"device": "H100", "processor": "B", "instruction_sets": ["AVX512", "AMX"]}
     packages = ({"torch": "2.9.0", "wandb": "0.31.0"}, {"torch": "2.9.1", "wandb": "0.31.1"})
-    assert machine.differences(
+    assert machine.changes(
         {**known, "packages": packages[0]}, {**other, "threads": 2, "packages": packages[1]}
     ) == [
         "device cpu, now H100",

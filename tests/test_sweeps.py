@@ -22,14 +22,14 @@ from nst.compare.select import entries, select
 from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_config
 from nst.sweeps import sweep_folder
 from nst.sweeps.sweep import Sweep
-from nst.sweeps.sweep_folder import Ended
+from nst.sweeps.sweep_folder import JobOutcome
 from tests.helpers import slow
 
 TINY = ("image.size=32", "steps=1", "logger=none")
 Launch = Callable[[BasicLauncher, Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 
-def record(place: Path) -> tuple[Path, list[list[str]], list[Ended]]:
+def record(place: Path) -> tuple[Path, list[list[str]], list[JobOutcome]]:
     """Folder, jobs and outcomes of the only sweep in an output folder."""
     (folder,) = (place / "sweeps").iterdir()
     jobs = json.loads((folder / "jobs.json").read_text())["jobs"]
@@ -135,7 +135,7 @@ def test_an_engine_that_fails_leaves_the_table(
     said = capsys.readouterr().err.splitlines()
     failure = next(line for line in said if line.startswith("nst: the launcher failed"))
     assert "RuntimeError: a node is gone" in failure
-    assert failure.endswith("run the same command again for what is missing")
+    assert failure.endswith("run the same command again for the missing jobs")
     assert said[-1] == "sweep: 1 completed, 1 not finished"
 
 
@@ -236,16 +236,16 @@ def test_records_of_earlier_versions_are_read(tmp_path: Path) -> None:
     )
     (tmp_path / "0").mkdir()
     first, second = sweep_folder.outcomes(tmp_path)
-    assert first == Ended(0, FAILED, None, "steps=0: must be", refused=True)
-    assert second == Ended(1, COMPLETED, Path("/x/run"))
+    assert first == JobOutcome(0, FAILED, None, "steps=0: must be", refused=True)
+    assert second == JobOutcome(1, COMPLETED, Path("/x/run"))
 
 
 def test_a_damaged_record_hides_no_other(tmp_path: Path) -> None:
     for number, outcome in enumerate((COMPLETED, FAILED, DIVERGED)):
-        sweep_folder.record(tmp_path, Ended(number, outcome, None))
+        sweep_folder.record(tmp_path, JobOutcome(number, outcome, None))
     for number, content in enumerate(('{"number": 0', "[]")):
         (tmp_path / f"outcomes/{number}.json").write_text(content)
-    assert sweep_folder.outcomes(tmp_path) == [Ended(2, DIVERGED, None)]
+    assert sweep_folder.outcomes(tmp_path) == [JobOutcome(2, DIVERGED, None)]
 
 
 KILL = """

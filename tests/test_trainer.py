@@ -18,8 +18,8 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from nst.cli import main
 from nst.config.schema import Config
 from nst.runs.record import COMPLETED, read_facts
-from nst.runs.signature import signature
 from nst.runs.resolve import device
+from nst.runs.signature import signature
 from nst.runs.trainer import ARGUMENTS, NEED_LOGGER, REFUSED_CALLBACKS, build_trainer
 from nst.utils.errors import ConfigError, NstError
 from tests.helpers import config, execute, nst, prepared
@@ -221,7 +221,7 @@ class OtherTrainer(L.Trainer):
         ({"_target_": f"{LIGHTNING}.RichProgressBar"}, "of its own"),
         ({"_target_": f"{LIGHTNING}.ModelCheckpoint"}, "enable_checkpointing"),
         ({"_target_": f"{LIGHTNING}.Nothing"}, "Nothing"),
-        (5, "is no lightning.pytorch.Callback"),
+        (5, "is not a lightning.pytorch.Callback"),
     ],
     ids=lambda each: str(each)[:60],
 )

@@ -25,7 +25,7 @@ from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_facts, read_status
 from nst.runs.tracker import Tracker
 from nst.runs.writer import RunWriter
 from nst.sweeps import sweep_folder
-from nst.sweeps.sweep_folder import Ended
+from nst.sweeps.sweep_folder import JobOutcome
 from nst.transfer.divergence import Divergence
 from nst.transfer.module import StyleTransfer
 from nst.transfer.objective import Objective
@@ -54,7 +54,7 @@ def passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[int
     yield found
 
 
-def swept(cwd: Path) -> list[Ended]:
+def swept(cwd: Path) -> list[JobOutcome]:
     """What the last sweep recorded."""
     return sweep_folder.outcomes(max((cwd / "outputs/sweeps").iterdir()))
 
@@ -295,8 +295,8 @@ def test_an_error_of_a_pass_is_that_of_its_group(
         assert each.folder is not None
         assert "RuntimeError: broken" in each.why
         assert read_facts(each.folder)["reason"] == "RuntimeError: broken"
-    assert "2 runs (jobs 0-1) in 1 batch; apart by picture=48x32\n" in told
-    assert "2 runs (jobs 2-3) in 1 batch; apart by picture=72x48\n" in told
+    assert "2 runs (jobs 0-1) in 1 batch; separate because of picture=48x32\n" in told
+    assert "2 runs (jobs 2-3) in 1 batch; separate because of picture=72x48\n" in told
 
 
 def test_what_does_not_fit_in_memory_is_computed_by_halves(
@@ -309,7 +309,7 @@ def test_what_does_not_fit_in_memory_is_computed_by_halves(
     assert invoke([*VECTORIZED, *TINY, "steps=2", "init=noise", "seed=0,1,2,3"]) == 0
     assert passes == [4, 2, 2, 2, 2]
     told = capsys.readouterr().err
-    assert "out of memory with 4 runs in a batch; once more with 2+2" in told
+    assert "out of memory with a batch of 4 runs; retrying with 2+2" in told
     assert [each.outcome for each in swept(Path())] == [COMPLETED] * 4
 
 

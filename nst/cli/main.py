@@ -1,4 +1,4 @@
-"""The command `nst`: Hydra composes the config, we check it, hand it over, and tell of errors."""
+"""The command ``nst``: Hydra composes the config and calls the jobs; errors become one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nst.utils.errors import RESUME, Interrupted, NstError, printable
 
 log = logging.getLogger(__name__)
 
-MISSING = "run the same command again for what is missing"
+MISSING = "run the same command again for the missing jobs"
 
 
 def main() -> None:
@@ -38,17 +38,17 @@ def main() -> None:
 
 
 def print_any_path() -> None:
-    """Lets standard output take folders whose names are not UTF-8: their bytes, as they are."""
+    """Makes standard output accept folder names that are not UTF-8."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
-    """Does what ``nst`` does with these arguments; may be called again and again.
+    """Runs ``nst`` with these arguments. May be called repeatedly in a process.
 
     Args:
         arguments: of the command line.
-        plan: of several sweeps that this one is part of; None: it has its own.
+        plan: of several sweeps that this one belongs to; None: it has its own.
 
     Returns:
         The exit status.
@@ -63,42 +63,47 @@ def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
     stopped: KeyboardInterrupt | None = None
     parent = os.getppid()
     try:
-        with _as_hydra_should_behave(), swept.following():
+        with _errors_raised(), swept.following():
             run()
     except KeyboardInterrupt as error:
         stopped = error.with_traceback(None)  # its frames hold the run's memory
-        told = error if isinstance(error, Interrupted) else f"interrupted: {RESUME}"
-        print(f"nst: {told}", file=sys.stderr)
+        text = error if isinstance(error, Interrupted) else f"interrupted: {RESUME}"
+        print(f"nst: {text}", file=sys.stderr)
         return error.exit_status if isinstance(error, Interrupted) else 130
-    except SystemExit as error:  # a single run that failed and said so, --help, a callback
-        code = 0 if error.code is None else error.code
-        if not isinstance(code, int):
-            print(f"nst: {printable(str(code))}", file=sys.stderr)
-            code = 1
-        return code or int(bool(swept.jobs))  # a sweep that it ends is not complete
+    except SystemExit as error:  # a single run that failed, --help, or a callback
+        return _exit_code(error) or int(bool(swept.jobs))  # a sweep that ends so is not complete
     except Exception as error:
         if os.environ.get("NST_FULL_ERROR"):
             raise
-        known = isinstance(error, NstError | HydraException | OmegaConfBaseException | OSError)
-        if swept.jobs and not known:
-            print(
-                f"nst: the launcher failed: {one_line(error)}; {MISSING}",
-                file=sys.stderr,
-            )
-            return NstError.exit_status
-        # Hydra could not compose what was asked for; some of its errors do not name it
-        asked = "" if known else " ".join(["", "in", *arguments])
-        print(f"nst: {one_line(error)}{printable(asked)[:200]}", file=sys.stderr)
-        return exit_status(error) if known else BAD_INPUT
+        return _report(error, arguments, launched=bool(swept.jobs))
     finally:
         swept.summarise()
         wait_for_slurm(stopped, parent)
     return swept.exit_status
 
 
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    print(f"nst: {printable(str(error.code))}", file=sys.stderr)
+    return 1
+
+
+def _report(error: Exception, arguments: Sequence[str], launched: bool) -> int:
+    """Prints an error of Hydra or a launcher in one line. Returns the exit status."""
+    known = isinstance(error, NstError | HydraException | OmegaConfBaseException | OSError)
+    if launched and not known:
+        print(f"nst: the launcher failed: {one_line(error)}; {MISSING}", file=sys.stderr)
+        return NstError.exit_status
+    # Hydra could not compose the config; some of its errors do not name the argument
+    typed = "" if known else " ".join(["", "in", *arguments])
+    print(f"nst: {one_line(error)}{printable(typed)[:200]}", file=sys.stderr)
+    return exit_status(error) if known else BAD_INPUT
+
+
 @contextmanager
-def _as_hydra_should_behave() -> Iterator[None]:
-    """Errors reach us, where Hydra would print several lines and exit with 1; SIGTERM too."""
+def _errors_raised() -> Iterator[None]:
+    """Errors and SIGTERM raise, where Hydra would print several lines and exit with 1."""
     environment = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     handler = None

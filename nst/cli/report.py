@@ -1,4 +1,4 @@
-"""The command `nst-report`: pages from finished runs, and on demand the runs that are missing."""
+"""The command ``nst-report``: pages from run folders, and with ``--run`` the missing runs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def report(arguments: Sequence[str]) -> int:
-    """Does what ``nst-report`` does with these arguments and returns the exit status."""
+    """Runs ``nst-report`` with these arguments. Returns the exit status."""
     if arguments[:1] in (["-h"], ["--help"]):
         print(HELP, end="")
         return 0
@@ -96,7 +96,7 @@ def _report(arguments: Sequence[str]) -> int:
         if options.wandb:
             from nst.report.wandb_report import save
 
-            save.check_login()  # not after half an hour of runs
+            save.check_login()  # before the runs are computed
         status = 0
         if options.run:
             fixed = [*overrides, f"outputs={quoted(options.outputs)}"]
@@ -114,10 +114,10 @@ def _report(arguments: Sequence[str]) -> int:
 
 
 def _check_name(name: str, available: Sequence[str], run: bool) -> None:
-    """Refuses what is no experiment; pages show those whose file is gone, so only to run it.
+    """Refuses unknown names. Without ``--run`` a page may show experiments whose file is gone.
 
     Raises:
-        ConfigError: also for a command that is spelled wrong.
+        ConfigError: also for a misspelled command.
     """
     if command := nearest(name, COMMANDS):
         problem = f"no such command (did you mean {command}?); allowed: {listed(COMMANDS)}"
@@ -138,8 +138,9 @@ def _compare(command: str, arguments: Sequence[str]) -> int:
         "words",
         nargs="*",
         metavar="NAME | KEY=VALUE",
-        help="which runs (all): parts of their folders' names, or values, with * and ?, of keys of "
-        "the config, experiment, sweep or status; several by commas; sweep=last is the last one",
+        help="which runs (all): part of a run folder's name, or a key of the config, experiment, "
+        "sweep or status with values separated by commas, which may have * and ?; sweep=last: the "
+        "last sweep",
     )
     _add_outputs(parser)
     options = parser.parse_intermixed_args(arguments)
@@ -156,21 +157,23 @@ def _compare(command: str, arguments: Sequence[str]) -> int:
 def _report_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "nst-report report",
-        description="Shows experiments as tables, with their claims tested, on a page: "
+        description="Builds a page of tables of experiments, with their claims tested: "
         "OUTPUTS/report/index.html.",
     )
     parser.add_argument(
         "words",
         nargs="*",
         metavar="NAME | KEY=VALUE",
-        help="experiments to show (all), and with --run overrides for each of them",
+        help="experiments to show (all), and overrides with --run",
     )
     parser.add_argument("--run", action="store_true", help="run what is missing first")
     parser.add_argument(
-        "--wandb", action="store_true", help="save a report and workspaces in W&B as well"
+        "--wandb", action="store_true", help="also save a report and workspaces in W&B"
     )
     parser.add_argument(
-        "--config-dir", metavar="DIR", help="a folder whose experiments/ are to be known as well"
+        "--config-dir",
+        metavar="DIR",
+        help="a folder with more experiments, in its subfolder experiments/",
     )
     _add_outputs(parser)
     return parser.parse_intermixed_args(arguments)
@@ -189,33 +192,32 @@ def _experiments(config_dir: str | None) -> list[str]:
 
 
 def _section(file: Path) -> str:
-    """Where a file's experiment stands in the report."""
+    """The section of a file's experiment."""
     try:
         node = yaml.safe_load(file.read_text(encoding="utf-8"))
         return str(node["experiment"]["section"])
     except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return ""  # Hydra will say what is wrong with it
+        return ""  # Hydra reports what is wrong with it
 
 
 def _run(names: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> int:
-    """Sweeps over every experiment, those that are finished at no cost; the worst exit status."""
+    """Sweeps over the experiments. Returns the worst exit status."""
     extra = ["--config-dir", config_dir] if config_dir else []
     plan = Plan(_costs(names, overrides, config_dir))
     print(f"nst-report: {len(plan.costs)} runs of {len(names)} experiments", file=sys.stderr)
     worst = 0
     for name in names:
         status = nst_main.invoke([f"+experiments={name}", *overrides, *extra], plan)
-        if status > 128:  # a signal: it was not meant for this experiment alone
+        if status > 128:  # a signal, which ends them all
             sys.exit(status)
         if status:
-            told = f"nst-report: {name} ended with status {status}"
-            print(f"{told}; the others go on", file=sys.stderr)
+            print(f"nst-report: {name} ended with status {status}", file=sys.stderr)
         worst = max(worst, min(status, 1))
     return worst
 
 
 def _costs(names: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> list[float]:
-    """Work of all runs in order, from steps, pixels and depth of each experiment's first config.
+    """Estimated work of all runs in order, from steps, pixels and depth.
 
     Raises:
         HydraException, ConfigError: if an experiment cannot run with these overrides.
@@ -228,7 +230,7 @@ def _costs(names: Sequence[str], overrides: Sequence[str], config_dir: str | Non
     for name in names:
         GlobalHydra.instance().clear()
         with initialize_config_dir(conf_dir(), version_base="1.3"):
-            # not hydra.compose, which takes no sweeps
+            # hydra.compose does not compose sweeps
             hydra = GlobalHydra.instance().hydra
             assert hydra is not None
             config = hydra.compose_config(
@@ -237,13 +239,13 @@ def _costs(names: Sequence[str], overrides: Sequence[str], config_dir: str | Non
         jobs = sweep.expected_jobs(config, hydra.config_loader)
         with read_write(config), open_dict(config):
             del config["hydra"]
-        to_config(config)  # says what is wrong before anything is computed
+        to_config(config)  # raises before anything is computed
         costs += [_cost(config, job) for job in jobs]
     return costs
 
 
 def _cost(config: DictConfig, job: Sequence[str]) -> float:
-    """Steps x pixels x multiply-adds per pixel, as far as they are known without composing it."""
+    """Steps x pixels x multiply-adds per pixel, as far as known without composing the job."""
     backbone = config.backbone.name
     named = re.findall(r"\b(?:conv|relu)\d?_\d+\b", " ".join(job))
     content = config.layers.content if config.task in schema.CONTENT_TASKS else []
@@ -253,7 +255,7 @@ def _cost(config: DictConfig, job: Sequence[str]) -> float:
         try:
             depth = max(depth, architecture.work(architecture.canonical(layer, backbone), backbone))
         except ValueError:
-            continue  # the job will say so
+            continue  # the job reports it
     return config.steps * config.image.size**2 * depth
 
 

@@ -1,7 +1,7 @@
-"""W&B sweep files, made from experiments: ``python -m nst.cli.wandb_sweeps [FOLDER]``.
+"""Makes W&B sweep files from experiments: ``python -m nst.cli.wandb_sweeps [FOLDER]``.
 
-Reads ``FOLDER/*.yaml`` and writes ``FOLDER/wandb/*.yml``, a grid over what the experiment sweeps.
-The ending keeps them out of Hydra's list of experiments.
+Reads ``FOLDER/*.yaml`` and writes ``FOLDER/wandb/*.yml`` with a grid over the keys that the
+experiment sweeps. The suffix keeps them out of Hydra's list of experiments.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def sweep_file(name: str, declared: dict[str, Any]) -> str:
 
     Args:
         name: of the experiment.
-        declared: what its file says.
+        declared: the contents of its file.
     """
     params = declared["hydra"]["sweeper"]["params"]
     texts = [f"{key}={value}" for key, value in params.items()]
@@ -43,7 +43,7 @@ def sweep_file(name: str, declared: dict[str, Any]) -> str:
             override.get_key_element(): {"values": [_value(each) for each in _elements(override)]}
             for override in parsed
         },
-        # RUN: each point of the grid is one run, though the experiment's file says MULTIRUN
+        # RUN: each point of the grid is one run; the experiment's file sets MULTIRUN
         "command": [
             *("${env}", "${program}", f"+experiments={name}", "hydra.mode=RUN"),
             "${args_no_hyphens}",
@@ -59,7 +59,7 @@ def _elements(override: Any) -> list[str]:
 
 
 def _value(text: str) -> int | float | str:
-    """A number where it is one, so that W&B draws it on an axis; else what Hydra is to read."""
+    """A number if it is one, which W&B draws on an axis; else text for Hydra."""
     for kind in (int, float):
         try:
             return kind(text)

@@ -1,4 +1,7 @@
-"""Checks of a composed config that need no picture and no weights."""
+"""Checks of a composed config that need neither pictures nor weights.
+
+``config.schema`` declares the range of each key; this module checks what depends on several keys.
+"""
 
 from __future__ import annotations
 
@@ -9,51 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from nst.config import experiment
-from nst.config.schema import (
-    COMPILE_MODES,
-    INITS,
-    LAYER_RULES,
-    PRECISIONS,
-    TASKS,
-    BackboneConfig,
-    Config,
-)
+from nst.config.keys import keys, value_of
+from nst.config.schema import LAYER_RULES, Config, Key
 from nst.utils.errors import ConfigError, listed
 from nst.utils.text import nearest
 from nst.vgg import architecture
 
 
 def check(config: Config) -> None:
-    """Refuses what cannot run.
+    """Checks a whole config.
 
     Raises:
         ConfigError: for the first wrong value found.
     """
-    _one_of("task", config.task, TASKS)
-    _one_of("precision", config.precision, PRECISIONS)
-    if config.compile not in (None, *COMPILE_MODES):
-        raise ConfigError("compile", config.compile, f"allowed: {listed((*COMPILE_MODES, 'null'))}")
     _finite(config)
-    for key, value, most in (
-        ("image.size", config.image.size, 10_000),
-        ("style.size", config.style.size, 10_000),
-        ("steps", config.steps, 1_000_000),
-        ("snapshot_every", config.snapshot_every, 1_000_000),
-    ):
-        if value is not None and not 1 <= value <= most:
-            raise ConfigError(key, value, f"must be a whole number from 1 to {most}")
-    if config.checkpoint_seconds < 0:
-        raise ConfigError("checkpoint_seconds", config.checkpoint_seconds, "must be 0 or more")
-    if config.divergence is not None and config.divergence <= 1:
-        problem = "must be above 1, or null: only a loss that is not finite counts then"
-        raise ConfigError("divergence", config.divergence, problem)
-    if config.retry not in (None, "failed"):
-        raise ConfigError("retry", config.retry, "allowed: failed, null")
+    for name, key in keys().items():
+        _check_value(name, key, value_of(config, name))
     check_outputs(config.outputs)
-    if not 0 <= config.seed < 2**63:
-        raise ConfigError("seed", config.seed, "must be a whole number from 0 to 2^63 - 1")
     _check_pictures(config)
-    _check_backbone(config.backbone)
+    _check_source(config.backbone.source)
     _check_layers(config)
     _check_weights(config)
     _check_init(config)
@@ -62,7 +39,7 @@ def check(config: Config) -> None:
 
 
 def check_outputs(path: str, key: str = "outputs") -> None:
-    """Refuses what is no path of a folder on this machine.
+    """Checks that a path can be a folder of this machine.
 
     Raises:
         ConfigError: names ``key``.
@@ -78,15 +55,21 @@ def check_outputs(path: str, key: str = "outputs") -> None:
         raise ConfigError(key, path, f"no such folder ({error})") from error
 
 
-def _one_of(key: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
+def _check_value(name: str, key: Key, value: Any) -> None:
+    """Compares a value with what the schema declares of its key."""
+    if key.one_of is not None and value not in key.one_of:
+        allowed = ["null" if each is None else each for each in key.one_of]
         near = nearest(value, allowed)
         hint = f"; did you mean {near}?" if near else ""
-        raise ConfigError(key, value, f"allowed: {listed(allowed)}{hint}")
+        raise ConfigError(name, value, f"allowed: {listed(allowed)}{hint}")
+    if key.valid is not None and value is not None:
+        test, problem = key.valid
+        if not test(value):
+            raise ConfigError(name, value, problem)
 
 
 def _finite(node: Any, prefix: str = "") -> None:
-    """No number anywhere may be NaN or infinite."""
+    """Refuses NaN and infinity anywhere in the config."""
     if is_dataclass(node):
         node = {item.name: getattr(node, item.name) for item in fields(node)}
     if isinstance(node, dict):
@@ -112,7 +95,7 @@ def _check_pictures(config: Config) -> None:
     if content.source is None:
         return
     if content.path is not None:
-        problem = "a content is one picture or a blend; for a blend say content=blend"
+        problem = "content.path is set as well; a content is one picture or a blend: content=blend"
         raise ConfigError("content.source", content.source, problem)
     for name in ("target", "mask"):
         if getattr(content, name) is None:
@@ -121,21 +104,12 @@ def _check_pictures(config: Config) -> None:
     if len(content.position) != 2 or max(map(abs, content.position)) > 10:
         problem = "needs two numbers, x and y of the source's centre as fractions of the target"
         raise ConfigError("content.position", content.position, problem)
-    if content.scale is not None and not 0 < content.scale <= 10:
-        problem = "must be above 0, at most 10: the source's width over the target's; or null"
-        raise ConfigError("content.scale", content.scale, problem)
-    _one_of("content.gradients", content.gradients, ("plain", "mixed"))
 
 
-def _check_backbone(backbone: BackboneConfig) -> None:
-    _one_of("backbone.name", backbone.name, architecture.BACKBONES)
-    if backbone.source not in architecture.SOURCES:
+def _check_source(source: str) -> None:
+    if source not in architecture.SOURCES:
         allowed = f"allowed: {listed(architecture.SOURCES)}; {architecture.OFFLINE}"
-        raise ConfigError("backbone.source", backbone.source, allowed)
-    _one_of("backbone.order", backbone.order, ("rgb", "bgr"))
-    _one_of("backbone.pooling", backbone.pooling, ("max", "average"))
-    _one_of("backbone.padding", backbone.padding, ("zeros", "replicate"))
-    _one_of("backbone.tiling", backbone.tiling, ("auto", "always", "never"))
+        raise ConfigError("backbone.source", source, allowed)
 
 
 def _check_layers(config: Config) -> None:
@@ -153,18 +127,13 @@ def _check_layers(config: Config) -> None:
             raise ConfigError(key, names, str(error)) from error
         if len(set(canonical)) < len(canonical):
             raise ConfigError(key, names, "names a layer twice")
-    _one_of("normalize.layers", config.normalize.layers, ("mean", "sum"))
 
 
 def _check_weights(config: Config) -> None:
-    for name in ("content", "style", "tv"):
-        value = getattr(config.weights, name)
-        if value < 0:
-            raise ConfigError(f"weights.{name}", value, "must be 0 or more")
     terms = {"content": config.uses_content, "style": config.uses_style}
     if not any(used and getattr(config.weights, name) > 0 for name, used in terms.items()):
         keys = " or ".join(f"weights.{name}" for name, used in terms.items() if used)
-        problem = f"would leave nothing to optimise; set {keys} above 0"
+        problem = f"leaves nothing to optimise; set {keys} above 0"
         raise ConfigError("task", config.task, problem)
     for name in ("content", "style"):
         key, rule = f"layer_weights.{name}", getattr(config.layer_weights, name)
@@ -185,14 +154,6 @@ def _check_weights(config: Config) -> None:
 
 def _check_init(config: Config) -> None:
     init = config.init
-    _one_of("init.name", init.name, INITS)
-    _one_of("init.kind", init.kind, ("uniform", "gaussian"))
-    if not 0 <= init.mean <= 1:
-        raise ConfigError("init.mean", init.mean, "must be from 0 (black) to 1 (white)")
-    if init.std < 0:
-        raise ConfigError("init.std", init.std, "must be 0 or more")
-    if not 0 <= init.noise <= 1:
-        raise ConfigError("init.noise", init.noise, "must be from 0 (content) to 1 (noise)")
     if init.name == "file" and init.path is None:
         raise ConfigError("init.path", None, "init=file needs the picture to start from")
     missing = (init.name in ("content", "blend") and not config.uses_content) or (
@@ -206,16 +167,13 @@ def _check_init(config: Config) -> None:
 
 
 def _numbers(key: str, values: list[float]) -> None:
-    """A list within the list gets past the schema."""
+    """Refuses nested lists, which the schema lets through."""
     if any(isinstance(value, list) for value in values):
         raise ConfigError(key, values, "must be a list of numbers")
 
 
 def _check_schedule(config: Config) -> None:
     sizes, shares = config.schedule.sizes, config.schedule.steps
-    if not 0 <= config.schedule.precise <= 1:
-        problem = "must be a share of the steps, from 0 to 1"
-        raise ConfigError("schedule.precise", config.schedule.precise, problem)
     _numbers("schedule.sizes", sizes)
     _numbers("schedule.steps", shares)
     if not sizes or sizes[-1] != 1 or sizes != sorted(set(sizes)) or sizes[0] <= 0:

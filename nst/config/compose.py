@@ -1,4 +1,4 @@
-"""From what Hydra composed to a checked config."""
+"""From Hydra's composed config to a checked ``Config``."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from nst.vgg import architecture
 
 
 def conf_dir() -> str:
-    """`conf/` lies beside the package in a checkout, and inside it in a wheel."""
+    """The folder ``conf/``: beside the package in a checkout, inside it in a wheel."""
     inside = Path(nst.__file__).parent / "conf"
     return str(inside if inside.is_dir() else inside.parents[1] / "conf")
 
 
 def to_config(cfg: DictConfig) -> Config:
-    """The checked config of one run, layer names in their canonical form.
+    """The checked config of one run, with canonical layer names.
 
     Raises:
-        ConfigError: in one line, for the first thing that is wrong.
+        ConfigError: for the first wrong value.
     """
     _refuse_added_keys(cfg)
     removed = {item.name for item in fields(Config)} - {str(key) for key in cfg}
     for key in sorted({*removed, *OmegaConf.missing_keys(cfg)}):
         raise ConfigError(key, "???", "must be set")
-    # once more against the schema: an interpolation may have brought a value of any type
+    # merged with the schema again: an interpolation may resolve to a value of any type
     resolved = OmegaConf.to_container(cfg, resolve=True)
     literal: Any = overrides.literal(resolved)
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), literal))
     assert isinstance(config, Config)
-    # A logger's config refers to what is found out later, such as the run's folder.
+    # unresolved: a logger's config refers to config.run, which is filled in later
     config.logger = OmegaConf.to_container(cfg, resolve=False)["logger"]  # type: ignore[index,call-overload]
     checks.check(config)
     for term in ("content", "style"):
@@ -47,7 +47,7 @@ def to_config(cfg: DictConfig) -> Config:
 
 
 def _refuse_added_keys(cfg: DictConfig, prefix: str = "") -> None:
-    """``+key=value`` gets past Hydra even where the schema has no such key."""
+    """Refuses keys that ``+key=value`` added although the schema does not have them."""
     schema_type = OmegaConf.get_type(cfg)
     for key, node in cfg.items_ex(resolve=False):
         name = f"{prefix}{key!s}"

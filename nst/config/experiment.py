@@ -1,4 +1,4 @@
-"""An experiment: one table of a report, declared by a file. Imports nothing heavy."""
+"""The declaration of an experiment: one table of a report, in one file. Light to import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from nst.utils.errors import ConfigError, listed
 
 NO_EXPERIMENT = "sweep"
-"""Name of what belongs to no experiment; sweeps' folders begin with it."""
+"""Name of no experiment; the folders of such sweeps begin with it."""
 
 INPUTS = ("content", "style", "source", "mask", "target", "paste")
 SHOWS = ("start", "final")
@@ -18,7 +18,7 @@ SHOWS = ("start", "final")
 
 @dataclass(frozen=True)
 class Measure:
-    """What a number of a run says.
+    """A number about a run.
 
     Attributes:
         title: for tables.
@@ -50,7 +50,7 @@ MEASURES = {
         "roughness",
         "lower",
         "Standard deviation of the finest band of the result's Laplacian pyramid over that of the "
-        "content picture; above 1: grain that the original does not have.",
+        "content picture; above 1: grain that the original lacks.",
     ),
     "content_distance": Measure(
         "content distance",
@@ -61,21 +61,21 @@ MEASURES = {
     "gram_distance": Measure(
         "Gram distance",
         "lower",
-        "Squared difference of Gram matrices of result and style over those of the style, averaged "
-        "over all 16 convolutions, whichever were optimised; 0: equal.",
+        "Squared difference of the Gram matrices of result and style over the squared ones of the "
+        "style, averaged over all 16 convolutions, whichever the run optimised; 0: equal.",
     ),
     "patch_distance": Measure(
         "patch distance",
         "lower",
         "Sliced Wasserstein distance of 7x7 px patches at every level of a Laplacian pyramid "
-        "(Karras et al. 2018, section 5) in standard deviations of the style's patches. It knows "
-        "neither Gram matrices nor a network; 0: the same patches, wherever they lie.",
+        "(Karras et al. 2018, section 5) in standard deviations of the style's patches. It uses "
+        "neither Gram matrices nor a network; 0: the same patches, in any order.",
     ),
     "combined_distance": Measure(
         "combined distance",
         "lower",
         "(1 + content distance) x (1 + patch distance): the form of ArtFID (Wright & Ommer 2022), "
-        "which asks for both at once; 1 is perfect.",
+        "which is low only if both are; 1: perfect.",
     ),
     "loss": Measure("final loss", "lower", "The objective's total at the last step."),
     "seconds": Measure("time", "lower", "Seconds from the first step to the last.", "s"),
@@ -93,7 +93,7 @@ MEASURES = {
 }
 
 PAIR_MEASURES = ("psnr", "ssim", "patch_distance")
-"""Measures that two results can be compared by."""
+"""Measures between two results."""
 
 KINDS = ("falls", "rises", "best", "alike", "varies", "setting")
 
@@ -102,12 +102,12 @@ KINDS = ("falls", "rises", "best", "alike", "varies", "setting")
 class ClaimConfig:
     """A sentence and how it is tested.
 
-    Kinds, by what must be true in the runs:
-        falls, rises: every measure does, along the values of ``key`` in their order.
+    Kinds, each with the condition for the claim to hold:
+        falls, rises: every measure falls or rises along the values of ``key`` in their order.
         best: one of ``winners`` among the values of ``key`` has the best measure.
         varies: the measure depends on ``key``.
-        alike: two results that differ in ``key`` alone agree: the measure between them is at least
-            ``at_least`` or at most ``at_most``.
+        alike: the measure between two results that differ in ``key`` alone is at least
+            ``at_least``, or at most ``at_most``.
         setting: the config's ``key`` is ``value``.
     """
 
@@ -134,19 +134,19 @@ class PlotConfig:
 
 @dataclass
 class ExperimentConfig:
-    """How the runs of one sweep become a table, and what is claimed of them.
+    """The table that the runs of a sweep make, and the claims that it tests.
 
     Attributes:
         name: of the file.
-        section: where it stands in the report; sections are sorted.
+        section: number in the report; sections are sorted by it.
         title: heading.
         about: what was done, in a few sentences.
         rows: overrides whose values make the rows, such as ``[pair]``; empty: one row.
         columns: the same for the columns.
-        inputs: pictures that went in, shown on the table's edges.
+        inputs: input pictures to show on the table's edges.
         show: ``final``, ``start`` or both.
         labels: for each key, captions of its values.
-        notes: what a reader must know of a table's cells.
+        notes: remarks below the table.
         claims: sentences to test.
         plots: trade-offs to draw.
     """
@@ -186,7 +186,7 @@ class Member:
 
 
 def check(experiment: ExperimentConfig) -> None:
-    """Refuses a declaration that no page could show.
+    """Checks a declaration.
 
     Raises:
         ConfigError: for the first wrong value found.

@@ -1,10 +1,10 @@
-"""The keys of the schema, and what is declared of each: everything that asks "does it count?"."""
+"""The keys of the schema, and what is declared of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from functools import cache
+from functools import cache, reduce
 from typing import Any, get_type_hints
 
 from nst.config.schema import Affects, Config, Key
@@ -12,7 +12,7 @@ from nst.config.schema import Affects, Config, Key
 
 @cache
 def keys() -> Mapping[str, Key]:
-    """Every key of the schema that has a value, by its dotted name: ``init.name``, ``logger``."""
+    """Every key of the schema by its dotted name, such as ``init.name`` or ``logger``."""
     return dict(_keys(Config, ""))
 
 
@@ -27,10 +27,10 @@ def _keys(schema: type, prefix: str) -> Iterator[tuple[str, Key]]:
 
 
 def declared(name: str) -> Key | None:
-    """What is declared of a dotted key, or of a key inside one that holds any mapping.
+    """The ``Key`` of a dotted name, which may lie inside a key that holds any mapping.
 
     Returns:
-        None for what is no key of the schema, such as a config group.
+        None for a name that is not a key of the schema, such as a config group.
     """
     found = keys()
     if name in found:
@@ -46,7 +46,7 @@ def declared(name: str) -> Key | None:
 
 
 def affects_result(name: str) -> bool:
-    """Whether a dotted key, or the choice of a config group, may change the picture."""
+    """Whether a dotted key, or the option of a config group, may change the picture."""
     found = declared(name)
     if found is not None:
         return found.affects == Affects.RESULT
@@ -63,8 +63,13 @@ def batch_shares(name: str) -> bool:
     return found is not None and found.affects != Affects.NEITHER and not found.own
 
 
+def value_of(config: Any, name: str) -> Any:
+    """The value of a dotted key of a ``Config``."""
+    return reduce(getattr, name.split("."), config)
+
+
 def values(config: Any, prefix: str = "") -> dict[str, Any]:
-    """The values of a config by dotted key; what holds any mapping is taken apart as well.
+    """The values of a config by dotted key, nested mappings included.
 
     Args:
         config: a ``Config``, or a resolved one as a run folder has it.
@@ -81,19 +86,19 @@ def values(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def shown(config: Any) -> dict[str, Any]:
-    """Of ``values``, those that pages show where runs differ: what may change the picture."""
+    """Those of ``values`` that pages show where runs differ: all that may change the picture."""
     return {
         key: value for key, value in values(config).items() if affects_result(key) or is_label(key)
     }
 
 
 def is_label(name: str) -> bool:
-    """Whether a dotted key names what its group says."""
+    """Whether a dotted key is the name of its group's option, such as ``init.name``."""
     found = declared(name)
     return found is not None and found.label
 
 
 @cache
 def file_keys() -> frozenset[str]:
-    """Keys that take the name of a file: ``content.path``, ``content.mask`` and so on."""
+    """Keys that take the name of a file, such as ``content.path`` and ``content.mask``."""
     return frozenset(name for name, key in keys().items() if key.file)

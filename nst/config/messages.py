@@ -1,4 +1,4 @@
-"""Errors as the commands report them: one line, and an exit status."""
+"""Errors as the commands report them: one line and an exit status."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ BAD_INPUT = 2
 
 
 def exit_status(error: Exception) -> int:
-    """2 for what was wrong before anything was computed, else 1."""
+    """2 for bad input, found before anything was computed; else 1."""
     if isinstance(error, NstError):
         return error.exit_status
     return BAD_INPUT if isinstance(error, HydraException | OmegaConfBaseException) else 1
 
 
 def one_line(error: Exception) -> str:
-    """An error in one line: the key, the value and what is allowed, as far as it is known."""
+    """An error in one line: key, value and what is allowed, as far as they are known."""
     return printable(_line(error))
 
 
@@ -36,13 +36,13 @@ def _line(error: Exception) -> str:
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         return _unknown_key(cause)
     if isinstance(cause, OmegaConfBaseException):
-        said = str(cause.msg or cause).split("\n")[0]
-        return f"{cause.full_key}: {said}" if cause.full_key else said
+        first = str(cause.msg or cause).split("\n")[0]
+        return f"{cause.full_key}: {first}" if cause.full_key else first
     if isinstance(error, NstError | HydraException):
         return " ".join(str(error).split())
-    told = reason(error)
-    expected = isinstance(error, OSError) or not told.startswith(type(error).__name__)
-    return told if expected else f"{told} (HYDRA_FULL_ERROR=1 shows where)"
+    text = reason(error)
+    expected = isinstance(error, OSError) or not text.startswith(type(error).__name__)
+    return text if expected else f"{text} (HYDRA_FULL_ERROR=1 shows the traceback)"
 
 
 def _unknown_key(error: OmegaConfBaseException) -> str:

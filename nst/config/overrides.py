@@ -1,4 +1,4 @@
-"""Overrides as people type them, put so that Hydra's grammar reads what they mean."""
+"""Overrides as users type them, quoted where Hydra's grammar needs it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ _PAIRS = {"[": "]", "{": "}", "(": ")"}
 def for_hydra(argument: str) -> str:
     """An argument of the command line, with the names of existing files quoted for Hydra.
 
-    Files are looked for where a key takes one (``keys.file_keys``), relative to the current
-    folder: the whole value, else each of its comma-separated parts. What Hydra reads as the same
-    text stays as it is, and so does every other argument. Bytes that are not UTF-8 are escaped,
-    except in names of folders.
+    Only keys that take a file (``keys.file_keys``) are quoted, and only where the value, or one of
+    its comma-separated parts, names an existing file and Hydra would not read it unchanged.
+    Bytes that are not UTF-8 are escaped, except in names of folders.
     """
     match = _OVERRIDE.fullmatch(argument)
     if match is None or match["key"] == "outputs" or match["key"].startswith("hydra"):
@@ -46,7 +45,7 @@ def for_hydra(argument: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A value that Hydra reads as this text: the text itself if possible, else in quotes."""
+    """Text as a value that Hydra reads as this text: in quotes where they are needed."""
     override = _read(text)
     # a backslash could escape the comma after it, and ${ begins an interpolation
     if override is not None and override.value() == text and not re.search(r"\\|\$\{", text):
@@ -55,7 +54,7 @@ def quoted(text: str) -> str:
 
 
 def literal(value: Any) -> Any:
-    """The same for OmegaConf: texts, also those in dicts and lists, without interpolations."""
+    """A value with ``${`` escaped in every text, also in dicts and lists, for OmegaConf."""
     return on_texts(_without_interpolations, value)
 
 
@@ -64,7 +63,7 @@ def _without_interpolations(text: str) -> str:
 
 
 def on_texts(change: Callable[[str], str], value: Any) -> Any:
-    """A value with every text in it changed, also those in dicts and lists."""
+    """Applies a function to every text in a value, also in dicts and lists."""
     if isinstance(value, dict):
         return {key: on_texts(change, each) for key, each in value.items()}
     if isinstance(value, list):
@@ -73,7 +72,7 @@ def on_texts(change: Callable[[str], str], value: Any) -> Any:
 
 
 def refusal(error: OverrideParseException) -> str:
-    """Why Hydra cannot read an override, and what it can read instead, quoted for a shell."""
+    """Why Hydra cannot parse an override, and an override that it can, quoted for a shell."""
     prefix, equals, value = error.override.partition("=")
     if not equals:
         return f"{error.override!r}: an override has the form KEY=VALUE"
@@ -83,7 +82,7 @@ def refusal(error: OverrideParseException) -> str:
     closed = f"{prefix}={_closed(value)}"
     if _accepted(closed):
         return str(ConfigError(key, value, f"the brackets do not match; allowed: {_shell(closed)}"))
-    reason = str(error.__cause__).splitlines()[:1]  # of functions; else it is the grammar's jargon
+    reason = str(error.__cause__).splitlines()[:1]  # only of functions
     problem = " ".join(["cannot be parsed", *(f"({text})" for text in reason if error.__cause__)])
     if key in file_keys():
         problem = f"no such file, and the text {problem}"
@@ -94,13 +93,13 @@ def refusal(error: OverrideParseException) -> str:
 
 
 def _suggested(prefix: str, values: list[str]) -> str:
-    """An override with these values in quotes; interpolations stay where OmegaConf reads them."""
+    """An override with these values in quotes, and ``${`` escaped only if OmegaConf rejects it."""
     plain = f"{prefix}={','.join(map(_in_quotes, values))}"
     return _shell(plain if _accepted(plain) else f"{prefix}={','.join(map(quoted, values))}")
 
 
 def _accepted(text: str) -> bool:
-    """Whether Hydra and OmegaConf can read an override."""
+    """Whether Hydra and OmegaConf accept an override."""
     prefix, _, value = text.partition("=")
     override = _read(value, prefix)
     try:
@@ -110,7 +109,7 @@ def _accepted(text: str) -> bool:
 
 
 def _closed(value: str) -> str:
-    """A list or dict with its brackets closed; another value as it is."""
+    """A list or dict with its brackets closed; any other value unchanged."""
     if value[:1] not in ("[", "{"):
         return value
     value, missing = value.rstrip("]}), "), ""
@@ -127,7 +126,7 @@ def _in_quotes(text: str) -> str:
 
 
 def _shell(text: str) -> str:
-    """One word of a command line."""
+    """Text as one word of a command line."""
     if text.isprintable():
         return shlex.quote(text)
     return "$'" + printable(text.replace("\\", r"\\").replace("'", r"\'")) + "'"
@@ -142,7 +141,7 @@ def _is_file(name: str) -> bool:
 
 
 def _read(value: str, key: str = "key") -> Override | None:
-    """The override of a key as Hydra's parser reads it; None if it cannot."""
+    """``key=value`` as Hydra's parser reads it; None if it cannot."""
     return parse(f"{key}={value}")
 
 

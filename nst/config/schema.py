@@ -1,7 +1,8 @@
-"""The structured config: every key that ``nst`` takes, its type, and what it affects."""
+"""The structured config: every key with its type, its range and what it affects."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from nst.config.experiment import ExperimentConfig
+from nst.vgg import architecture
 
 CONTENT_TASKS = ("style_transfer", "content_reconstruction")
 STYLE_TASKS = ("style_transfer", "texture_synthesis")
@@ -23,32 +25,34 @@ COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-
 
 
 class Affects(StrEnum):
-    """What the value of a key has an effect on."""
+    """What the value of a key changes."""
 
     RESULT = auto()
-    """The picture: the key is in the signature, and pages show it where runs differ."""
+    """The picture. The key is in the signature, and pages show it where runs differ."""
     BATCH = auto()
-    """Only how runs are computed: those of one batch must share it."""
+    """Only the computation. The runs of a batch must share the key."""
     NEITHER = auto()
-    """Neither of them: sweeps and tables ignore the key."""
+    """Neither. Sweeps and tables ignore the key."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What is declared of a key, in the metadata of its field.
+    """What the schema declares of a key, in the metadata of its field.
 
     Attributes:
-        affects: what its value has an effect on.
-        own: whether each image of a batch may have a value of its own, though it affects the
-            result.
-        when: whether the key counts under a config; None: always.
-        fact: name of what counts in the signature in place of the value as typed, such as the
-            pixels of the picture that a path names; see ``nst.runs.signature``.
-        neutral: value that has the effect of a config without the key: it is not in the signature,
-            so that a key that is new, with this default, changes no signature.
+        affects: what its value changes.
+        own: whether the images of a batch may differ in it although it affects the result.
+        when: whether the key has an effect under a config; None: always.
+        fact: what the signature has in place of the value as typed, such as the pixels of the
+            picture that a path names; see ``nst.runs.signature.facts``.
+        neutral: the value that is left out of the signature. A new key with this default changes no
+            existing signature.
         parts: for a key that holds any mapping, those of its keys that affect something else.
         file: whether it takes the name of a file.
-        label: whether it names what its group says: pages show it in place of the keys beside it.
+        label: whether it is the name of its group's option: pages show it in place of the keys
+            beside it.
+        one_of: all values that it may have; None: any of its type.
+        valid: a test of values that are not null, and the message for one that fails it.
     """
 
     affects: Affects
@@ -59,14 +63,16 @@ class Key:
     parts: Mapping[str, Affects] = field(default_factory=dict)
     file: bool = False
     label: bool = False
+    one_of: tuple[str | None, ...] | None = None
+    valid: tuple[Callable[[Any], bool], str] | None = None
 
     def counts(self, config: Config) -> bool:
-        """Whether its value has an effect under this config."""
+        """Whether the key has an effect under this config."""
         return self.when is None or self.when(config)
 
 
 def key(affects: Affects, default: Any = MISSING, **declared: Any) -> Any:
-    """A field of the schema with its ``Key``; a list or an object as default is made anew."""
+    """A field of the schema with its ``Key``; a callable default makes the value."""
     metadata = {"key": Key(affects, **declared)}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
@@ -105,11 +111,24 @@ def _from_file(config: Config) -> bool:
 CONTENT = {"own": True, "when": _content}
 STYLE = {"own": True, "when": _style}
 TRAINER = {"callbacks": Affects.RESULT, "_target_": Affects.RESULT}
-"""Nothing else that a Trainer may be given changes the picture: see ``runs/trainer.py``."""
+"""No other argument that ``runs/trainer.py`` accepts changes the picture."""
+
+
+def within(least: float, most: float, problem: str) -> tuple[Callable[[Any], bool], str]:
+    """A test for numbers from ``least`` to ``most``."""
+    return lambda value: least <= value <= most, problem
+
+
+def whole(most: int) -> tuple[Callable[[Any], bool], str]:
+    """A test for numbers from 1 to ``most``."""
+    return within(1, most, f"must be a whole number from 1 to {most}")
+
+
+NOT_NEGATIVE = within(0, math.inf, "must be 0 or more")
 
 
 def _env(name: str, default: Any) -> Any:
-    """``${nst.env:NAME,default}``: unlike ``oc.env``, an empty variable counts as not set."""
+    """``${nst.env:NAME,default}``: like ``oc.env``, but an empty variable counts as unset."""
     return os.environ.get(name) or default
 
 
@@ -118,7 +137,7 @@ OmegaConf.register_new_resolver("nst.env", _env, replace=True)  # here, for work
 
 @dataclass
 class ContentConfig:
-    """A file, or ``builtin:NAME``; or with ``source`` two of them blended (``nst.images.poisson``).
+    """A file or ``builtin:NAME``, or with ``source`` a blend of two (``nst.images.poisson``).
 
     ``position`` is where the source's centre lies, as fractions of the target's width and height;
     ``scale`` is the source's width over the target's, null: both keep their pixels.
@@ -129,16 +148,24 @@ class ContentConfig:
     target: str | None = result(None, fact="content", file=True, **CONTENT)
     mask: str | None = result(None, fact="content", file=True, **CONTENT)
     position: list[float] = result(lambda: [0.5, 0.5], fact="content", **CONTENT)
-    scale: float | None = result(None, fact="content", **CONTENT)
-    gradients: str = result("plain", fact="content", **CONTENT)
+    scale: float | None = result(
+        None,
+        fact="content",
+        valid=(
+            lambda value: 0 < value <= 10,
+            "must be above 0, at most 10: the source's width over the target's; or null",
+        ),
+        **CONTENT,
+    )
+    gradients: str = result("plain", fact="content", one_of=("plain", "mixed"), **CONTENT)
 
 
 @dataclass
 class StyleConfig:
-    """A file, or ``builtin:NAME``; ``size`` is its shorter side in px, null: ``image.size``."""
+    """A file or ``builtin:NAME``; ``size`` is its shorter side in px, null: ``image.size``."""
 
     path: str = result(fact="style", file=True, label=True, **STYLE)
-    size: int | None = result(None, fact="style.size", **STYLE)
+    size: int | None = result(None, fact="style.size", valid=whole(10_000), **STYLE)
 
 
 @dataclass
@@ -157,65 +184,70 @@ class LayerWeightsConfig:
 
 @dataclass
 class WeightsConfig:
-    content: float = result(**CONTENT)
-    style: float = result(**STYLE)
-    tv: float = result(0.0, own=True, neutral=0.0)
+    content: float = result(valid=NOT_NEGATIVE, **CONTENT)
+    style: float = result(valid=NOT_NEGATIVE, **STYLE)
+    tv: float = result(0.0, own=True, neutral=0.0, valid=NOT_NEGATIVE)
 
 
 @dataclass
 class InitConfig:
-    """Where the image starts; which of the fields count depends on ``name``."""
+    """Where the image starts; ``name`` decides which of the other fields have an effect."""
 
-    name: str = result(own=True, label=True)
-    kind: str = result("uniform", own=True, when=_noise)
-    mean: float = result(0.5, own=True, when=_gaussian)
-    std: float = result(0.25, own=True, when=_gaussian)
-    noise: float = result(0.5, own=True, when=_blend)
+    name: str = result(own=True, label=True, one_of=INITS)
+    kind: str = result("uniform", own=True, when=_noise, one_of=("uniform", "gaussian"))
+    mean: float = result(
+        0.5, own=True, when=_gaussian, valid=within(0, 1, "must be from 0 (black) to 1 (white)")
+    )
+    std: float = result(0.25, own=True, when=_gaussian, valid=NOT_NEGATIVE)
+    noise: float = result(
+        0.5, own=True, when=_blend, valid=within(0, 1, "must be from 0 (content) to 1 (noise)")
+    )
     path: str | None = result(None, fact="init", file=True, label=True, own=True, when=_from_file)
 
 
 @dataclass
 class NormalizeConfig:
     activations: bool = result(True)
-    layers: str = result("mean", own=True)
+    layers: str = result("mean", own=True, one_of=("mean", "sum"))
 
 
 @dataclass
 class BackboneConfig:
-    name: str = result(label=True)
+    name: str = result(label=True, one_of=architecture.BACKBONES)
     source: str = result(fact="weights")
     path: str | None = result(None, fact="weights", file=True, label=True)
     sha256: str | None = result(None, fact="weights")
-    order: str = result("rgb", fact="weights")
-    pooling: str = result("max")
-    padding: str = result("zeros")
-    tiling: str = key(Affects.BATCH, "auto")
+    order: str = result("rgb", fact="weights", one_of=("rgb", "bgr"))
+    pooling: str = result("max", one_of=("max", "average"))
+    padding: str = result("zeros", one_of=("zeros", "replicate"))
+    tiling: str = key(Affects.BATCH, "auto", one_of=("auto", "always", "never"))
 
 
 @dataclass
 class ScheduleConfig:
     """Scales from coarse to fine, as fractions of ``image.size`` and of ``steps``.
 
-    ``style`` are the fractions of ``weights.style`` that count at the scales; None: all of it.
-    ``precise`` is the share of the last scale's steps, its last ones, that are in float32 whatever
-    the precision.
+    ``style`` is the fraction of ``weights.style`` at each scale; None: 1. ``precise`` is the share
+    of the last scale's steps, at its end, that run in float32 whatever the precision.
     """
 
     name: str = key(Affects.NEITHER, label=True)
     sizes: list[float] = result(fact="scales")
     steps: list[float] = result(fact="scales")
     style: list[float] | None = result(None, fact="schedule.style", when=_style)
-    precise: float = result(0.0, fact="precision")
+    precise: float = result(
+        0.0, fact="precision", valid=within(0, 1, "must be a share of the steps, from 0 to 1")
+    )
 
 
 @dataclass
 class ImageConfig:
-    size: int = result(fact="scales")
+    size: int = result(fact="scales", valid=whole(10_000))
 
 
 @dataclass
 class RunConfig:
-    """What ``nst`` finds out about a run; configs of loggers may refer to it."""
+    """What ``nst`` finds out about a run; the configs of loggers refer to it."""
 
     signature: str | None = key(Affects.NEITHER, None)
     folder: str | None = key(Affects.NEITHER, None)
@@ -230,7 +262,7 @@ class RunConfig:
 class Config:
     """Every key that ``nst`` takes."""
 
-    task: str = result(own=True)
+    task: str = result(own=True, one_of=TASKS)
     content: ContentConfig = field(default_factory=ContentConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     image: ImageConfig = field(default_factory=ImageConfig)
@@ -239,19 +271,30 @@ class Config:
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     init: InitConfig = field(default_factory=InitConfig)
-    seed: int = result(0, own=True, when=_noise)
-    steps: int = result(fact="scales")
+    seed: int = result(
+        0,
+        own=True,
+        when=_noise,
+        valid=within(0, 2**63 - 1, "must be a whole number from 0 to 2^63 - 1"),
+    )
+    steps: int = result(fact="scales", valid=whole(1_000_000))
     optimizer: Any = result()
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    precision: str = result("auto", fact="precision")
-    compile: str | None = key(Affects.BATCH, None)
+    precision: str = result("auto", fact="precision", one_of=PRECISIONS)
+    compile: str | None = key(Affects.BATCH, None, one_of=(*COMPILE_MODES, None))
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    snapshot_every: int = key(Affects.BATCH)
-    checkpoint_seconds: float = key(Affects.BATCH)
-    divergence: float | None = key(Affects.NEITHER)
+    snapshot_every: int = key(Affects.BATCH, valid=whole(1_000_000))
+    checkpoint_seconds: float = key(Affects.BATCH, valid=NOT_NEGATIVE)
+    divergence: float | None = key(
+        Affects.NEITHER,
+        valid=(
+            lambda value: value > 1,
+            "must be above 1, or null: then only a loss that is not finite is a divergence",
+        ),
+    )
     outputs: str = key(Affects.NEITHER)
     force: bool = key(Affects.NEITHER, False)
-    retry: str | None = key(Affects.NEITHER, None)
+    retry: str | None = key(Affects.NEITHER, None, one_of=("failed", None))
     trainer: Any = key(Affects.BATCH, parts=TRAINER, fact="trainer")
     logger: Any = key(Affects.NEITHER, None)
     experiment: ExperimentConfig = key(Affects.NEITHER, ExperimentConfig)
@@ -273,5 +316,5 @@ class Config:
 
 
 def register() -> None:
-    """Makes the schema known to Hydra as ``schema``."""
+    """Registers the schema with Hydra as ``schema``."""
     ConfigStore.instance().store(name="schema", node=Config)

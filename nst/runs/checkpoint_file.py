@@ -1,4 +1,4 @@
-"""Where an unfinished run stood: written whole, read only if it is unharmed and of the same run."""
+"""The checkpoint of a run folder: written whole, read only if it is intact and of the same run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DIGEST = 64  # hex digits of a SHA-256, after the data
 
 
 class _Hashed:
-    """A file that ``torch.save`` writes to, hashed on the way: no second pass, no second copy."""
+    """A file for ``torch.save`` that hashes what is written, without a second pass or copy."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.sha256 = file, hashlib.sha256()
@@ -37,17 +37,17 @@ class _Hashed:
             raise
 
     def flush(self) -> None:
-        """Nothing: closing the file does it."""
+        """Does nothing: closing the file flushes it."""
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Replaces the run folder's checkpoint; whenever the process dies, an unharmed one is left."""
+    """Replaces the run folder's checkpoint. If the process dies, the previous one stays."""
     fields = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
     with writing(folder / NAME) as file:
         hashed = _Hashed(file)
         try:
             torch.save({"version": VERSION, **fields}, cast(Any, hashed))
-        except RuntimeError as error:  # torch's, of a place in the file that is not as it should be
+        except RuntimeError as error:  # torch's own, which hides the error of the file
             raise hashed.error or error from None
         file.write(hashed.sha256.hexdigest().encode())
 
@@ -55,7 +55,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 def load(folder: Path, signature: str) -> Checkpoint | None:
     """The checkpoint of a run folder; None if there is none.
 
-    One that was cut short or altered, or that belongs to another run, is set aside and told of.
+    One that was cut short or altered, or belongs to another run, is moved aside with a warning.
     """
     path = folder / NAME
     try:
@@ -70,17 +70,17 @@ def load(folder: Path, signature: str) -> Checkpoint | None:
             version = fields.pop("version")
             checkpoint = Checkpoint(**fields)
         except (RuntimeError, pickle.UnpicklingError, TypeError, KeyError, AttributeError):
-            problem = "it is no checkpoint"
+            problem = "it is not a checkpoint"
         else:
             if version == VERSION and checkpoint.signature == signature:
                 return checkpoint
             problem = "it belongs to another run or version"
     aside = path.with_suffix(".refused")
     path.replace(aside)
-    log.warning("%s: refused, %s; set aside as %s", shown(path), problem, aside.name)
+    log.warning("%s: refused, %s; moved to %s", shown(path), problem, aside.name)
     return None
 
 
 def remove(folder: Path) -> None:
-    """Forgets the checkpoint of a run that is finished."""
+    """Removes the checkpoint of a run that has ended."""
     (folder / NAME).unlink(missing_ok=True)

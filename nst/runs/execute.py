@@ -114,7 +114,7 @@ class _Batch:
     def compute(self, runs: Sequence[Run]) -> None:
         """Computes the runs that are not finished, while no other process does."""
         members = [(folder_of(run), run.member) for run in runs if run.member]
-        first = {folder_of(run): run for run in reversed(runs)}  # of those with the same folder
+        first = {folder_of(run): run for run in reversed(runs)}
         folders = [folder for folder in dict.fromkeys(map(folder_of, runs))]
         with ExitStack() as locks:
             # in the order of their names: otherwise two processes could wait for each other
@@ -174,7 +174,7 @@ class _Batch:
                     writer.begin()
                 begun = [writer for writer in writers if not writer.ended]
                 done = _fit(trainer, begun, self.plan) if begun else config.steps
-            if done < config.steps:  # max_time, say, or a callback of the user's
+            if done < config.steps:  # by max_time, or by a callback of the user's
                 raise NstError(f"stopped by the Trainer before the last step: {RESUME}")
         except Exception as error:
             failed = Outcome.of(error)
@@ -186,7 +186,7 @@ class _Batch:
 
 
 def _fit(trainer: L.Trainer, writers: Sequence[RunWriter], plan: Plan) -> int:
-    """Runs the Trainer. Raises what ends the whole batch; an error of one run ends that run.
+    """Runs the Trainer. Raises errors of the whole batch; an error of one run ends that run.
 
     Returns:
         Steps that were computed.
@@ -194,7 +194,7 @@ def _fit(trainer: L.Trainer, writers: Sequence[RunWriter], plan: Plan) -> int:
     runs = [writer.run for writer in writers]
     config, resolved = runs[0].config, runs[0].resolved
     taps = set().union(*(run.taps for run in runs))
-    late = resolved.precision != "32" and runs[0].precise_from < config.steps
+    late = resolved.precision != "32" and runs[0].float32_from < config.steps
     precisions = [resolved.precision, "32"] if late else [resolved.precision]
     if config.compile is not None:
         log.info("compile=%s: the first step at every size takes a while", config.compile)
@@ -222,17 +222,17 @@ def _fit(trainer: L.Trainer, writers: Sequence[RunWriter], plan: Plan) -> int:
 
 
 def _works(logger: Logger) -> bool:
-    """Whether the Trainer may have it: it ends with the first whose experiment cannot begin."""
+    """Whether a logger has begun. The Trainer would end with the error of one that has not."""
     try:
         getattr(logger, "experiment", None)
-    except Exception:  # it was reported when the logger could not begin
+    except Exception:  # reported when the logger began
         return False
     return True
 
 
 @contextmanager
 def _failures_recorded(writers: Sequence[RunWriter]) -> Iterator[None]:
-    """Records in the folder of every unfinished run why it ended."""
+    """Records the error of a batch in the folder of every unfinished run."""
     try:
         yield
     except BaseException as error:
@@ -260,7 +260,7 @@ def _signal(error: BaseException) -> signal.Signals | None:
 
 
 def _writer(run: Run, checkpoint: Checkpoint | None, loggers: Sequence[Logger]) -> RunWriter:
-    """Clears the folder of what an earlier attempt left, and writes what is known at the start."""
+    """The writer of a run, with its folder cleared of an earlier attempt and started."""
     folder = RunFolder(folder_of(run))
     facts = {
         **machine.facts(run.resolved.device),
@@ -270,7 +270,7 @@ def _writer(run: Run, checkpoint: Checkpoint | None, loggers: Sequence[Logger]) 
     }
     if checkpoint:
         now = {**facts, "packages": package_versions()}
-        if changed := machine.differences(read_facts(folder.path), now):
+        if changed := machine.changes(read_facts(folder.path), now):
             text = "%s: resumes with %s; its picture may differ from that of an uninterrupted run"
             log.warning(text, shown(folder.path), "; ".join(changed))
     plain: Any = OmegaConf.to_container(as_dictconfig(run.config), resolve=True)

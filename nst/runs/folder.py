@@ -1,4 +1,4 @@
-"""The run folder: all that is left of a run. Every file appears whole or not at all."""
+"""Writes run folders. Every file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wa
 
 
 class RunFolder:
-    """``config.yaml``, ``run.json``, ``metrics.csv``, pictures, and what experiments it is part of.
+    """Writes ``config.yaml``, ``run.json``, ``metrics.csv``, pictures and jobs of experiments.
 
     Args:
-        path: the folder; made if it is missing.
+        path: the folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,10 +50,10 @@ class RunFolder:
         self._facts: dict[str, Any] = {}
 
     def clear(self, kept: Collection[int] = ()) -> None:
-        """Removes what an unfinished attempt left: no logger can resume its files, for example.
+        """Removes what an unfinished attempt left, such as files that no logger can resume.
 
         Args:
-            kept: steps whose snapshots stay, since the run resumes from a later one.
+            kept: steps whose snapshots stay because the run resumes from a later step.
         """
         trackers = [*self.path.glob("wandb/offline-run-*"), self.path / "csv"]
         for path in (*trackers, self.path / "tensorboard", self.path / "inputs"):
@@ -66,11 +66,11 @@ class RunFolder:
         if (self.path / FACTS).exists() and not read_facts(self.path):
             aside = (self.path / FACTS).with_suffix(".refused")
             (self.path / FACTS).replace(aside)
-            told = "%s: refused, it was cut short or altered; set aside as %s"
-            log.warning(told, shown(self.path / FACTS), aside.name)
+            text = "%s: refused, it was cut short or altered; moved to %s"
+            log.warning(text, shown(self.path / FACTS), aside.name)
 
     def start(self, config_yaml: str, facts: Mapping[str, Any]) -> None:
-        """Writes what is known before the first step.
+        """Writes the config and the facts that are known before the first step.
 
         Args:
             config_yaml: the resolved config.
@@ -83,19 +83,19 @@ class RunFolder:
         self.update(status=RUNNING)
 
     def update(self, **facts: Any) -> None:
-        """Changes what ``run.json`` says."""
+        """Changes facts in ``run.json``."""
         self._facts = {**self._facts, **facts}
         self._write_text(FACTS, json.dumps(seal(self._facts), indent=2) + "\n")
 
     def join(self, member: Member) -> None:
-        """Notes that the run is a job of an experiment; one run may be several, and of several."""
+        """Records that the run is a job of an experiment; it may be several jobs."""
         (self.path / "experiments").mkdir(parents=True, exist_ok=True)
         job = hashlib.sha256(json.dumps(member.overrides).encode()).hexdigest()[:8]
         text = json.dumps(asdict(member), indent=1) + "\n"
         self._write_text(f"experiments/{member.experiment['name']}-{job}.json", text)
 
     def metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Writes ``metrics.csv``, all rows so far."""
+        """Writes ``metrics.csv`` with all rows so far."""
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -103,24 +103,24 @@ class RunFolder:
         self._write_text("metrics.csv", text.getvalue())
 
     def snapshot(self, step: int, image: Image.Image) -> Path:
-        """Keeps the image after ``step`` updates."""
+        """Writes the image after ``step`` updates."""
         save_png(image, self.snapshot_path(step))
         return self.snapshot_path(step)
 
     def snapshot_path(self, step: int) -> Path:
-        """Where the image after ``step`` updates is kept."""
+        """Path of the image after ``step`` updates."""
         return self.path / "snapshots" / f"{step:05d}.png"
 
     def final(self, image: Image.Image) -> Path:
-        """Keeps the result."""
+        """Writes the result."""
         return self._picture("final.png", image)
 
     def best(self, image: Image.Image) -> Path:
-        """Keeps the image with the lowest loss of a run that diverged."""
+        """Writes the image with the lowest loss of a run that diverged."""
         return self._picture("best.png", image)
 
     def input(self, name: str, image: Image.Image) -> Path:
-        """Keeps what went in, as the run saw it."""
+        """Writes an input as the run uses it."""
         return self._picture(f"inputs/{name}.png", image)
 
     def _picture(self, name: str, image: Image.Image) -> Path:
@@ -133,16 +133,16 @@ class RunFolder:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keeps other processes out of a run folder, and waits while one of them has it.
+    """Locks a run folder, and waits while another process has the lock.
 
-    The system lets go of the lock when its process ends, however it ends.
+    The system releases the lock when the process ends, however it ends.
     """
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / ".lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        log.info("another process computes %s; waiting for it", shown(path))
+        log.info("waiting: another process computes %s", shown(path))
         lock.acquire()
     try:
         yield
@@ -151,17 +151,17 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def place(runs: Path, label: str, signature: str, force: bool) -> Path:
-    """The folder of a run: one that has its signature, whatever the pictures were called then.
+    """The folder of a run: one with its signature, whatever the pictures were called then.
 
     Args:
-        runs: where all run folders are.
-        label: what the name of a new folder begins with.
+        runs: the folder of all run folders.
+        label: beginning of the name of a new folder.
         signature: of the run.
-        force: not a finished one, but a new one beside it.
+        force: return a new folder beside a finished one.
     """
     pattern = re.compile(rf"(.+)-{signature}(?:-(\d+))?")
     names: list[str] = []
-    with suppress(OSError), os.scandir(runs) as entries:  # if it cannot be listed, claim says so
+    with suppress(OSError), os.scandir(runs) as entries:  # claim raises if it cannot be listed
         names = [entry.name for entry in entries if signature in entry.name]
     matches = filter(None, map(pattern.fullmatch, names))
     found = [(int(match[2] or 1), match[1] != label, match[0]) for match in matches]
@@ -175,9 +175,9 @@ def place(runs: Path, label: str, signature: str, force: bool) -> Path:
 
 
 def claim(runs: Path, label: str, signature: str, force: bool) -> Path:
-    """``place``, and makes the folder, so that every other process finds it."""
+    """``place``, and makes the folder, so that other processes find it."""
     runs.mkdir(parents=True, exist_ok=True)
-    with FileLock(runs.parent / ".lock"):  # two processes may have two names for one picture
+    with FileLock(runs.parent / ".lock"):  # the same picture may have two names in two processes
         path = place(runs, label, signature, force)
         path.mkdir(exist_ok=True)
     return path
@@ -203,5 +203,5 @@ def _git(root: Path, *arguments: str) -> str:
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
+    """Versions of nst and of the packages that the numbers depend on."""
     return {"nst": __version__, **{name: metadata.version(name) for name in _PACKAGES}}

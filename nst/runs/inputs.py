@@ -1,4 +1,4 @@
-"""From a checked config to a run: loads its pictures, looks up what it names, checks both."""
+"""From a checked config to a run: loads its pictures, and resolves what it names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nst.utils.errors import ConfigError
 from nst.vgg import architecture
 
 LARGEST_BLEND = 2048
-"""Shorter side at which a blend is solved at most, px: beyond, it takes minutes and gigabytes."""
+"""Largest shorter side at which a blend is solved, px: more takes minutes and gigabytes."""
 
 
 def prepare(config: Config, member: Member | None = None) -> Run:
-    """The run of a checked config, with its pictures and what the config names.
+    """The run of a checked config, with its pictures, and with what it names looked up.
 
     Raises:
         ConfigError: if a picture cannot be used, or the device, the weights or the optimiser.
@@ -33,7 +33,7 @@ def prepare(config: Config, member: Member | None = None) -> Run:
 
 
 def _content(config: Config) -> Picture:
-    """The content picture: a file, or two pictures blended at the size of the result."""
+    """The content picture: a file, or a blend at the size of the result."""
     content = config.content
     if content.path is not None:
         return images.load(content.path, "content.path")
@@ -65,7 +65,7 @@ def _content(config: Config) -> Picture:
 
 
 def _check_sizes(run: Run) -> None:
-    """Every picture must have a feature at the deepest layer that it is used for, at all scales."""
+    """Checks that every picture has a feature at its deepest layer, at all scales."""
     config = run.config
     coarsest = run.scales[0].fraction
     style_size = config.style.size or config.image.size
@@ -90,7 +90,7 @@ def _check_sizes(run: Run) -> None:
             width, height = picture.image.size
             path = getattr(config, term).path
             raise ConfigError(f"{term}.path", path, f"has {width}x{height} px, {needs}")
-        # The image takes its size from image.size, and the style's layers see it as well.
+        # the style layers are computed of the image too, whose size is image.size
         for key, pixels in ((size_key, size), ("image.size", config.image.size)):
             if pixels < least:
                 raise ConfigError(key, pixels, needs)

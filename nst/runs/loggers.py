@@ -24,7 +24,7 @@ def build_loggers(config: Config) -> list[Logger]:
 
 
 def as_dictconfig(config: Config) -> DictConfig:
-    """The config with the references of its loggers; all else is as it is."""
+    """The config with the interpolations of its loggers; all other values are literal."""
     return OmegaConf.create({**overrides.literal(config.asdict()), "logger": config.logger})
 
 

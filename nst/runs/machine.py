@@ -1,4 +1,4 @@
-"""What of a machine decides the bits of a picture: run folders record it."""
+"""Properties of a machine that decide the bits of a picture, for run folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 
 def facts(device: torch.device) -> dict[str, Any]:
-    """What a run on this device depends on, for ``run.json``.
+    """Properties of this machine for ``run.json``.
 
     Returns:
         ``device`` (``cpu``, or the GPU's name), ``processor`` (its model), ``instruction_sets``
@@ -25,10 +25,10 @@ def facts(device: torch.device) -> dict[str, Any]:
     }
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What has changed between two ``run.json`` that decides bits: ``["threads 1, now 2"]``.
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Changes between two ``run.json`` that may change bits: ``["threads 1, now 2"]``.
 
-    What one of them does not say is not compared: it may be of an older version.
+    Only what both record is compared: one may be of an older version.
     """
     found = []
     for name in ("device", "processor", "instruction_sets", "threads"):
@@ -46,7 +46,7 @@ def _text(value: Any) -> str:
 
 
 def _processor() -> str:
-    """Model of the processor; its architecture if the system does not name it."""
+    """Model of the processor, or else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # not Linux
@@ -56,7 +56,7 @@ def _processor() -> str:
 
 
 def _instruction_sets() -> list[str]:
-    """What PyTorch's own kernels use, and what makes ``precision=auto`` bfloat16."""
+    """Those that PyTorch's kernels use, and those that make ``precision=auto`` bfloat16."""
     found = {
         torch.backends.cpu.get_cpu_capability(): True,  # AVX2, AVX512, DEFAULT, …
         "AVX512-BF16": torch.cpu._is_avx512_bf16_supported(),

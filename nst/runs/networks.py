@@ -20,7 +20,7 @@ from nst.vgg.weights import Weights
 _activation_means = lru_cache(maxsize=2)(activation_means)
 
 _convolutions: dict[tuple[Any, ...], dict[str, nn.Module]] = {}
-"""Convolutions of the last batch, by layer, by all that they depend on."""
+"""Convolutions of the last batch by layer, by everything that they depend on."""
 
 
 def means(config: Config, weights: Weights) -> list[float] | None:
@@ -80,8 +80,8 @@ def networks(
 ) -> Iterator[dict[str, VGG]]:
     """The feature extractors of a run's batch by precision, see ``network``.
 
-    Preparing the convolutions takes longer than a short run. Those that the last batch had as well
-    are used again; all others are freed before new ones are prepared.
+    Preparing the convolutions takes longer than a short run. Those of the last batch are reused
+    where they are the same; all others are freed before new ones are prepared.
     """
     config, resolved = run.config, run.resolved
     scales = tuple(means(config, resolved.weights) or ())
@@ -96,5 +96,5 @@ def networks(
     except NstError:  # diverged, for example
         _convolutions.update(kept)
         raise
-    # after any other error they may be on two devices, or converted: they are not used again
+    # not after other errors, which may leave them on two devices
     _convolutions.update(kept)

@@ -22,7 +22,7 @@ LINES = 10
 
 
 class ProgressBar(L.Callback):
-    """Shows run, scale, step, losses and the time left, on stderr; in a sweep, of all its runs.
+    """Shows run, scale, step, losses and the time left on stderr; in a sweep, of all its runs.
 
     Args:
         name: of the run.
@@ -53,7 +53,7 @@ class ProgressBar(L.Callback):
             return
         name = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self._bar = Progress(
-            # the long name gives way in a narrow terminal, the numbers do not
+            # in a narrow terminal the name is cut short, not the numbers
             TextColumn("{task.fields[job]}"),
             TextColumn("{task.description}", markup=False, table_column=name),
             TextColumn("{task.fields[size]} px"),
@@ -79,7 +79,7 @@ class ProgressBar(L.Callback):
         step: Any,
         batch_idx: int,
     ) -> None:
-        """Reads the losses only when they are shown: reading them stalls a GPU."""
+        """Reads the losses only to show them: reading stalls a GPU."""
         done, now = step + 1, time.perf_counter()
         assert isinstance(pl_module, StyleTransfer)
         self._first = pl_module.first
@@ -100,15 +100,15 @@ class ProgressBar(L.Callback):
             )
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Lets the sweep know what a run of it takes."""
+        """Records the time of the run in the plan."""
         self.plan.computed(time.perf_counter() - self._began)
 
     def _left(self, done: int, now: float) -> str:
-        """Time left, of the whole sweep where there is one."""
+        """Time left, of the whole sweep if there is one."""
         seconds = now - self._began
         pace = seconds / (done - self._first)
         if self.job:
-            # as if the steps before a break had been done at the same pace
+            # a resumed run counts as if all its steps had taken this pace
             left = self.plan.left(done / self.total, pace * done)
             return f"all {timedelta(seconds=round(left))}"
         return str(timedelta(seconds=round(pace * (self.total - done))))
@@ -120,7 +120,7 @@ class ProgressBar(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Closes the bar, so that the message after it starts on a line of its own."""
+        """Closes the bar: the message after it starts on a new line."""
         self._close()
 
     def _close(self) -> None:
@@ -131,6 +131,6 @@ class ProgressBar(L.Callback):
 
 def _text(outputs: Any) -> str:
     losses = outputs["losses"]
-    going_on = losses["total"].isfinite()  # what diverged would hide the rest of its batch
-    shown = ((name, losses[name][going_on].mean().item()) for name in ("total", "content", "style"))
+    finite = losses["total"].isfinite()  # a diverged image would hide the rest of the batch
+    shown = ((name, losses[name][finite].mean().item()) for name in ("total", "content", "style"))
     return " ".join(f"{name} {value:.3g}" for name, value in shown)

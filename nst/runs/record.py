@@ -1,4 +1,4 @@
-"""Reads run folders; ``folder`` writes them."""
+"""Reads run folders, which ``folder`` writes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, wh
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as its folder has it; every file is read once, when it is first wanted.
+    """A run folder's contents; every file is read once, on first use.
 
     Attributes:
         folder: the run folder.
@@ -77,12 +77,12 @@ class RunRecord:
 
     @property
     def inputs(self) -> dict[str, Path]:
-        """The pictures that went in, by name: ``content``, ``style``, and parts of a blend."""
+        """The input pictures by name: ``content``, ``style`` and the parts of a blend."""
         return {path.stem: path for path in sorted((self.folder / "inputs").glob("*.png"))}
 
     @property
     def measures(self) -> dict[str, float]:
-        """What was measured of the result (``nst.config.experiment.MEASURES``)."""
+        """Measures of the result (``nst.config.experiment.MEASURES``)."""
         found: dict[str, float] = self.facts.get("measures", {})
         return found
 
@@ -106,7 +106,7 @@ class RunRecord:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a JSON file of a run folder says; empty if there is none that can be read."""
+    """A JSON file of a run folder; empty if it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -115,10 +115,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """``run.json`` of a run folder; empty if there is none, or it was cut short or altered."""
+    """``run.json`` of a run folder; empty if it is missing, cut short or altered."""
     facts = read_json(path / FACTS)
     found = facts.pop(_SEAL, None)
-    if found is None:  # written before there were seals
+    if found is None:  # of an older version
         return facts
     return facts if found == _digest(facts) else {}
 
@@ -134,7 +134,7 @@ def finished(path: Path) -> bool:
 
 
 def seal(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``run.json`` holds: the facts, and a hash that shows whether they were altered."""
+    """The facts with a hash that shows whether they were altered."""
     return {**facts, _SEAL: _digest(facts)}
 
 
@@ -146,7 +146,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The resolved config of a run folder.
 
     Raises:
-        OSError: if there is none.
+        OSError: if it is missing.
         ValueError: if it cannot be read.
     """
     try:

@@ -7,10 +7,10 @@ from nst.runs.writer import RunWriter
 
 
 def replay(writer: RunWriter) -> None:
-    """Logs a finished run as if it ran now, step by step.
+    """Logs a finished run again, step by step.
 
     Args:
-        writer: of the run, with the loggers that get it.
+        writer: of the run, with the loggers to use.
     """
     record = RunRecord(writer.folder.path)
     for logger in writer.loggers:

@@ -1,4 +1,4 @@
-"""What a checked config names, looked up once: device, precision, weights, optimiser."""
+"""Looks up what a checked config names: device, precision, weights, optimiser."""
 
 from __future__ import annotations
 
@@ -60,13 +60,17 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def optimizer(config: Config) -> partial[PerImage]:
-    """The optimiser of the config, tried once on a small image: wrong settings show up here."""
+    """The optimiser of the config, tried on a small image to find wrong settings.
+
+    Raises:
+        ConfigError: if it is not an optimiser of images, or does not take its arguments.
+    """
     arguments = {key: value for key, value in config.optimizer.items() if key != "_target_"}
     try:
         found: Any = pkgutil.resolve_name(config.optimizer["_target_"])
         make = partial(found, **arguments)
         if not (inspect.isclass(found) and PerImage in found.__mro__):
-            problem = "is no optimizer of images, as nst.optim.LBFGS and nst.optim.Adam are"
+            problem = "is not an optimizer of images, such as nst.optim.LBFGS and nst.optim.Adam"
             raise TypeError(f"_target_={config.optimizer['_target_']} {problem}")
         make([torch.nn.Parameter(torch.zeros(1, 3, 2, 2))])
     except (ValueError, TypeError, ImportError, KeyError, AttributeError) as error:

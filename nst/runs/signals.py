@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run is going."""
+"""Ctrl-C and SIGTERM during a run."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _SHOW_CURSOR = b"\x1b[?25h"  # a progress bar may have hidden it
 
 
 class Interrupts:
-    """The first signal is noted, the second ends the process at once.
+    """Records the first signal; the second ends the process at once.
 
     Attributes:
-        received: the signal, once one came.
+        received: the first signal; None: there was none yet.
     """
 
     received: signal.Signals | None = None
 
     def listen(self) -> None:
-        """Takes the place of whatever handles the signals now; in the main thread only.
+        """Replaces the handlers of the signals, in the main thread only.
 
-        Python's own handlers wait until the main thread is back from what it computes, for a large
-        picture many seconds, and two signals meanwhile count as one. The system's handler writes
-        every one to a socket at once, which a thread reads.
+        Python's handlers run only when the main thread returns from a kernel, for a large picture
+        after many seconds, and two signals until then count as one. The wakeup socket gets each
+        signal at once, and a thread reads it.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -51,7 +51,7 @@ class Interrupts:
         self.received = signal.Signals(number)
 
     def close(self) -> None:
-        """Listens no more."""
+        """Stops listening."""
         if hasattr(self, "_socket"):
             signal.set_wakeup_fd(-1)
             self._socket.close()
@@ -72,10 +72,10 @@ def _leave_at_second(numbers: socket.socket) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[Interrupts]:
-    """Afterwards the signals mean what they meant before.
+    """Restores the handlers of the signals at the end.
 
     Raises:
-        Interrupted: if one was noted.
+        Interrupted: if a signal was received.
     """
     before = {number: signal.getsignal(number) for number in STOPPING}
     interrupts = Interrupts()
@@ -91,7 +91,7 @@ def interruptible() -> Iterator[Interrupts]:
 
 
 def terminate(number: int, frame: object) -> None:
-    """A handler: between its runs too, a sweep that is told to end says how far it came."""
+    """A handler: a sweep that gets SIGTERM between two runs ends with its table."""
     raise Interrupted(signal.Signals(number))
 
 

@@ -1,4 +1,4 @@
-"""What a run is, in a few words each: tags that trackers group, filter and colour runs by."""
+"""Tags of a run, by which trackers group, filter and colour runs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LONGEST = 64
 
 
 def tags(config: Config) -> list[str]:
-    """``key=value`` for what runs are compared by, as far as the task uses it.
+    """``key=value`` for the keys that runs are compared by, as far as the task uses them.
 
     Args:
         config: checked, layer names canonical.
 
     Returns:
-        Each of 1 to 64 characters, no two alike; different values never share a tag.
+        Distinct tags of 1 to 64 characters; different values never share a tag.
     """
     found = {"task": config.task, "init": config.init.name}
     if config.experiment.name != NO_EXPERIMENT:
@@ -37,7 +37,7 @@ def tags(config: Config) -> list[str]:
 
 
 def tag(key: str, value: str) -> str:
-    """``key=value``; if that is too long its beginning, and a hash that tells it from others."""
+    """``key=value``, or if it is too long, its beginning and a hash."""
     text = f"{key}={value}"
     if len(text) <= LONGEST:
         return text
@@ -46,14 +46,14 @@ def tag(key: str, value: str) -> str:
 
 
 def _number(value: float) -> str:
-    """As people write it: ``1``, ``0.05``, ``1e4``, ``2.5e-6``."""
+    """A number as users write it: ``1``, ``0.05``, ``1e4``, ``2.5e-6``."""
     if value == 0 or 1e-3 <= abs(value) < 1e4:
         return repr(float(value)).removesuffix(".0")
     return f"{Decimal(repr(value)).normalize():e}".replace("e+", "e")
 
 
 def _counted(layers: Sequence[str], backbone: str) -> str:
-    """Several convolutions by count, as in reports: ``conv 1,2,5,9,13``; other layers by name."""
+    """Convolutions by number, as in reports: ``conv 1,2,5,9,13``; other layers by name."""
     names = conv_names(backbone)
     if len(layers) > 1 and all(layer in names for layer in layers):
         return "conv " + ",".join(str(names.index(layer) + 1) for layer in layers)

@@ -1,4 +1,4 @@
-"""Follows a batch while it is optimised, and gives each run's part to its writer."""
+"""Records a batch while it is optimised."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.module import Evaluated, StyleTransfer
 
 CHECKPOINT_SHARE = 0.015
-"""Checkpoints may take this share of the time."""
+"""Largest share of the time that checkpoints may take."""
 
 SECONDS_PER_BYTE = 4e-9
-"""What a checkpoint is taken to cost before the first one was timed: 250 MB/s."""
+"""Assumed cost of a checkpoint before the first one is timed: 250 MB/s."""
 
 FLUSH_SECONDS = 2.0
-"""Losses wait this long on the device at most; reading them each step would stall a GPU."""
+"""Longest time that losses stay on the device: reading them at each step would stall a GPU."""
 
 
 class _Row(NamedTuple):
-    """What a step found, still on the device."""
+    """Results of a step, still on the device."""
 
     step: int
     seconds: float
@@ -38,26 +38,24 @@ class _Row(NamedTuple):
 
 
 class Tracker(L.Callback):
-    """Records the batch: rows of losses, snapshots at fixed steps, the end of every run.
+    """Records the losses, the snapshots, the checkpoints and the end of every run of a batch.
 
-    Step k is the image after k updates, in the rows, in the snapshots and in every logger, from 0
-    to the last. Seconds count from the first step, tracking included.
-
-    It changes nothing that is optimised. A run that cannot be written ends alone; if it was the
-    last one, its error ends the batch.
+    Step k is the image after k updates, in rows, snapshots and loggers. Seconds count from the
+    first step, tracking included. A run that cannot be written ends alone; if it was the last one,
+    its error ends the batch.
 
     Args:
         writers: of the runs, in the order of the batch.
         snapshot_every: steps between snapshots.
-        checkpoint_seconds: at least so long between checkpoints.
-        metrics: measures the results.
-        interrupts: signals that end the runs early.
-        prompt: whether each row is logged at once, since callbacks log as well: W&B drops what
-            comes after a later step.
+        checkpoint_seconds: shortest time between checkpoints, s.
+        metrics: of the results.
+        interrupts: signals that interrupt the runs.
+        prompt: whether to log each row at once. Needed where callbacks log too: W&B drops rows of
+            a step before the last logged one.
 
     Attributes:
-        checkpoint_cost: seconds that checkpoints took so far.
-        steps_done: updates that the images had.
+        checkpoint_cost: seconds spent on checkpoints.
+        steps_done: updates so far.
     """
 
     def __init__(
@@ -87,7 +85,7 @@ class Tracker(L.Callback):
         """Starts the clock."""
         assert isinstance(pl_module, StyleTransfer)
         self.steps_done = pl_module.first
-        self.interrupts.listen()  # only now: the Trainer has brought handlers of its own
+        self.interrupts.listen()  # here, since the Trainer has just installed its own handlers
         self._began = self._here = self._flushed = self._saved = time.perf_counter()
         if self.writers[0].checkpoint is not None:
             self._began -= self.writers[0].checkpoint.seconds
@@ -95,7 +93,7 @@ class Tracker(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, step: Any, batch_idx: int
     ) -> None:
-        """Takes the snapshot of step k before update k + 1 changes the image."""
+        """Takes the snapshot and the checkpoint of step k, before update k + 1."""
         assert isinstance(pl_module, StyleTransfer)
         if step > pl_module.first and self._may_save(pl_module):
             self._save(pl_module, step)
@@ -103,7 +101,7 @@ class Tracker(L.Callback):
             self._snapshot = pl_module.image.detach().clone()
 
     def _may_save(self, module: StyleTransfer) -> bool:
-        """Whether a checkpoint is due, and all of them together stay within their share."""
+        """Whether a checkpoint is due and the share of the time allows it."""
         now = time.perf_counter()
         if now - self._saved <= self.checkpoint_seconds:
             return False
@@ -111,10 +109,10 @@ class Tracker(L.Callback):
         return self.checkpoint_cost + cost < CHECKPOINT_SHARE * (now - self._here)
 
     def _size(self, module: StyleTransfer) -> int:
-        """Bytes of the tensors in all checkpoints: nearly all that there is to write."""
+        """Bytes of the tensors in all checkpoints, which are nearly all of their size."""
         numbers = range(len(module.active))
         states = sum(part.nbytes for i in numbers for part in module.optimizer_state(i).values())
-        return states + 2 * module.image.nbytes  # the best ones as well
+        return states + 2 * module.image.nbytes  # with the best images
 
     def _save(self, module: StyleTransfer, step: int) -> None:
         """Writes a checkpoint of every run before update ``step`` + 1."""
@@ -149,7 +147,7 @@ class Tracker(L.Callback):
         step: Any,
         batch_idx: int,
     ) -> None:
-        """Leaves the losses on the device until there is a reason to read them."""
+        """Keeps the losses on the device until there is a reason to read them."""
         assert isinstance(pl_module, StyleTransfer)
         self._add(trainer, step, cast(Evaluated, outputs))
         self.steps_done = step + 1
@@ -158,9 +156,9 @@ class Tracker(L.Callback):
             self._flush(pl_module, write=due)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Ends every run, with its result if the last step was computed."""
+        """Ends every run: with its result, or as interrupted before the last step."""
         assert isinstance(pl_module, StyleTransfer)
-        if pl_module.final is None:  # a signal, or a Trainer told so: max_time, max_steps
+        if pl_module.final is None:  # by a signal, or by max_time or max_steps of the Trainer
             self._interrupt(pl_module)
             return
         final = pl_module.image.detach().clone()
@@ -183,7 +181,7 @@ class Tracker(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Ends the loggers without a failure at a request to stop, such as ``SystemExit``."""
+        """Ends the loggers without a failure at a ``SystemExit`` or ``KeyboardInterrupt``."""
         if not isinstance(exception, Exception):
             for writer in self._unfinished():
                 with writer.own():
@@ -194,7 +192,7 @@ class Tracker(L.Callback):
         return [writer for writer in self.writers if not writer.ended]
 
     def _active(self, runs: Sequence[int]) -> list[tuple[int, RunWriter]]:
-        """The writers of these runs that have not ended, with the places of their images."""
+        """(index of the image, writer) of these runs that have not ended."""
         found = [(index, self.writers[run]) for index, run in enumerate(runs)]
         return [(index, each) for index, each in found if not (each.ended or each.diverged)]
 
@@ -206,14 +204,14 @@ class Tracker(L.Callback):
         self._waiting.append(_Row(step, time.perf_counter() - self._began, rate, found))
 
     def _flush(self, module: StyleTransfer, write: bool = True) -> None:
-        """Reads the rows that wait, and gives them to the writers.
+        """Reads the waiting rows from the device, and passes them to the writers.
 
         Args:
-            module: whose losses they are.
-            write: whether files are written too, all rows so far.
+            module: of the batch.
+            write: whether to write files as well.
 
         Raises:
-            Exception: that ended one of the runs, if all have ended.
+            Exception: the error of the first run, if all have ended.
         """
         for active, rows in groupby(self._waiting, lambda row: row.found["active"]):
             self._distribute(active, list(rows), write)
@@ -230,9 +228,9 @@ class Tracker(L.Callback):
         self._raise_if_all_ended()
 
     def _distribute(self, active: Sequence[int], rows: Sequence[_Row], write: bool) -> None:
-        """Reads rows of the same images with one transfer, and gives each writer its own."""
+        """Reads rows of the same images in one transfer, and passes each writer its own."""
         names = list(rows[0].found["losses"])
-        # A pyramid's losses differ in nothing but their values, so that they stack.
+        # the same losses at all scales: they stack
         table = torch.stack(
             [
                 torch.stack([*found["losses"].values(), found["diverged"].to(torch.float32)])
@@ -265,6 +263,6 @@ class Tracker(L.Callback):
 
 
 def _detached(part: Tensor) -> Tensor:
-    """On the CPU, and without the rest of the tensor that it is a view of: that would be saved."""
+    """On the CPU, without the rest of the tensor that it is a view of: that would be saved too."""
     part = part.cpu()
     return part if part.untyped_storage().nbytes() == part.nbytes else part.clone()

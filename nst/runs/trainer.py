@@ -1,6 +1,7 @@
-"""Lightning's Trainer from the config: only what cannot change the picture, or is in its signature.
+"""Lightning's Trainer from the config, with arguments that cannot change the picture.
 
-Whoever changes a table here: ``tests/test_trainer.py`` compares them with the installed Lightning.
+The tables list all arguments and callbacks of the Trainer; the tests compare them with the
+installed Lightning.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from nst.config.schema import Config
 from nst.utils.errors import ConfigError
 from nst.utils.single_process import OneProcess
 
-# Importing Lightning made it talkative; its tips and device lines would hide the run's own.
+# Lightning's tips and device lines, which its import turned on, would hide the run's own.
 for _name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # their summaries
@@ -28,7 +29,7 @@ warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`")  # Lig
 
 _LENGTH = "a run is one pass over its steps; set its length with steps"
 _CLIPPING = "nst clips no gradients; a smaller optimizer.lr makes smaller steps"
-_STOPPING = "would keep a signal from stopping the run; set its length with steps"
+_STOPPING = "would keep a signal from interrupting the run; set its length with steps"
 ONE_DEVICE = (
     "a run uses one process and one device; to use several devices, start a process for each, "
     "with its own CUDA_VISIBLE_DEVICES and its own runs"
@@ -38,7 +39,7 @@ _VALIDATION = "a run has no validation"
 ARGUMENTS: dict[str, str | None] = {
     "accelerator": None,
     "strategy": ONE_DEVICE,
-    "devices": None,  # more than one is refused once Lightning has counted them
+    "devices": None,  # several are refused once Lightning has counted them: runs.resolve
     "num_nodes": ONE_DEVICE,
     "precision": "use the key precision instead: precision=32 or precision=bf16",
     "logger": "use the group logger instead: logger=csv, logger=wandb or another",
@@ -46,7 +47,7 @@ ARGUMENTS: dict[str, str | None] = {
     "fast_dev_run": "set steps=1 logger=none for a trial run",
     "max_epochs": _LENGTH,
     "min_epochs": _STOPPING,
-    "max_steps": None,  # this and the next limits leave a run interrupted, to be resumed
+    "max_steps": None,  # this limit and the next ones leave a run interrupted
     "min_steps": _STOPPING,
     "max_time": None,
     "limit_train_batches": None,
@@ -78,16 +79,16 @@ ARGUMENTS: dict[str, str | None] = {
     "enable_autolog_hparams": None,
     "model_registry": None,
 }
-"""Every argument of the Trainer: None if it cannot change the picture, else why it is refused.
+"""Every argument of the Trainer: None, or why it is refused.
 
-What is refused may still have Lightning's default, the value in ``OURS`` or one of ``SAME``.
+A refused argument may have Lightning's default, the value in ``OURS``, or one in ``SAME``.
 """
 
 OURS: dict[str, Any] = {"max_epochs": 1, "logger": False, "enable_progress_bar": False}
-"""What refused arguments are set to; those that are not here, to Lightning's default."""
+"""Values of refused arguments; all others have Lightning's default."""
 
 SAME: dict[str, tuple[Any, ...]] = {"strategy": ("ddp",), "precision": (32, "32", "32-true")}
-"""Values that mean what the default does, for one process."""
+"""Further values that are the same as the default for one process."""
 
 REFUSED_CALLBACKS: dict[type[L.Callback], str] = {
     callbacks.BaseFinetuning: "the backbone is never trained",
@@ -101,18 +102,18 @@ REFUSED_CALLBACKS: dict[type[L.Callback], str] = {
     callbacks.OnExceptionCheckpoint: "nst writes checkpoints of its own; see checkpoint_seconds",
     callbacks.ProgressBar: "nst has a progress bar of its own",
     callbacks.StochasticWeightAveraging: "averages over epochs, and a run is one epoch",
-    callbacks.WeightAveraging: "no checkpoint of nst has the average",
+    callbacks.WeightAveraging: "the checkpoints of nst do not have the average",
 }
-"""Callbacks of Lightning's that a run has no place for, and why."""
+"""Lightning's callbacks that are refused, and why."""
 
 NEED_LOGGER = (callbacks.DeviceStatsMonitor, callbacks.LearningRateMonitor)
-"""Callbacks of Lightning's that fail without a logger."""
+"""Lightning's callbacks that fail without a logger."""
 
 
 def build_trainer(config: Config) -> L.Trainer:
-    """The Trainer that a checked config describes, with its callbacks and without loggers.
+    """The Trainer of an identified run's config, with its callbacks, without loggers.
 
-    Its files, such as a profiler's, go to the folder of the run unless the config has another.
+    Its files, such as a profiler's, go to the run folder unless the config has another folder.
 
     Raises:
         ConfigError: if an argument or a callback is wrong, or could change the picture.
@@ -122,14 +123,14 @@ def build_trainer(config: Config) -> L.Trainer:
         raise ConfigError("trainer", given, "needs a _target_, as conf/trainer/default.yaml has")
     fixed = _refuse(given)
     found = _callbacks(given, logged=bool(config.logger))
-    # not by instantiate, which would take a ${ in the folder's name for an interpolation
+    # not passed to instantiate, which would resolve a ${ in the folder's name
     fixed["default_root_dir"] = given.get("default_root_dir") or config.run.folder
     kept = {key: value for key, value in given.items() if key not in {*fixed, "callbacks"}}
     with one_line("trainer", given["_target_"]):
         make = instantiate(kept, _partial_=True, _convert_="all")
         made = make(**fixed, callbacks=found)
         if not isinstance(made, L.Trainer):
-            raise TypeError("is no lightning.pytorch.Trainer")
+            raise TypeError("is not a lightning.pytorch.Trainer")
     for name in ("max_steps", "limit_train_batches"):
         if getattr(made, name) == 0:
             raise ConfigError(f"trainer.{name}", 0, "leaves no step to compute")
@@ -137,7 +138,7 @@ def build_trainer(config: Config) -> L.Trainer:
 
 
 def _refuse(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What every refused argument is set to: the environment (PL_TRAINER_…) could set them too."""
+    """Values of all refused arguments, which PL_TRAINER_… variables could set otherwise."""
     defaults = inspect.signature(L.Trainer.__init__).parameters
     fixed: dict[str, Any] = {}
     for name, reason in ARGUMENTS.items():
@@ -159,7 +160,7 @@ def _callbacks(given: Mapping[str, Any], logged: bool) -> list[L.Callback]:
     for callback in found:
         name = type(callback).__name__
         if not isinstance(callback, L.Callback):
-            raise ConfigError(key, callback, "is no lightning.pytorch.Callback")
+            raise ConfigError(key, callback, "is not a lightning.pytorch.Callback")
         for kind, reason in REFUSED_CALLBACKS.items():
             if isinstance(callback, kind):
                 raise ConfigError(key, name, reason)

@@ -24,19 +24,19 @@ from nst.utils.errors import DivergedError, reason
 
 @dataclass
 class RunWriter:
-    """Writes one run of a batch, from its first step to whatever ends it.
+    """Writes one run of a batch, from its first step to its end.
 
     Attributes:
         run: the run.
         folder: its run folder.
-        config: its config, every reference resolved.
+        config: its config, with every interpolation resolved.
         loggers: its Lightning loggers.
-        checkpoint: that it resumes from.
+        checkpoint: the one that it resumes from; None: it starts anew.
         rows: its metrics so far.
-        inputs: content and style as they were written.
-        diverged: whether its loss has diverged: no row after that is recorded.
+        inputs: content and style at the sizes that the run uses.
+        diverged: whether its loss has diverged; later rows are not recorded.
         ended: whether it has ended; others of its batch may not have.
-        error: that ended this run alone: it diverged, or could not be written.
+        error: why this run alone ended: it diverged, or could not be written.
     """
 
     run: Run
@@ -51,7 +51,7 @@ class RunWriter:
     error: Exception | None = None
 
     def names(self, losses: Sequence[str]) -> list[str]:
-        """Those of the batch's losses that this run has."""
+        """Those of the batch's losses that belong to this run."""
         layers = {
             *(f"content/{layer}" for layer in self.run.config.layers.content),
             *(f"style/{layer}" for layer in self.run.config.layers.style),
@@ -64,12 +64,12 @@ class RunWriter:
         try:
             yield
         except Exception as error:
-            self.ended = False  # it may have been complete but for its loggers
+            self.ended = False  # it may have been complete except for its loggers
             self.fail(error)
             self.ended, self.error = True, error
 
     def begin(self) -> None:
-        """Starts the loggers: with the config, the inputs and what they had before a checkpoint."""
+        """Starts the loggers with the config, the inputs and the rows before the checkpoint."""
         with self.own():
             for logger in self.loggers:
                 logger.log_hyperparams(self.config)
@@ -77,7 +77,7 @@ class RunWriter:
             self._replay()
 
     def _keep_inputs(self) -> None:
-        """Writes the inputs, at the sizes that the run uses, and what a blend was made of."""
+        """Writes the inputs, at the sizes that the run uses, and the parts of a blend."""
         size = self.run.config.image.size
         for name, picture, shorter in (
             ("content", self.run.content, size),
@@ -91,7 +91,7 @@ class RunWriter:
                 self.log_picture(part, self.folder.input(part, image), 0)
 
     def _replay(self) -> None:
-        """Logs again what was logged before the run was interrupted."""
+        """Logs again the rows and snapshots before the checkpoint."""
         if self.checkpoint is None:
             return
         for row in self.checkpoint.rows:
@@ -101,7 +101,7 @@ class RunWriter:
                 self.log_picture("snapshot", self.folder.snapshot_path(step), step)
 
     def log(self, row: dict[str, float]) -> None:
-        """Adds a row; the loggers get it at once, the folder with the next ``metrics.csv``."""
+        """Logs a row; ``metrics.csv`` gets it when it is written next."""
         self.rows.append(row)
         metrics = {name: value for name, value in row.items() if name != "step"}
         for logger in self.loggers:
@@ -145,8 +145,8 @@ class RunWriter:
         """Ends a run that diverged.
 
         Args:
-            why: it diverged.
-            best: (loss, step, image) with the lowest loss before.
+            why: the reason.
+            best: (loss, step, image) with the lowest loss.
         """
         loss, best_step, image = best
         step = int(self.rows[-1]["step"])
@@ -157,28 +157,33 @@ class RunWriter:
             facts = {"best_step": best_step, "losses": _losses(row)}
         seconds = self.rows[-1]["seconds"]
         self.folder.update(status=DIVERGED, reason=why, steps=step, seconds=seconds, **facts)
-        checkpoint_file.remove(self.folder.path)  # would only diverge again
+        checkpoint_file.remove(self.folder.path)  # it would only diverge again
         for logger in self.loggers:
             logger.finalize("failed")
         self.ended, self.error = True, DivergedError(why)
 
     def interrupt(self, by: str, step: int) -> None:
-        """Ends the run as interrupted, to be resumed."""
-        told = f"stopped by {by} after {step} steps"
-        self.folder.update(status=INTERRUPTED, reason=told, steps=step)
+        """Ends the run as interrupted; it can be resumed.
+
+        Args:
+            by: the signal's name, or ``the Trainer``.
+            step: updates so far.
+        """
+        text = f"stopped by {by} after {step} steps"
+        self.folder.update(status=INTERRUPTED, reason=text, steps=step)
         for logger in self.loggers:
             logger.finalize("aborted")  # the Trainer would say "success"
 
     def fail(self, error: BaseException) -> None:
-        """Ends an unfinished run with an error, in its folder and for its loggers."""
+        """Ends an unfinished run with an error, in its folder and its loggers."""
         if self.ended:
             return
         failed = isinstance(error, Exception)
-        with suppress(OSError):  # a full disk may be why it ended
+        with suppress(OSError):  # the error may be a full disk
             status = FAILED if failed else INTERRUPTED
             self.folder.update(status=status, reason=reason(error), steps=len(self.rows))
         for logger in self.loggers:
-            with suppress(Exception):  # it may be what failed
+            with suppress(Exception):  # the error may be the logger's
                 logger.finalize("failed" if failed else "aborted")
 
 

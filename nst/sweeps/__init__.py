@@ -1,1 +1,1 @@
-"""Many runs from one command: jobs, their outcomes, and the table that ends a sweep."""
+"""Many runs from one command: jobs, their outcomes, and the table at the end of a sweep."""

@@ -19,11 +19,11 @@ HEADER = FOOTER = 30
 STEPS = 5
 """Snapshots per row, spread evenly."""
 FRAMES = 12
-"""Of a filmstrip, at most: 300 of them would be 40 000 px wide."""
+"""Frames of a filmstrip, at most: 300 would be 40,000 px wide."""
 ROWS = 100
-"""Runs in one picture or table, at most; more are easier to look at on the comparison page."""
+"""Runs in one picture or table, at most; the comparison page is better for more."""
 PIXELS = 80_000_000
-"""Of one picture, at most: Pillow warns of more than 89 million, and refuses twice as many."""
+"""Pixels of one picture, at most: Pillow warns above 89 million and refuses twice as many."""
 COMPARE = "nst-report compare sweep=last"
 
 T = TypeVar("T")
@@ -32,32 +32,64 @@ _PAPER, _INK = "white", "#222222"
 
 
 def side_by_side(folders: Sequence[Path], command: str = COMPARE) -> tuple[Image.Image, str]:
-    """Draws finished runs from their folders alone: the first ``ROWS``, or as many as ``PIXELS``.
+    """Draws finished runs from their folders: the first ``ROWS``, or as many as ``PIXELS`` allow.
 
     Args:
         folders: run folders, one row each, labelled by the config keys in which they differ.
-        command: shows all of them.
+        command: the command that shows all of them, for the line below.
 
     Returns:
-        The picture, and a line that says which runs are in it, if those are not all.
+        The picture, and a line that says which runs it shows; empty if it shows all.
 
     Raises:
         ValueError: if there are no folders, or a config cannot be read.
-        NstError: if the first run alone is too wide.
+        NstError: if the first run is too wide.
         OSError: if a picture cannot be read.
     """
     if not folders:
-        raise ValueError("no runs to set side by side")
-    labels = [
-        [f"{key}={value}" for key, value in found.items()] or [folder.name]
-        for folder, found in zip(folders, settings([*map(read_config, folders)]), strict=True)
-    ]
+        raise ValueError("no runs to draw")
+    labels = _labels(folders)
     font = ImageFont.load_default(15)
     lines = [line for label in labels[:ROWS] for line in label]
     margin = max(round(font.getlength(line)) for line in lines) + 2 * GAP
+    rows, columns = _fitting(folders[:ROWS], margin)
+    if not rows:
+        raise NstError(f"the first run alone needs more than {PIXELS:,} pixels")
+    note = first_of(len(rows), len(folders), "runs", command)
+    width, height = _size(margin, columns, len(rows))
+    size = (max(width, round(font.getlength(note)) + 2 * GAP), height if note else height - FOOTER)
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    lefts: dict[str, int] = {}
+    x = margin
+    for name, column in columns.items():
+        draw.text((x + column / 2, HEADER / 2), name, _INK, font, anchor="mm")
+        lefts[name] = x
+        x += column + GAP
+    for index, (label, row) in enumerate(zip(labels, rows, strict=False)):
+        y = HEADER + (CELL + GAP) * index
+        text = "\n".join(label)
+        draw.multiline_text((GAP, y + CELL / 2), text, _INK, font, anchor="lm", spacing=6)
+        for name, path in row.items():
+            cell = _cell(path)
+            sheet.paste(cell, (lefts[name] + (columns[name] - cell.width) // 2, y))
+    draw.text((GAP, height - FOOTER / 2), note, _INK, font, anchor="lm")
+    return sheet, note
+
+
+def _labels(folders: Sequence[Path]) -> list[list[str]]:
+    """For each run, in lines, the config keys in which the runs differ, or else its name."""
+    found = zip(folders, settings([*map(read_config, folders)]), strict=True)
+    return [
+        [f"{key}={value}" for key, value in own.items()] or [folder.name] for folder, own in found
+    ]
+
+
+def _fitting(folders: Sequence[Path], margin: int) -> tuple[list[dict[str, Path]], dict[str, int]]:
+    """As many rows of pictures as ``PIXELS`` allow, and the widths of the columns, px, in order."""
     rows: list[dict[str, Path]] = []
-    columns: dict[str, int] = {}  # their widths, px
-    for folder in folders[:ROWS]:
+    columns: dict[str, int] = {}
+    for folder in folders:
         row = _pictures(folder)
         wider = columns | {
             name: max(_width(path), columns.get(name, 0)) for name, path in row.items()
@@ -66,32 +98,11 @@ def side_by_side(folders: Sequence[Path], command: str = COMPARE) -> tuple[Image
             break
         rows.append(row)
         columns = wider
-    if not rows:
-        raise NstError(f"the first run alone would take more than {PIXELS:,} pixels")
-    note = first_of(len(rows), len(folders), "runs", command)
-    width, height = _size(margin, columns, len(rows))
-    size = (max(width, round(font.getlength(note)) + 2 * GAP), height if note else height - FOOTER)
-    sheet = Image.new("RGB", size, _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    # numbers in order first, then final and the inputs
+    # steps in order, then final and the inputs
     names = sorted(
         columns, key=lambda name: (0, int(name.split()[1])) if name[:4] == "step" else (1, 0)
     )
-    lefts: dict[str, int] = {}
-    x = margin
-    for name in names:
-        draw.text((x + columns[name] / 2, HEADER / 2), name, _INK, font, anchor="mm")
-        lefts[name] = x
-        x += columns[name] + GAP
-    for index, row in enumerate(rows):
-        y = HEADER + (CELL + GAP) * index
-        text = "\n".join(labels[index])
-        draw.multiline_text((GAP, y + CELL / 2), text, _INK, font, anchor="lm", spacing=6)
-        for name, path in row.items():
-            cell = _cell(path)
-            sheet.paste(cell, (lefts[name] + (columns[name] - cell.width) // 2, y))
-    draw.text((GAP, height - FOOTER / 2), note, _INK, font, anchor="lm")
-    return sheet, note
+    return rows, {name: columns[name] for name in names}
 
 
 def first_of(shown: int, total: int, what: str, command: str) -> str:
@@ -116,7 +127,7 @@ def _pictures(folder: Path) -> dict[str, Path]:
 
 
 def filmstrip(folder: Path) -> Image.Image | None:
-    """A run's snapshots in order, next to each other; None if it has none.
+    """A run's snapshots side by side; None if it has none.
 
     Returns:
         RGB, ``CELL`` px high; at most ``FRAMES`` snapshots, the first and the last among them.
@@ -134,7 +145,7 @@ def filmstrip(folder: Path) -> Image.Image | None:
 
 
 def _spread(found: Sequence[T], count: int) -> list[T]:
-    """At most ``count`` of them, evenly, from the first to the last."""
+    """At most ``count`` elements, evenly spaced, from the first to the last."""
     last = len(found) - 1
     return [
         found[i] for i in sorted({round(n * last / (count - 1)) for n in range(count)}) if found
@@ -148,7 +159,7 @@ def _cell(path: Path) -> Image.Image:
 
 
 def _width(path: Path) -> int:
-    """Of its cell, px; reads no more than the size."""
+    """Width of the picture's cell, px, from the header of its file."""
     with Image.open(path) as file:
         return _scaled(file.size)
 

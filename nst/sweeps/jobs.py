@@ -1,4 +1,4 @@
-"""The jobs of a sweep, or the only one: what Hydra calls with each composed config."""
+"""Hydra's task function: computes the run of each job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nst.runs.outcome import SKIPPED, Outcome
 from nst.runs.plan import Plan
 from nst.runs.signals import terminate, wait_for_slurm
 from nst.sweeps import sweep, sweep_folder
-from nst.sweeps.sweep_folder import Ended
+from nst.sweeps.sweep_folder import JobOutcome
 from nst.utils.errors import Interrupted
 from nst.utils.files import absolute, shown
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:  # seconds to import
 
 @dataclass
 class Job:
-    """What a job asks for.
+    """A job and its run.
 
     Attributes:
         overrides: as typed.
-        member: its place in an experiment, if it has one and the config is right.
-        run: checked and identified; None if it is refused.
-        refusal: how it ended, if it is refused.
+        member: its job of an experiment; None: it has none, or its config is wrong.
+        run: checked and identified; None if the job is refused.
+        refusal: its outcome if the job is refused.
     """
 
     overrides: list[str]
@@ -47,11 +47,10 @@ class Job:
 
 
 class Jobs:
-    """Hydra's task: computes the run that a config describes, and records how it ended.
+    """Hydra's task function: computes the run of a composed config, and records its outcome.
 
     Args:
-        plan: how far the sweep has come. A worker process has one of its own: it knows nothing of
-            the other jobs.
+        plan: of the sweep. A worker process has a plan of its own, without the other jobs.
     """
 
     def __init__(self, plan: Plan | None = None) -> None:
@@ -61,7 +60,7 @@ class Jobs:
         return type(self), ()
 
     def __call__(self, cfg: DictConfig) -> str | None:
-        """One job, from its config to its end: see ``finish``."""
+        """Prepares, computes and finishes one job."""
         job = self.prepare(cfg)
 
         def alone() -> Outcome:
@@ -81,7 +80,7 @@ class Jobs:
             raise
 
     def prepare(self, cfg: DictConfig) -> Job:
-        """What Hydra's current job asks for; nothing is computed, and no folder is made."""
+        """Hydra's current job with its run. Computes nothing and makes no folder."""
         hydra_config = HydraConfig.get()
         multirun = hydra_config.mode == RunMode.MULTIRUN
         job = Job(sweep.overrides(hydra_config))
@@ -91,8 +90,8 @@ class Jobs:
             config.run.overrides = job.overrides
             job.member = sweep.member(hydra_config, asdict(config.experiment))
             if config.retry and sweep_folder.failed_before(Path(config.outputs), job.overrides):
-                config.retry = None  # it failed before it had a folder that could say so
-            # seconds to import: a wrong config is told before
+                config.retry = None  # it was refused before, so that it has no run folder
+            # seconds to import: a wrong config is reported before
             from nst.runs.identify import identify
             from nst.runs.inputs import prepare
 
@@ -103,17 +102,17 @@ class Jobs:
         return job
 
     def finish(self, job: Job, compute: Callable[[], Outcome]) -> str | None:
-        """Computes the run of Hydra's current job, then reports and records how it ended.
+        """Computes the run of Hydra's current job, then reports and records its outcome.
 
-        In a sweep one that failed returns None: Hydra would print several lines for an exception,
-        and a sweeper of several batches would end with the batch.
+        A job of a sweep that fails returns None instead of raising: for an exception, Hydra prints
+        several lines, and a sweeper that launches several batches ends with the first.
 
         Args:
-            job: as prepared.
-            compute: its run, unless it is refused.
+            job: as ``prepare`` returns it.
+            compute: computes its run; not called if the job is refused.
 
         Returns:
-            The run folder, printed as the last line of stdout.
+            The run folder, which is also the last line on stdout.
         """
         hydra_config = HydraConfig.get()
         multirun = hydra_config.mode == RunMode.MULTIRUN
@@ -131,12 +130,12 @@ class Jobs:
             sweep_dir, number = Path(hydra_config.sweep.dir), hydra_config.job.num
             refused = exit_status(error) == BAD_INPUT
             if refused:
-                folder = None  # if there is one, an earlier attempt left it
+                folder = None  # of an earlier attempt, if there is one
                 sweep_folder.record_refusal(sweep_dir, number, why, job.overrides, job.member)
-            sweep_folder.record(sweep_dir, Ended(number, status, folder, why, refused))
+            sweep_folder.record(sweep_dir, JobOutcome(number, status, folder, why, refused))
             return None
         if multirun:
-            ended = Ended(hydra_config.job.num, status, folder)
+            ended = JobOutcome(hydra_config.job.num, status, folder)
             sweep_folder.record(Path(hydra_config.sweep.dir), ended)
         if status != SKIPPED and folder is not None:
             print(shown(folder), flush=True)

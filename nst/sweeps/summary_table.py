@@ -1,4 +1,4 @@
-"""The table that ends a sweep, for the trackers that take one: a row per run."""
+"""The table of a sweep for trackers: a row per run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from nst.config.experiment import NO_EXPERIMENT
 from nst.runs.record import COMPLETED, RunRecord, read_config
 from nst.runs.tags import tag
 from nst.sweeps.contact_sheet import COMPARE, ROWS, filmstrip, first_of
-from nst.sweeps.sweep_folder import NOT_DONE, Ended
+from nst.sweeps.sweep_folder import NOT_DONE, JobOutcome
 
 Row = dict[str, Any]
-"""By column: numbers, words, and for a picture a function that decodes it; None if there is none.
-The function returns a ``PIL.Image.Image``, or None."""
+"""Values by column: numbers, text, None, or for a picture a function that decodes it, and returns
+a ``PIL.Image.Image`` or None."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a sweep came to.
+    """The table of a sweep.
 
     Attributes:
         rows: one per finished run, and one per job that failed or diverged, in the order of the
@@ -38,8 +38,8 @@ class Summary:
             differ, ``final`` (the best image of a run that diverged), ``snapshots``, final losses,
             quality measures, ``seconds``, ``steps``, ``run``.
         folders: run folders of the finished ones.
-        picture: all of them side by side, if there is such a file.
-        note: a line that says which rows these are, if there are more.
+        picture: the picture of all of them; None if there is no such file.
+        note: a line that says which rows these are; empty if they are all.
     """
 
     rows: list[Row]
@@ -49,17 +49,17 @@ class Summary:
 
 
 def summary(
-    ended: Sequence[Ended], what: Sequence[str], picture: Path, command: str = COMPARE
+    ended: Sequence[JobOutcome], what: Sequence[str], picture: Path, command: str = COMPARE
 ) -> Summary:
-    """Reads it from the run folders.
+    """Reads the table from the run folders.
 
     Args:
-        ended: how every job did that did.
-        what: of every job, by its number, the overrides that make it.
-        picture: where the runs are side by side, if they are.
-        command: shows all runs.
+        ended: outcomes of the jobs.
+        what: for every job, by number, the overrides in which the jobs differ.
+        picture: path of the picture of all runs, which may be missing.
+        command: the command that shows all runs.
     """
-    finished: list[Path] = []  # several jobs may have asked for the same run
+    finished: list[Path] = []  # several jobs may be the same run
     found: list[Row] = []
     begun: list[tuple[Row, Path, dict[str, Any]]] = []
     for each in ended:
@@ -75,7 +75,7 @@ def summary(
         found.append(row)
         if len(found) > ROWS:
             continue
-        with suppress(OSError, ValueError):  # a failed run may have lost its folder, or all of it
+        with suppress(OSError, ValueError):  # a failed run may have no config
             if folder is not None:
                 begun.append((row, folder, read_config(folder)))
     differing = settings([config for *_, config in begun])
@@ -113,18 +113,18 @@ def _cell(value: Any) -> Any:
 
 
 def _aligned(found: Sequence[Row]) -> list[Row]:
-    """The same columns in every row, of one type each: trackers refuse mixed ones."""
+    """Rows with the same columns, of one type each: trackers refuse mixed types."""
     columns = list(
         dict.fromkeys(key for row in sorted(found, key=len, reverse=True) for key in row)
     )
-    worded = {
+    mixed = {
         key
         for key in columns
         if len({_kind(row[key]) for row in found if row.get(key) is not None}) > 1
     }
     return [
         {
-            key: str(row[key]) if key in worded and row.get(key) is not None else row.get(key)
+            key: str(row[key]) if key in mixed and row.get(key) is not None else row.get(key)
             for key in columns
         }
         for row in found
@@ -136,12 +136,12 @@ def _kind(value: Any) -> type:
 
 
 def log(config: DictConfig, sweep_dir: Path, found: Summary) -> None:
-    """Hands the table to every tracker of the sweep that takes one, as a run of its own.
+    """Logs the table to every tracker of the sweep that takes one, as a run of its own.
 
     Args:
         config: composed for the sweep, with the loggers of its runs.
-        sweep_dir: the sweep's folder; the run has its name, and the group of the sweep's runs.
-        found: what it came to.
+        sweep_dir: the sweep's folder, whose name is that of the tracker's run and group.
+        found: the table.
     """
     if not found.rows:
         return

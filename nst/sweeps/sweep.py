@@ -1,4 +1,4 @@
-"""A sweep: which jobs it has, how far it has come, and the picture that ends it."""
+"""A sweep: its folder, its jobs, and the table and the picture at its end."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from rich.text import Text
 
 from nst.config import checks
 from nst.config.experiment import NO_EXPERIMENT, Member
-from nst.config.job_overrides import told, values
+from nst.config.job_overrides import labels, values
 from nst.config.keys import affects_result
 from nst.config.keys import values as key_values
 from nst.config.overrides import literal, quoted
 from nst.runs.plan import Plan
 from nst.runs.record import FAILED
 from nst.sweeps import sweep_folder
-from nst.sweeps.sweep_folder import DONE, JOBS, NOT_DONE, Ended, outcomes
+from nst.sweeps.sweep_folder import DONE, JOBS, NOT_DONE, JobOutcome, outcomes
 from nst.utils.errors import ConfigError, NstError, reason
 from nst.utils.files import absolute, save_png, shown, write_whole
 
@@ -46,15 +46,15 @@ PICTURE = "side_by_side.png"
 class Sweep:
     """The sweep of one command: its folder, the jobs that Hydra launches, and how they ended.
 
-    Hydra's callbacks are no place for this: Hydra turns what they raise into a warning, and skips
-    the last one once a job fails.
+    Not a Hydra callback: Hydra turns the errors of callbacks into warnings, and does not call
+    ``on_multirun_end`` once a job fails.
 
     Args:
-        plan: of several sweeps that this one is part of; None: it has its own.
+        plan: of several sweeps that this one belongs to; None: it has its own.
 
     Attributes:
-        plan: how far it has come.
-        folder: absolute; None as long as there is no sweep.
+        plan: of the sweep.
+        folder: absolute; None before a sweep begins.
         jobs: overrides of every job launched so far, by its number.
     """
 
@@ -68,7 +68,7 @@ class Sweep:
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """Follows every launcher that Hydra makes inside, whichever it is."""
+        """Wraps every launcher that Hydra makes inside, whichever it is."""
         make = Plugins.instantiate_launcher
 
         def instantiate_launcher(
@@ -88,7 +88,7 @@ class Sweep:
             Plugins.instantiate_launcher = make  # type: ignore[method-assign]
 
     def _begin(self, config: DictConfig) -> None:
-        """Makes the folder, and fixes it and ``outputs`` for all jobs, wherever they run."""
+        """Makes the folder, and makes its path and ``outputs`` absolute for all jobs."""
         checks.check_outputs(str(config.outputs))
         chosen = str(config.hydra.sweep.dir)
         checks.check_outputs(chosen, "hydra.sweep.dir")
@@ -106,10 +106,10 @@ class Sweep:
         self._config = config
 
     def launch(self, jobs: Sequence[Sequence[str]]) -> int:
-        """Records the jobs that are about to be launched.
+        """Records jobs before they are launched.
 
         Returns:
-            The number of the first one; sweepers that launch several times may count from 0 again.
+            The number of the first one. Sweepers that launch several times may restart at 0.
         """
         assert self.folder is not None
         first = len(self.jobs)
@@ -121,7 +121,7 @@ class Sweep:
         return first
 
     def returned(self, first: int, returns: Sequence[JobReturn]) -> None:
-        """Records the jobs that an engine lost, so that one of them does not end the sweep.
+        """Records the jobs that an engine lost, so that they do not end the sweep.
 
         Args:
             first: number of the first job.
@@ -134,11 +134,11 @@ class Sweep:
                 continue
             if number not in known:
                 why = reason(job._return_value)
-                sweep_folder.record(self.folder, Ended(number, FAILED, None, why))
+                sweep_folder.record(self.folder, JobOutcome(number, FAILED, None, why))
             job.status, job.return_value = JobStatus.COMPLETED, None
 
     def summarise(self) -> None:
-        """Shows how the jobs ended: a table, the finished runs side by side, and for trackers."""
+        """Prints the table of jobs, draws the finished runs, and logs the table to trackers."""
         if self.folder is None or self._config is None or not self.jobs:
             return
         ended = outcomes(self.folder)
@@ -148,7 +148,7 @@ class Sweep:
 
     @property
     def exit_status(self) -> int:
-        """Of the first job that did not end well; 1 if any has no outcome."""
+        """That of the first job that failed; 1 if a job has no outcome; else 0."""
         if self.folder is None or not self.jobs:
             return 0
         ended = outcomes(self.folder)
@@ -159,7 +159,7 @@ class Sweep:
 
 
 class _Followed(Launcher):
-    """A launcher that lets the sweep know what it launches, and what it gets back."""
+    """A launcher that reports its jobs and their returns to the sweep."""
 
     def __init__(self, launcher: Launcher, sweep: Sweep) -> None:
         self._launcher, self._sweep = launcher, sweep
@@ -167,7 +167,7 @@ class _Followed(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Nothing: the launcher is set up."""
+        """Does nothing: the launcher is set up."""
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -184,16 +184,16 @@ class _Followed(Launcher):
 
 
 class DropConfigs(Callback):
-    """Hydra keeps what every job returns until the last one is done, with two configs of 0.4 MB."""
+    """Drops the configs of finished jobs: Hydra keeps two of 0.4 MB each until the sweep ends."""
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Called after every job, also in a worker process. Sweepers use the value alone."""
+        """Called after every job, also in workers. Sweepers use only the returned value."""
         if config.hydra.mode == RunMode.MULTIRUN:
             job_return.cfg = job_return.hydra_cfg = None
 
 
 def _new_folder(folder: Path) -> Path:
-    """Makes a folder; if another sweep of the same second has it, one with a number."""
+    """Makes a folder, with a number if another sweep of the same second has the name."""
     own, number = folder, 1
     while True:
         try:
@@ -207,14 +207,14 @@ def _new_folder(folder: Path) -> Path:
 def expected_jobs(config: DictConfig, loader: ConfigLoader | None = None) -> list[list[str]]:
     """Overrides of the jobs that a sweep will have, for an estimate of its time.
 
-    What counts is what Hydra launches (``Sweep.jobs``): ``shuffle`` gives another order each time.
+    ``Sweep.jobs`` has those that Hydra launches: ``shuffle`` gives another order each time.
 
     Args:
         config: composed for a multirun, ``hydra`` included.
-        loader: Hydra's, which knows the options of a group; ``glob`` needs it.
+        loader: Hydra's; ``glob`` needs it for the options of a group.
 
     Returns:
-        An empty list for sweepers that do not know their jobs beforehand.
+        An empty list for sweepers that choose their jobs as they run.
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
@@ -235,17 +235,17 @@ def overrides(config: Any) -> list[str]:
     """A job's overrides as typed, interpolations included.
 
     Args:
-        config: Hydra's own part of the job's config.
+        config: the job's ``hydra`` config.
     """
     typed: Any = OmegaConf.to_container(config.overrides.task, resolve=False)
     return list(typed)
 
 
 def member(config: Any, experiment: dict[str, Any]) -> Member | None:
-    """Place of a job in its experiment.
+    """The job of an experiment that a job is; None: it belongs to none.
 
     Args:
-        config: Hydra's own part of the job's config.
+        config: the job's ``hydra`` config.
         experiment: the job's declared experiment.
     """
     if experiment["name"] == NO_EXPERIMENT:
@@ -265,7 +265,7 @@ def _now() -> str:
 
 
 def _base(config: DictConfig) -> str:
-    """Hash of the config that the jobs' overrides are applied to."""
+    """Hash of the config to which the jobs' overrides are applied."""
     plain: Any = OmegaConf.to_container(config, resolve=False)
     shared = {key: each for key, each in key_values(plain).items() if affects_result(key)}
     text = json.dumps(shared, sort_keys=True, default=str)
@@ -273,9 +273,9 @@ def _base(config: DictConfig) -> str:
 
 
 def _show(
-    config: DictConfig, sweep_dir: Path, ended: list[Ended], declared: list[list[str]]
+    config: DictConfig, sweep_dir: Path, ended: list[JobOutcome], declared: list[list[str]]
 ) -> None:
-    """The picture that ends a sweep, the table for trackers, and the folders of finished runs."""
+    """Draws the picture, logs the table, and prints the folders of finished runs."""
     from nst.sweeps import summary_table  # seconds to import: not before the sweep has begun
     from nst.sweeps.contact_sheet import COMPARE, side_by_side
 
@@ -291,22 +291,22 @@ def _show(
             print(f"side by side: {shown(picture)}")
             if note:
                 print(f"nst: side by side: {note}", file=sys.stderr)
-    except Exception as error:  # out of memory, or Pillow's own: the runs are finished
+    except Exception as error:  # such as out of memory; the runs are finished
         print(f"nst: no side-by-side picture: {reason(error)}", file=sys.stderr)
     try:
-        configure_log(config.hydra.job_logging)  # Hydra's own, by now, writes to stdout
-        summary = summary_table.summary(ended, told(declared), picture, command)
+        configure_log(config.hydra.job_logging)  # Hydra's logging now writes to stdout
+        summary = summary_table.summary(ended, labels(declared), picture, command)
         summary_table.log(config, sweep_dir, summary)
-    except Exception as error:  # a tracker's, whatever it is: the runs are finished
+    except Exception as error:  # of a tracker; the runs are finished
         print(f"nst: no table of the sweep: {reason(error)}", file=sys.stderr)
     for folder in folders:
         print(shown(folder))
 
 
-def _print_table(ended: list[Ended], jobs: list[list[str]]) -> None:
-    """The table at the end, on stderr: a row per job, and how many ended which way."""
-    what = told(jobs)
-    last = Column("run folder, and why", overflow="fold")  # its end is the signature
+def _print_table(ended: list[JobOutcome], jobs: list[list[str]]) -> None:
+    """Prints the table at the end on stderr: a row per job, and counts of the outcomes."""
+    what = labels(jobs)
+    last = Column("run folder, and why", overflow="fold")  # it ends with the signature
     table = Table("job", "what", "ended", last, box=None, pad_edge=False)
     for each in ended:
         job = what[each.number] if each.number < len(what) else ""

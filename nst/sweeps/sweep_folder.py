@@ -1,4 +1,4 @@
-"""What a sweep's folder says of its jobs: how each of them ended."""
+"""The folder of a sweep: its jobs and their outcomes."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from nst.utils.files import write_whole
 DONE = (COMPLETED, FINISHED_BEFORE)
 NOT_DONE = (FAILED, DIVERGED)
 JOBS = "jobs.json"
-"""When the sweep began (``asked``), its base, and the overrides of its jobs by number."""
+"""File with the time when the sweep began (``asked``), its base, and the jobs' overrides."""
 
 OUTCOMES = "outcomes"
-"""A folder with a file per job that has ended."""
+"""Folder with a file per job that has ended."""
 
 _OLD = "runs.jsonl"
-"""What sweeps had before: one file of all jobs."""
+"""One file of all jobs, in older versions."""
 
 
-class Ended(NamedTuple):
-    """How a job of a sweep ended.
+class JobOutcome(NamedTuple):
+    """The outcome of a job, as the sweep's folder has it.
 
     Attributes:
         number: of the job.
         outcome: the status of its ``Outcome``.
         folder: its run folder; None if it could not begin.
-        why: it failed or diverged, in one line; else empty.
-        refused: whether it asked for what is not possible: nothing was computed.
+        why: the reason why it failed or diverged, in one line; else empty.
+        refused: whether its config was refused, before anything was computed.
     """
 
     number: int
@@ -45,8 +45,8 @@ class Ended(NamedTuple):
     refused: bool = False
 
 
-def record(sweep_dir: Path, ended: Ended) -> None:
-    """Notes how a job ended, in a file of its own: jobs may run in other processes."""
+def record(sweep_dir: Path, ended: JobOutcome) -> None:
+    """Records the outcome of a job, in its own file: jobs may run in other processes."""
     place = sweep_dir / OUTCOMES
     place.mkdir(parents=True, exist_ok=True)
     fields = {**ended._asdict(), "folder": str(ended.folder.resolve()) if ended.folder else None}
@@ -55,7 +55,7 @@ def record(sweep_dir: Path, ended: Ended) -> None:
 
 
 def clear(sweep_dir: Path) -> None:
-    """Removes the outcomes of an earlier sweep that had the same, chosen folder."""
+    """Removes the outcomes of an earlier sweep in the same folder."""
     for path in [*sweep_dir.glob(f"{OUTCOMES}/*.json"), sweep_dir / _OLD]:
         path.unlink(missing_ok=True)
 
@@ -63,40 +63,40 @@ def clear(sweep_dir: Path) -> None:
 def record_refusal(
     sweep_dir: Path, number: int, reason: str, overrides: list[str], member: Member | None
 ) -> None:
-    """Leaves a run folder in the sweep's for a job that could not begin: why, and of what.
+    """Records a refused job in the sweep's folder, as a run folder with the reason.
 
-    It has no signature, so that it has no folder of its own among the runs.
+    Such a job has no signature, and so no folder among the runs.
     """
     folder = RunFolder(sweep_dir / str(number))
     folder.path.mkdir(parents=True, exist_ok=True)
-    folder.update(status=FAILED, reason=reason, overrides=_asked(overrides))
+    folder.update(status=FAILED, reason=reason, overrides=_key(overrides))
     if member is not None:
         folder.join(member)
 
 
 def failed_before(outputs: Path, overrides: list[str]) -> bool:
-    """Whether a job with these overrides could not begin in any sweep before."""
+    """Whether a job with these overrides was refused in any earlier sweep."""
     refusals = (read_facts(path.parent) for path in outputs.glob(f"sweeps/*/*/{FACTS}"))
-    return any(facts.get("overrides") == _asked(overrides) for facts in refusals)
+    return any(facts.get("overrides") == _key(overrides) for facts in refusals)
 
 
-def _asked(overrides: list[str]) -> list[str]:
-    """What makes a job, in any order: what its picture depends on."""
+def _key(overrides: list[str]) -> list[str]:
+    """The overrides that its picture depends on, sorted."""
     return sorted(f"{key}={value}" for key, value in meaning(overrides).items())
 
 
-def outcomes(sweep_dir: Path) -> list[Ended]:
-    """What was recorded, in the order of the sweep."""
+def outcomes(sweep_dir: Path) -> list[JobOutcome]:
+    """The recorded outcomes, in the order of the jobs."""
     found = [*_old_outcomes(sweep_dir)]
     for path in sweep_dir.glob(f"{OUTCOMES}/*.json"):
-        with suppress(OSError, ValueError, TypeError):  # altered
+        with suppress(OSError, ValueError, TypeError):  # an altered file
             fields = json.loads(path.read_text(encoding="utf-8"))
             folder = fields.pop("folder")
-            found.append(Ended(**fields, folder=Path(folder) if folder else None))
+            found.append(JobOutcome(**fields, folder=Path(folder) if folder else None))
     return sorted(found, key=lambda each: each.number)
 
 
-def _old_outcomes(sweep_dir: Path) -> Iterator[Ended]:
+def _old_outcomes(sweep_dir: Path) -> Iterator[JobOutcome]:
     try:
         lines = (sweep_dir / _OLD).read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -105,10 +105,10 @@ def _old_outcomes(sweep_dir: Path) -> Iterator[Ended]:
         with suppress(ValueError):  # the last one may be half written
             number, outcome, folder, why = json.loads(line)
             refused = (sweep_dir / str(number)).exists()
-            yield Ended(number, outcome, Path(folder) if folder else None, why, refused)
+            yield JobOutcome(number, outcome, Path(folder) if folder else None, why, refused)
 
 
 def began(sweep_dir: Path) -> str:
-    """When a sweep began, in ISO 8601; empty if its folder does not say so."""
+    """When a sweep began, in ISO 8601; empty if its folder does not have it."""
     asked = read_json(sweep_dir / JOBS).get("asked")
     return asked if isinstance(asked, str) else ""

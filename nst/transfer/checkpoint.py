@@ -1,4 +1,4 @@
-"""What an unfinished run resumes from."""
+"""The state that an unfinished run resumes from."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Checkpoint:
     Attributes:
         signature: of the run.
         step: updates so far.
-        seconds: that they took.
+        seconds: since the first step.
         image: (3, H, W), RGB in [0, 1], at the scale of the next step.
-        optimizer: this image's part of the optimiser's state.
+        optimizer: the optimiser's state of this image.
         rows: metrics so far.
         best: (loss, step, image) with the lowest loss so far at this scale.
     """

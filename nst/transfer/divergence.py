@@ -1,4 +1,4 @@
-"""Which images of a batch have diverged: judged on their device, step by step, and read rarely."""
+"""Which images of a batch have diverged: judged on their device at each step, read rarely."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 LONGEST_RECOVERY = 12
-"""Losses in a row that are not finite, while L-BFGS undoes each step and tries a quarter of it.
+"""Losses in a row that may be non-finite, while L-BFGS undoes each step and tries a quarter of it.
 
 4^-12 = 6e-8: a step across the whole range [0, 1] is then below what float32 resolves of a pixel.
 """
@@ -21,19 +21,20 @@ class Divergence:
 
     An image has diverged once
 
-    - the loss of the image that its next step starts from is not finite, or
+    - the loss that its next step starts from is not finite, or
     - ``LONGEST_RECOVERY`` losses in a row were not finite, or
-    - the loss of the image that its next step starts from is more than ``bound`` times the highest
-      one that any scale began with, and that of an image without features. Scales differ in their
-      losses; and a start next to the target has a loss near 0, which almost any step multiplies.
+    - the loss that its next step starts from is more than ``bound`` times the reference: the
+      highest loss at the start of any scale, or the loss of an image without features, whichever is
+      higher. Losses differ between scales, and a start close to the target has a loss near 0, which
+      almost any step multiplies.
 
     Args:
-        bounds: of each image; None: a finite loss may grow to any size.
+        bounds: one per image; None: a finite loss may grow without limit.
         starts: first steps of the scales.
         device: where the losses are.
 
     Attributes:
-        step: (N,), the step that showed it; -1 for an image that has not diverged.
+        step: (N,), the step at which each image diverged; -1: it has not.
     """
 
     def __init__(
@@ -43,23 +44,23 @@ class Divergence:
         infinite = [torch.inf if bound is None else bound for bound in bounds]
         self.bound = torch.tensor(infinite, device=device)
         self.highest_start = torch.zeros_like(self.bound)
-        self.not_finite = torch.zeros_like(self.bound, dtype=torch.long)  # losses, in a row
+        self.not_finite = torch.zeros_like(self.bound, dtype=torch.long)  # in a row
         self.step = torch.full_like(self.not_finite, -1)
-        self.loss = torch.zeros_like(self.bound)  # these two: when it diverged
+        self.loss = torch.zeros_like(self.bound)  # when it diverged, as is the next
         self.reference = torch.zeros_like(self.bound)
 
     @torch.no_grad()
     def update(self, step: int, losses: Tensor, accepted: Tensor, magnitude: Tensor) -> Tensor:
-        """Judges the images after ``step`` updates, without reading a number.
+        """Judges the images after ``step`` updates, without a transfer from the device.
 
         Args:
-            step: updates that the images had.
+            step: updates so far.
             losses: (N,), evaluated at that step.
             accepted: (N,), losses of the images that the next step starts from.
             magnitude: (N,), losses of images without features (``Objective.magnitude``).
 
         Returns:
-            (N,), whether an image has diverged, now or before.
+            (N,), whether each image has diverged, now or before.
         """
         if step in self.starts:
             self.highest_start = torch.fmax(self.highest_start, losses)
@@ -75,19 +76,19 @@ class Divergence:
         return self.step >= 0
 
     def restore(self, index: int, losses: Sequence[float]) -> None:
-        """Takes in what an unfinished run's losses were, from step 0 on."""
+        """Restores the state from an unfinished run's losses, from step 0 on."""
         starts = [losses[step] for step in self.starts if step < len(losses)]
         self.highest_start[index] = max(filter(math.isfinite, starts), default=0.0)
         undone = takewhile(lambda loss: not math.isfinite(loss), reversed(losses))
         self.not_finite[index] = len(list(undone))
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Forgets all images but these."""
+        """Drops all images but these."""
         for name in ("bound", "highest_start", "not_finite", "step", "loss", "reference"):
             setattr(self, name, getattr(self, name)[list(indices)])
 
     def reason(self, index: int) -> str:
-        """Why an image has diverged, as a sentence without its subject."""
+        """Why an image has diverged: a clause for messages and ``run.json``."""
         step, loss = int(self.step[index]), float(self.loss[index])
         reference, bound = float(self.reference[index]), float(self.bound[index])
         if not math.isfinite(loss):

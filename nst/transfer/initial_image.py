@@ -1,4 +1,4 @@
-"""What an image is before the first step. All return (3, H, W), RGB in [0, 1]."""
+"""Initial images. All functions return (3, H, W), RGB in [0, 1]."""
 
 from __future__ import annotations
 
@@ -19,7 +19,20 @@ def initial_image(
     style: Picture | None = None,
     file: Picture | None = None,
 ) -> Tensor:
-    """The start of one run at this size; the pictures that ``init`` names must be given."""
+    """The initial image of one run.
+
+    Args:
+        init: its config.
+        seed: of the noise.
+        height: px.
+        width: px.
+        content: for ``content`` and ``blend``.
+        style: for ``style``.
+        file: for ``file``.
+
+    Raises:
+        ValueError: if a picture that ``init`` needs is missing.
+    """
     if init.name == "noise":
         return noise(init, seed, height, width)
     if init.name == "content":
@@ -37,7 +50,7 @@ def initial_image(
 def noise(init: InitConfig, seed: int, height: int, width: int) -> Tensor:
     """White noise: uniform over [0, 1], or Gaussian with ``mean`` and ``std``, clipped to [0, 1].
 
-    Drawn on the CPU, so that a seed means the same noise on every device.
+    Drawn on the CPU: a seed gives the same noise on every device.
     """
     generator = torch.Generator().manual_seed(seed)
     if init.kind == "gaussian":

@@ -21,16 +21,16 @@ from nst.vgg.network import VGG
 
 
 class Best:
-    """The image of every run with the lowest loss so far at one scale; kept without reading it.
+    """The images with the lowest losses so far at one scale, kept on their device.
 
     Args:
-        images: (N, 3, H, W), where the scale begins.
-        step: updates that they had.
+        images: (N, 3, H, W), at the start of the scale.
+        step: updates so far.
 
     Attributes:
         images: (N, 3, H, W).
         losses: (N,), infinite before the first finite one.
-        steps: (N,), updates that each image had.
+        steps: (N,), updates of each image.
     """
 
     def __init__(self, images: Tensor, step: int) -> None:
@@ -40,14 +40,14 @@ class Best:
 
     @torch.no_grad()
     def update(self, step: int, losses: Tensor, images: Tensor) -> None:
-        """Keeps the images (N, 3, H, W) after ``step`` updates whose losses (N,) are the lowest."""
+        """Keeps the images (N, 3, H, W) after ``step`` updates whose losses (N,) are lower."""
         better = losses < self.losses  # false for NaN
         self.images = torch.where(better[:, None, None, None], images.detach(), self.images)
         self.losses = torch.where(better, losses, self.losses)
         self.steps = torch.where(better, step, self.steps)
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Forgets all images but these."""
+        """Drops all images but these."""
         kept = list(indices)
         self.images, self.losses = self.images[kept], self.losses[kept]
         self.steps = self.steps[kept]
@@ -58,23 +58,23 @@ class Best:
         return float(self.losses[index]), int(self.steps[index]), image
 
     def restore(self, index: int, loss: float, step: int, image: Tensor) -> None:
-        """Puts back what ``of`` gave."""
+        """Restores what ``of`` returned."""
         self.losses[index], self.steps[index], self.images[index] = loss, step, image
 
 
 CHECK_EVERY = 25
-"""On a GPU, images that diverged leave after so many steps: each check waits for the GPU."""
+"""Steps between checks for divergence on a GPU: each check waits for the device."""
 
 FREE_TO_READ = frozenset({"cpu"})
-"""Devices on which a check waits for nothing: images that diverged leave at once."""
+"""Devices on which a check is free and takes place at every step."""
 
 
 class Diverged(NamedTuple):
-    """An image that has left the batch.
+    """An image that diverged and left the batch.
 
     Attributes:
-        reason: why.
-        best: (loss, step, image (3, H, W) on the CPU) with the lowest loss before, at its scale.
+        reason: why it diverged.
+        best: (loss, step, image (3, H, W) on the CPU) with the lowest loss at its scale.
     """
 
     reason: str
@@ -82,12 +82,12 @@ class Diverged(NamedTuple):
 
 
 class Evaluated(TypedDict):
-    """What a step has found out, on the device.
+    """Results of a step, on the device.
 
     Attributes:
-        losses: (N,) each, of the images before they moved.
-        diverged: (N,), whether they have, at this step or before.
-        active: which of the runs the N images are of.
+        losses: (N,) each, of the images before the update.
+        diverged: (N,), whether each image has diverged, at this step or before.
+        active: indices of the runs that the N images belong to.
         scale: of the images.
     """
 
@@ -100,24 +100,24 @@ class Evaluated(TypedDict):
 class StyleTransfer(L.LightningModule):
     """Optimises N independent images in one forward and backward pass.
 
-    The runs must share picture shape, schedule, optimiser and backbone settings; pictures, layers,
-    weights, inits and seeds are each run's own. A batch is a step: step k evaluates the image after
-    k updates and then updates it once more.
+    The runs must share picture shape, schedule, optimiser and backbone settings; each has its own
+    pictures, layers, weights, init and seed. A batch of the Trainer is a step: step k evaluates the
+    image after k updates, then updates it once more.
 
     Args:
         backbone: feature extractor with taps for the layers of all runs.
         runs: N of them.
-        checkpoints: where the runs stood, all at the same step; empty: from the start.
-        precise: the extractor in float32, for the last steps; None: the same one.
-        interrupted: whether to stop before the next step.
+        checkpoints: one per run to resume from, all at the same step; empty: start anew.
+        float32_backbone: the extractor in float32, for the last steps; None: the same one.
+        interrupted: returns whether to stop before the next step.
 
     Attributes:
         image: the parameter (N, 3, H, W), RGB in [0, 1]; its shape changes with the scale.
-        scale: the ``Scale`` in force.
-        active: which of the runs the images are of; what has diverged leaves.
-        best: what to keep of a run that diverges.
-        diverged: what has left, by the index of its run.
-        final: what the images came to, after the last step; before, None.
+        scale: the current ``Scale``.
+        active: indices of the runs that the images belong to; images that diverge leave.
+        best: the images with the lowest losses, kept of runs that diverge.
+        diverged: the images that left, by the index of their run.
+        final: losses of the final images, after the last step; before, None.
     """
 
     objective: Objective
@@ -129,13 +129,13 @@ class StyleTransfer(L.LightningModule):
         backbone: VGG,
         runs: Sequence[Run],
         checkpoints: Sequence[Checkpoint] = (),
-        precise: VGG | None = None,
+        float32_backbone: VGG | None = None,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.backbone = backbone
-        self.precise = precise or backbone
+        self.float32_backbone = float32_backbone or backbone
         self.runs = list(runs)
         self.interrupted = interrupted
         self.scales = self.runs[0].scales
@@ -158,11 +158,11 @@ class StyleTransfer(L.LightningModule):
         return self.runs[0].resolved.optimizer([self.image])
 
     def train_dataloader(self) -> Steps:
-        """The steps of all scales that are left."""
+        """The remaining steps of all scales."""
         return Steps(self.first, self.scales[-1].stop)
 
     def on_train_start(self) -> None:
-        """Computes the targets on the device that Lightning chose, and resumes where it may."""
+        """Computes the targets, and restores the state of checkpoints."""
         bounds = [run.config.divergence for run in self.runs]
         starts = [scale.start for scale in self.scales]
         self.divergence = Divergence(bounds, starts, self.device)
@@ -172,19 +172,19 @@ class StyleTransfer(L.LightningModule):
                 self.best.restore(index, *checkpoint.best)
                 self.divergence.restore(index, [row["loss/total"] for row in checkpoint.rows])
             self._optimizer.restore([checkpoint.optimizer for checkpoint in self.checkpoints])
-            # callbacks of the Trainer log at its step, which is the run's, also when it resumes
+            # the Trainer's step is the run's: callbacks of a resumed run log at it
             self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.first
         self.objective = self._objective(self.first)
 
     def training_step(self, step: int, batch_idx: int) -> Evaluated:
-        """Evaluates every image, moves each once, and prepares the next step."""
+        """Evaluates every image, updates each once, and prepares the next step."""
         optimizer: Any = self.optimizers()
         losses = self.objective(self.image)
         totals = losses["total"].detach()
         optimizer.zero_grad()
         self.manual_backward(losses["total"].sum())
         self.best.update(step, totals.where(self.divergence.step < 0, torch.inf), self.image)
-        accepted = optimizer.step(losses=totals)  # undone where an image's own loss rose too much
+        accepted = optimizer.step(losses=totals)  # an image whose loss rose too much steps back
         evaluated = self._judge(step, losses, accepted)
         self._log(evaluated["losses"])
         self._prepare(step + 1)
@@ -197,7 +197,7 @@ class StyleTransfer(L.LightningModule):
         return Evaluated(losses=losses, diverged=diverged, active=self.active, scale=self.scale)
 
     def _prepare(self, step: int) -> None:
-        """What the schedule has between two steps, and after the last one."""
+        """Does what the schedule has between two steps, and after the last one."""
         if (
             step == self.scale.stop
             or step % CHECK_EVERY == 0
@@ -211,13 +211,13 @@ class StyleTransfer(L.LightningModule):
             self._drop_diverged()
         elif step == self.scale.stop:
             self._enter(self.scales[self.scales.index(self.scale) + 1])
-        elif step == self.runs[0].precise_from and self.precise is not self.backbone:
+        elif step == self.runs[0].float32_from and self.float32_backbone is not self.backbone:
             self.objective = self._objective(step)
         if self.interrupted() or self.diverged.keys() >= set(self.active):
             self.trainer.should_stop = True
 
     def _drop_diverged(self) -> None:
-        """The others are optimised as before; the last images stay, and all of the final ones."""
+        """Removes the images that diverged, unless they are the last ones or final."""
         gone = self.divergence.step.ge(0).nonzero().flatten().tolist()
         for index in gone:
             reason, best = self.divergence.reason(index), self.best.of(index)
@@ -226,17 +226,17 @@ class StyleTransfer(L.LightningModule):
             self.keep([index for index in range(len(self.active)) if index not in gone])
 
     def _log(self, losses: dict[str, Tensor]) -> None:
-        """Offers means over the batch to callbacks, under the names of ``metrics.csv``.
+        """Passes means over the batch to callbacks, under the names of ``metrics.csv``.
 
-        Not by ``self.log``, whose metrics would keep the module in memory, and take time.
+        ``self.log`` is slower, and its metrics would keep the module in memory.
         """
         means = {f"loss/{name}": loss.mean() for name, loss in losses.items() if "/" not in name}
         self.trainer.callback_metrics.update(means)
 
     def _objective(self, step: int) -> Objective:
-        late = step >= self.runs[0].precise_from
+        late = step >= self.runs[0].float32_from
         return Objective(
-            self.precise if late else self.backbone, self.runs, self.scale, self.device
+            self.float32_backbone if late else self.backbone, self.runs, self.scale, self.device
         )
 
     @property
@@ -246,18 +246,18 @@ class StyleTransfer(L.LightningModule):
         return optimizer
 
     def optimizer_state(self, index: int) -> dict[str, Tensor]:
-        """What the optimiser knows of one image, as views."""
+        """The optimiser's state of one image, as views."""
         return self._optimizer.of(index)
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Drops all images but these, between two steps; nothing changes for them."""
+        """Drops all images but these, between two steps; their optimisation does not change."""
         kept = list(indices)
         optimizer = self._optimizer
         parts = [optimizer.of(index) for index in kept]
         self.active = [self.active[index] for index in kept]
         self.runs = [self.runs[index] for index in kept]
         self.image = nn.Parameter(self.image.detach()[kept])
-        # a new parameter, as where a scale ends; then the state is what it was
+        # rescale takes the new parameter; restore puts the state back unchanged
         optimizer.rescale(self.image, lambda tensor: tensor[kept])
         optimizer.restore(parts)
         self.objective = Objective(self.objective.backbone, self.runs, self.scale, self.device)
@@ -265,7 +265,7 @@ class StyleTransfer(L.LightningModule):
         self.divergence.keep(kept)
 
     def finish(self) -> dict[str, Tensor]:
-        """Ends the steps at a scale: no image stays on a last step that went wrong.
+        """Ends the steps at a scale: an image whose last step raised its loss too much steps back.
 
         Returns:
             Losses of the images, (N,) each.
@@ -275,7 +275,7 @@ class StyleTransfer(L.LightningModule):
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
-        """Losses of the images as they are now, (N,) each."""
+        """Losses of the current images, (N,) each."""
         return self.objective(self.image)
 
     def _enter(self, scale: Scale) -> None:
@@ -286,7 +286,7 @@ class StyleTransfer(L.LightningModule):
         def resample(tensor: Tensor) -> Tensor:
             return F.interpolate(tensor, shape, mode="bicubic", align_corners=False)
 
-        # A new parameter: autograd remembers the shape that the old one had.
+        # a new parameter: autograd remembers the old one's shape
         self.image = nn.Parameter(resample(self.image.detach()).clamp(0, 1))
         self._optimizer.rescale(self.image, resample)
         self.objective = self._objective(scale.start)

@@ -21,13 +21,12 @@ class Objective:
 
     Args:
         backbone: feature extractor with taps for the layers of all runs.
-        runs: what each image of the batch is optimised for, N of them.
-        scale: the size of the image now, by whose factor style pictures shrink as well, and the
-            fraction of the style weight.
+        runs: N of them, one per image.
+        scale: of the image; style pictures shrink by the same factor.
         device: where to compute.
 
     Attributes:
-        magnitude: (N,), totals of images whose features are all 0: a scale to judge totals by.
+        magnitude: (N,), totals of images whose features are all 0: the scale of the objective.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class Objective:
         self._compiled = None
         mode = runs[0].config.compile
         if mode is not None:
-            # it keeps a few versions of a function, and those of earlier objectives are of no use
+            # only a few versions of a function are kept: drop those of earlier objectives
             torch.compiler.reset()
             self._compiled = torch.compile(self._losses, mode=mode, dynamic=False, fullgraph=True)
 
@@ -56,12 +55,14 @@ class Objective:
         """Losses of ``image`` (N, 3, H, W), RGB in [0, 1].
 
         Returns:
-            (N,) each: ``total``, the unweighted terms ``content``, ``style`` and ``tv`` that it is
-            the weighted sum of, and what they are made of, ``content/LAYER`` and ``style/LAYER``.
+            (N,) each: ``total``; the unweighted terms ``content``, ``style`` and ``tv``, whose
+            weighted sum it is; and each layer's loss, ``content/LAYER`` and ``style/LAYER``.
         """
-        if self._compiled is None or not torch.is_grad_enabled():  # not for once, without gradient
+        if (
+            self._compiled is None or not torch.is_grad_enabled()
+        ):  # evaluation is not worth compiling
             return self._losses(image)
-        # a CUDA graph writes its next results to where it wrote these
+        # cloned: the next call of a CUDA graph overwrites its results
         return {name: value.clone() for name, value in self._compiled(image).items()}
 
     def _losses(self, image: Tensor) -> dict[str, Tensor]:
@@ -86,7 +87,7 @@ class Objective:
         }
 
     def _statistics(self, layer: str, features: Tensor, strip: Strip) -> dict[str, Tensor]:
-        """What the losses need of a strip's features: means over its positions."""
+        """Means over the positions of a strip, from which the losses are computed."""
         found = {}
         if layer in self.content_targets:
             target = self.content_targets[layer][:, :, strip.rows]
@@ -102,13 +103,13 @@ class Objective:
         return sum((weights[layer] * value for layer, value in values.items()), start=zero)
 
     def _layer_weights(self, runs: Sequence[Run], term: str) -> dict[str, Tensor]:
-        """(N,) per layer that any of the runs uses; 0 where a run does not."""
+        """(N,) per layer that any of the runs uses; 0 for runs that do not use it."""
         rows = [layer_weights(run, term, self.backbone) for run in runs]
         used = sorted({layer for row in rows for layer in row})
         return {layer: self._vector([row.get(layer, 0.0) for row in rows]) for layer in used}
 
     def _content_targets(self, runs: Sequence[Run], scale: Scale) -> dict[str, Tensor]:
-        """Features (N, C, H', W') per layer; zeros, whose weight is 0, for runs without."""
+        """Features (N, C, H', W') per layer; zeros, with weight 0, for runs without content."""
         layers = list(self.content_weights)
         shape = runs[0].shape(scale)
         rows = [
@@ -145,14 +146,14 @@ class Objective:
 
 
 def _mean_square(target: Tensor) -> Tensor:
-    """(N,), of (N, …); as a norm, which needs no second tensor of that size."""
+    """(N,), of (N, …); by a norm, which needs no second tensor of that size."""
     dtype = torch.promote_types(target.dtype, torch.float32)
     norm = torch.linalg.vector_norm(target, dim=tuple(range(1, target.dim())), dtype=dtype)
     return norm.square() / target[0].numel()
 
 
 def _stacked(layers: Sequence[str], rows: Sequence[dict[str, Tensor] | None]) -> dict[str, Tensor]:
-    """(N, …) per layer, from (1, …) of each run that has it; zeros for the others."""
+    """(N, …) per layer, from (1, …) of each run; zeros for runs without."""
     found = {}
     for layer in layers:
         like = next(row[layer] for row in rows if row is not None)
@@ -162,7 +163,7 @@ def _stacked(layers: Sequence[str], rows: Sequence[dict[str, Tensor] | None]) ->
 
 
 def layer_weights(run: Run, term: str, backbone: VGG) -> dict[str, float]:
-    """Weight of each layer in a run's content or style loss, the mean's divisor included.
+    """Weight of each layer in a run's content or style loss, over their number if averaged.
 
     ``equal``: 1. ``gatys``: 1000 / C², as in the code that Gatys et al. (2016) published.
     """

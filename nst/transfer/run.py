@@ -47,7 +47,7 @@ class Run:
         content: None if the task has no content loss.
         style: None if the task has no style loss.
         init: the picture of ``init=file``, else None.
-        member: its place in an experiment, if it has one.
+        member: its job of an experiment; None: it has none.
     """
 
     config: Config
@@ -65,7 +65,7 @@ class Run:
 
     @property
     def taps(self) -> set[str]:
-        """Layers that its losses need."""
+        """Layers that its losses use."""
         config = self.config
         content = config.layers.content if config.uses_content else []
         style = config.layers.style if config.uses_style else []
@@ -77,12 +77,12 @@ class Run:
         return schedule.scales(self.config)
 
     @cached_property
-    def precise_from(self) -> int:
-        """First step that is in float32 whatever the precision."""
-        return schedule.precise_from(self.config)
+    def float32_from(self) -> int:
+        """First step that runs in float32 whatever the precision."""
+        return schedule.float32_from(self.config)
 
     def label(self) -> str:
-        """Task, pictures and init, safe as a folder's name."""
+        """Task, pictures and init, as the beginning of a folder's name."""
         config = self.config
         names = [picture.name for picture in (self.content, self.style) if picture]
         parts = [config.task, *names, config.init.name]

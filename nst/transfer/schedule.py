@@ -1,4 +1,4 @@
-"""Coarse-to-fine schedules: which size the image has during which steps."""
+"""Coarse-to-fine schedules: the size of the image at each step."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nst.config.schema import Config
 
 @dataclass(frozen=True)
 class Scale:
-    """One size of the image and the steps that it gets.
+    """One size of the image and its steps.
 
     Attributes:
         fraction: of the final size.
         size: shorter side, px.
         start: first step at this size.
         stop: first step after it.
-        style: fraction of the style weight that counts.
+        style: fraction of the style weight.
     """
 
     fraction: float
@@ -28,9 +28,9 @@ class Scale:
 
 
 def scales(config: Config) -> list[Scale]:
-    """The schedule in pixels and steps: shares rounded so that they add up to ``steps``.
+    """The schedule in pixels and steps; the rounded shares add up to ``steps``.
 
-    Every scale gets a step: ``config.checks`` requires at least as many steps as scales.
+    Every scale has a step: ``config.checks`` requires at least as many steps as scales.
     """
     sizes, shares = config.schedule.sizes, config.schedule.steps
     style = config.schedule.style or [1.0] * len(sizes)
@@ -46,17 +46,17 @@ def scales(config: Config) -> list[Scale]:
     return result
 
 
-def precise_from(config: Config) -> int:
-    """First step that is in float32 whatever the precision; the number of steps if none is."""
+def float32_from(config: Config) -> int:
+    """First step that runs in float32 whatever the precision; the number of steps if none does."""
     last = scales(config)[-1]
     return last.stop - round(config.schedule.precise * (last.stop - last.start))
 
 
 class Steps:
-    """Counts steps, in the place of a data loader.
+    """Step numbers, in place of a data loader.
 
     Args:
-        first: 0, or where an unfinished run goes on.
+        first: 0, or the step at which an unfinished run resumes.
         total: the last step's number plus 1.
     """
 

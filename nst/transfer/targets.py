@@ -1,4 +1,4 @@
-"""What images are optimised towards: features and Gram matrices of pictures, computed once."""
+"""Targets of the losses: features and Gram matrices of pictures, cached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nst.vgg.network import VGG, Reader
 from nst.vgg.tiling import mean
 
 CACHE_BYTES = 128 * 2**20
-"""Of targets kept for the next runs of a sweep; the ones used longest ago go first."""
+"""Size of the cache, for the next runs of a sweep; the least recently used targets are dropped."""
 
 _cache: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
 

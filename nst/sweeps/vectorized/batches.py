@@ -1,4 +1,4 @@
-"""Which runs can share a pass, one optimisation of several images, and how many of them."""
+"""Which runs can share a batch, and how many of them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from nst.transfer.run import Run
 from nst.vgg import architecture
 
 COST_SHARE = 0.8
-"""A run joins a group only if alone it would cost at least so much of what it costs there."""
+"""A run joins a group only if its cost alone is at least this share of its cost in the group."""
 
 USEFUL_PIXELS = 2**21
-"""Pixels of all images of a pass; more would only take memory and finish later.
+"""Pixels of all images of a batch, at most: more need memory and save no time.
 
-Two cores gain nothing past some 200,000 and lose nothing either. For GPUs it is an estimate.
+On two cores nothing is gained beyond some 200,000. For GPUs it is an estimate.
 """
 
 
 @dataclass
 class Group:
-    """Runs that can share a pass.
+    """Runs that can share a batch.
 
     Attributes:
-        shared: what they must have in common, by dotted key.
-        deepest: layer that all of them are computed up to.
-        work: multiply-adds per pixel up to there.
-        members: their positions in the list that was grouped, in order.
+        shared: the values that they have in common, by dotted key.
+        deepest: the deepest layer that they need.
+        work: multiply-adds per pixel up to that layer.
+        members: indices of the runs, in order.
     """
 
     shared: dict[str, Any]
@@ -38,21 +38,21 @@ class Group:
 
 
 def groups(runs: Sequence[Run]) -> list[Group]:
-    """The runs by what can share a pass.
+    """Groups runs that can share a batch.
 
-    Pictures, layer sets, weights, layer weights, inits, seeds, loggers and divergence bounds are
-    each run's own. A run that is much shallower than the others would pay for their depth, and so
-    stays apart.
+    The runs of a group may differ in pictures, layer sets, weights, layer weights, inits, seeds,
+    loggers and divergence bounds. A run that is much shallower than the others gets another group,
+    because in theirs it would pay for their depth.
 
     Args:
-        runs: any.
+        runs: resolved.
 
     Returns:
         Every run in one group; groups in the order of their first runs.
     """
     found: list[Group] = []
     depths = [_deepest(run) for run in runs]
-    # the costliest first: a group costs what its first run does
+    # the costliest first: the first run decides the cost of its group
     for index in sorted(range(len(runs)), key=lambda index: -depths[index][1]):
         shared = _shared(runs[index])
         deepest, work = depths[index]
@@ -69,9 +69,9 @@ def groups(runs: Sequence[Run]) -> list[Group]:
 
 
 def _shared(run: Run) -> dict[str, Any]:
-    """What runs of one pass must have in common."""
+    """The values that the runs of a batch must have in common."""
     shared = {name: value for name, value in values(run.config).items() if batch_shares(name)}
-    del shared["image.size"], shared["schedule.steps"]  # shapes and steps say what they come to
+    del shared["image.size"], shared["schedule.steps"]  # shapes and steps stand for them
     shapes = [run.shape(scale) for scale in run.scales]
     return {
         "picture": [f"{width}x{height}" for height, width in shapes],
@@ -84,23 +84,23 @@ def _shared(run: Run) -> dict[str, Any]:
 
 
 def _deepest(run: Run) -> tuple[str, float]:
-    """The layer that a run is computed up to, and multiply-adds per pixel until there."""
+    """The deepest layer of a run, and the multiply-adds per pixel up to it."""
     backbone = run.config.backbone.name
     work = {tap: architecture.work(tap, backbone) for tap in sorted(run.taps)}
     deepest = max(work, key=work.__getitem__)
     return deepest, work[deepest]
 
 
-def differences(found: Sequence[Group]) -> list[str]:
-    """For each group, what keeps it apart from the others, in a line: ``precision=32``.
+def separating(found: Sequence[Group]) -> list[str]:
+    """For each group, in a line, what separates it from the others: ``precision=32``.
 
     Empty if there is one group.
     """
     keys = dict.fromkeys(key for group in found for key in group.shared)
     differing = [key for key in keys if len({str(each.shared.get(key)) for each in found}) > 1]
-    # arguments of different classes are not to be compared
+    # arguments of different classes cannot be compared
     classes = [key.removesuffix("_target_") for key in differing if key.endswith("._target_")]
-    told = []
+    lines = []
     for group in found:
         own = {
             key: group.shared[key]
@@ -110,16 +110,16 @@ def differences(found: Sequence[Group]) -> list[str]:
         }
         if any(each.shared == group.shared for each in found if each is not group):
             own["deepest layer"] = group.deepest
-        told.append(" ".join(f"{key}={_told(value)}" for key, value in own.items()))
-    return told
+        lines.append(" ".join(f"{key}={_text(value)}" for key, value in own.items()))
+    return lines
 
 
-def _told(value: object) -> str:
+def _text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def split(members: Sequence[int], most: int) -> list[list[int]]:
-    """As few parts of at most so many as there can be, as even as can be: 9 by 8 as 5 and 4."""
+    """The fewest parts of at most ``most`` members, as even as possible: 9 by 8 as 5 and 4."""
     count = -(-len(members) // most)
     least, larger = divmod(len(members), count)
     parts, start = [], 0
@@ -131,19 +131,19 @@ def split(members: Sequence[int], most: int) -> list[list[int]]:
 
 
 def largest(image_bytes: int, room: int, pixels: int, most: int | None) -> tuple[int, str]:
-    """How many images a pass may have, and what limits it.
+    """How many images a batch may have, and what limits it.
 
     Args:
-        image_bytes: that one image takes.
-        room: bytes that there are for all of them.
+        image_bytes: memory of one image.
+        room: memory of all images, bytes.
         pixels: of one image.
-        most: that were asked for; None: as many as fit and are of use.
+        most: ``max_batch_size``; None: no limit but memory and speed.
 
     Returns:
         (number, at least 1; the limit in words).
     """
     fit = f"{image_bytes / 1e9:.2g} GB each fit in {room / 1e9:.2g} GB"
-    limits = [(room // image_bytes, fit), (USEFUL_PIXELS // pixels, "more would be of no use")]
+    limits = [(room // image_bytes, fit), (USEFUL_PIXELS // pixels, "more would not be faster")]
     if most is not None:
         limits.append((most, f"max_batch_size={most}"))
     number, why = min(limits, key=lambda limit: limit[0])

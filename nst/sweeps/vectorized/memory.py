@@ -1,4 +1,4 @@
-"""How much memory there is, and how much of it one more image of a pass takes."""
+"""The free memory, and the memory of an image in a batch."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from nst.transfer.run import Run
 from nst.vgg.architecture import convolutions, up_to
 
 SHARE = 0.7
-"""Of the memory that is free: others want some as well, and the estimate is one."""
+"""Share of the free memory to use: the rest is for other processes and errors of the estimate."""
 
 
 def image_bytes(runs: Sequence[Run]) -> int:
-    """An estimate of the bytes that each image takes in a pass of these runs.
+    """Estimated memory of each image in a batch of these runs, bytes.
 
-    What a backward pass needs of every layer up to the deepest, what the optimiser remembers, and
-    the targets. ``docs/vectorized.md`` has it beside what was measured.
+    It adds up what the backward pass needs of every layer up to the deepest, the optimiser's state
+    and the targets. ``docs/vectorized.md`` compares it with measurements.
 
     Args:
-        runs: that can share a pass.
+        runs: that can share a batch.
     """
     config = runs[0].config
     taps = set().union(*(run.taps for run in runs))
     pixels = max(height * width for run in runs for height, width in map(run.shape, run.scales))
-    rough = runs[0].resolved.precision == "bf16" and runs[0].precise_from == config.steps
+    rough = runs[0].resolved.precision == "bf16" and runs[0].float32_from == config.steps
     element = 2 if rough else 4
     per_pixel, targets = 0.0, 0
     for layer in up_to(taps, config.backbone.name):
@@ -44,23 +44,23 @@ def image_bytes(runs: Sequence[Run]) -> int:
 
 
 def _state(runs: Sequence[Run]) -> float:
-    """Bytes per pixel of the image, its best, its snapshot, and what the optimiser remembers."""
+    """Bytes per pixel of the image, the best image, the snapshot and the optimiser's state."""
     config = runs[0].config
     history = min(config.optimizer.get("history_size", 1), config.steps)  # Adam: two moments
     return 3 * 4 * (2 * history + 12)
 
 
 def available(device: torch.device) -> int:
-    """Bytes that are free on a device, or in this process's share of the system."""
+    """Free memory of a device, or of this process's share of the system, bytes."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        # what PyTorch keeps for itself is free for its next tensors
+        # PyTorch reuses the memory that it has reserved
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return min([_system(), *_control_groups()])
 
 
 def _system() -> int:
-    """Free memory of the machine; half of all of it where the system does not say."""
+    """Free memory of the machine, or half of its memory where the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         fields = dict(line.split(":") for line in lines)
@@ -72,9 +72,9 @@ def _system() -> int:
 def _control_groups(
     root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
 ) -> list[int]:
-    """What the limits of the process's control groups leave: containers have such, versions 1, 2.
+    """Free memory within the limits of the process's control groups, versions 1 and 2.
 
-    Files that are cached count as free. Empty where there is no limit.
+    Cached files count as free. Empty where there is no limit.
     """
     try:
         lines = own.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""The jobs of a sweep computed as batches: planned together, each told how its own run ended."""
+"""Computes the jobs of a sweep as batches."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 
 class Batches:
-    """What the jobs of a sweep ask for, computed once the first job of a batch wants to know.
+    """The runs of a sweep's jobs. A batch is computed when the outcome of its first job is needed.
 
     Args:
-        most: images in a pass; None: as many as fit in memory and are of use.
-        progress: how far the sweep has come.
+        most: images in a batch; None: no limit but memory and speed.
+        progress: of the sweep.
     """
 
     def __init__(self, most: int | None, progress: Plan) -> None:
@@ -37,15 +37,15 @@ class Batches:
         self._runs: dict[int, Run] = {}  # by the job
         self._pictures: dict[tuple[str, str], Picture] = {}
         self._first: dict[tuple[Path, str | None, bool], int] = {}  # the first job of each run
-        self._jobs: dict[int, list[int]] = {}  # all that ask for the same run, by the first of them
+        self._jobs: dict[int, list[int]] = {}  # all of the same run, by the first
         self._batch_of: dict[int, list[int]] = {}
         self._outcomes: dict[int, Outcome] = {}
 
     def add(self, number: int, run: Run) -> Run:
-        """Takes the identified run that a job asks for; several may ask for the same.
+        """Adds the identified run of a job; several jobs may have the same run.
 
         Returns:
-            It, with the pictures that it has in common with earlier ones.
+            The run, sharing pictures with earlier ones.
         """
         run = self._runs[number] = replace(
             run,
@@ -53,20 +53,20 @@ class Batches:
             style=self._held_once(run.style),
             init=self._held_once(run.init),
         )
-        # not by its folder: where a picture has two names, neither may have a folder yet
+        # not by folder: before one is made, a picture with two names gives two
         same = (folder_of(run).parent, run.config.run.signature, run.config.force)
         first = self._first.setdefault(same, number)
         self._jobs.setdefault(first, []).append(number)
         return run
 
     def _held_once(self, picture: Picture | None) -> Picture | None:
-        # what a blend was made of may differ although the result does not
+        # equal blends may have different parts
         if picture is None or picture.parts:
             return picture
         return self._pictures.setdefault((picture.name, picture.sha256), picture)
 
     def outcome(self, number: int) -> Outcome:
-        """How the run of a job ended; computes its batch if it has not been.
+        """The outcome of a job; computes its batch if need be.
 
         Raises:
             Interrupted: if a signal came.
@@ -74,12 +74,12 @@ class Batches:
         if not self._batch_of:
             self._plan()
         if number not in self._outcomes:
-            # plans count from the first sweep of a report
+            # a plan may count from an earlier sweep
             self._compute(self._batch_of[number], self._progress.done - number)
         return self._outcomes.pop(number)
 
     def _plan(self) -> None:
-        """Finds the batches, and says why they are what they are."""
+        """Plans the batches, and logs them with the reason for their sizes."""
         waiting = [
             number
             for number in self._jobs
@@ -88,17 +88,17 @@ class Batches:
         runs = [self._runs[number] for number in waiting]
         found = batches.groups(runs)
         planned = [[number] for number in self._jobs if number not in waiting]
-        for group, apart in zip(found, batches.differences(found), strict=True):
+        for group, apart in zip(found, batches.separating(found), strict=True):
             numbers = [waiting[member] for member in group.members]
             most, why = self._largest([self._runs[number] for number in numbers], group)
             parts = split(numbers, most)
             planned += parts
             jobs = [job for number in numbers for job in self._jobs[number]]
-            told = f"{_count(len(numbers), 'run')} (jobs {ranges(jobs)}) in "
-            told += _count(len(parts), "batch", "batches")
+            text = f"{_count(len(numbers), 'run')} (jobs {ranges(jobs)}) in "
+            text += _count(len(parts), "batch", "batches")
             if len(parts) > 1:
-                told += f" of {'+'.join(str(len(part)) for part in parts)}: at most {most}, {why}"
-            log.info("%s%s", told, f"; apart by {apart}" if apart else "")
+                text += f" of {'+'.join(str(len(part)) for part in parts)}: at most {most}, {why}"
+            log.info("%s%s", text, f"; separate because of {apart}" if apart else "")
         self._batch_of = {
             job: batch for batch in planned for number in batch for job in self._jobs[number]
         }
@@ -110,10 +110,10 @@ class Batches:
         return batches.largest(each, int(room), height * width, self._most)
 
     def _compute(self, batch: Sequence[int], offset: int) -> None:
-        """Has a batch computed, by halves if it does not fit in memory after all.
+        """Computes a batch, or its halves if it does not fit in memory.
 
         Args:
-            batch: the first jobs that ask for its runs.
+            batch: the first job of each run.
             offset: of job numbers in the plan.
         """
         jobs = [job for number in batch for job in self._jobs[number]]
@@ -128,7 +128,7 @@ class Batches:
             halves = split(again, -(-len(batch) // 2))
             sizes = "+".join(str(len(half)) for half in halves)
             log.warning(
-                "out of memory with %d runs in a batch; once more with %s", len(batch), sizes
+                "out of memory with a batch of %d runs; retrying with %s", len(batch), sizes
             )
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()  # pieces of the old sizes
