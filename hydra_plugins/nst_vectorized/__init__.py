@@ -1,7 +1,7 @@
 """The launcher that computes the runs of a sweep as batches: ``hydra/launcher=vectorized``.
 
-Hydra finds it because this folder is part of the namespace package ``hydra_plugins``, and imports
-it whenever it starts: what takes time to import is imported when a sweep is launched.
+Hydra finds it because this folder is part of the namespace package ``hydra_plugins``. Hydra imports
+it at every start, so slow imports are deferred until a sweep is launched.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 
 class VectorizedLauncher(Launcher):
-    """Prepares every job of a sweep, then goes through them in order.
+    """Prepares every job of a sweep, then finishes the jobs in order.
 
-    The first job of a batch that comes up computes all of it; the others find what became of them.
+    The first job of a batch computes the whole batch; the others find how their runs ended.
 
     Args:
-        max_batch_size: images in a pass at most; None: as many as fit in memory and are of use.
+        max_batch_size: most images in a batch; None: as many as fit in memory and make it faster.
     """
 
     def __init__(self, max_batch_size: int | None = None) -> None:
@@ -46,7 +46,8 @@ class VectorizedLauncher(Launcher):
         """Runs the jobs.
 
         Raises:
-            ConfigError: if ``max_batch_size`` is no number of images.
+            ConfigError: if ``max_batch_size`` is not a whole number from 1, or if
+                ``hydra.job.chdir`` is set.
         """
         from hydra._internal.callbacks import Callbacks
 
