@@ -49,8 +49,8 @@ format: $(READY) ## Put the code into its style
 
 bench: $(READY) ## Speed and memory against the textbook loop; REPORT=1: the whole report, hours
 	$(BIN)/python -m tests.bench
-	$(BIN)/python -m tests.bench_compare
-	$(if $(REPORT),$(BIN)/python -m tests.bench_report)
+	$(BIN)/python -m tests.bench.compare
+	$(if $(REPORT),$(BIN)/python -m tests.bench.report)
 
 clean: ## Remove caches and the virtual environment; keep outputs/
 	rm -rf $(VENV) .ruff_cache .mypy_cache .pytest_cache .hypothesis dist build

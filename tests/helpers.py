@@ -31,6 +31,14 @@ from tests import commands
 slow = pytest.mark.slow
 """``make torture`` runs these too."""
 
+WILD = (
+    "optimizer.projection=none",
+    "optimizer.max_rise=null",
+    "optimizer.first_step=null",
+    "optimizer.lr=60",
+)
+"""Steps so long that the loss explodes within a few of them."""
+
 
 def first_of(cases: Iterable[Any]) -> list[Any]:
     """Parameters of a test, of which all but the first are slow."""
@@ -124,6 +132,16 @@ def as_on_a_gpu(runs: list[Run], precision: str, device: str) -> StyleTransfer:
     _detach(made, optimizer)
     made.on_train_start()
     return made
+
+
+def convolution_case(
+    count: int, channels: int, filters: int, height: int, width: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """An input as after a ReLU, weights (filters, channels, 3, 3) and biases, at random."""
+    torch.manual_seed(0)
+    x = torch.randn(count, channels, height, width).relu()
+    weight = torch.randn(filters, channels, 3, 3) / (3 * channels**0.5)
+    return x.contiguous(memory_format=torch.channels_last), weight, torch.randn(filters)
 
 
 def optimise(made: StyleTransfer, steps: int | None = None) -> dict[str, Tensor]:

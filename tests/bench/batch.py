@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from nst.transfer.run import Run
-from tests.bench_loop import BASE, quiet, tell
-from tests.bench_rows import Row
+from tests.bench.loop import BASE, quiet, tell
+from tests.bench.rows import Row
 from tests.helpers import execute, prepared
 
 SIZES = {64: 1.7, 128: 1.2}  # size: goal

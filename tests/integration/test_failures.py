@@ -18,17 +18,10 @@ from nst.runs.writer import RunWriter
 from nst.sweeps import summary_table, sweep_folder
 from nst.transfer.objective import Objective
 from nst.utils.errors import DivergedError, NstError
-from tests.helpers import execute, first_of, prepared, slow
-from tests.test_resume import contents
+from tests.helpers import WILD, execute, first_of, prepared, slow
+from tests.run_folders import contents
 
 TINY = ("image.size=48", "steps=6", "snapshot_every=4", "logger=none")
-WILD = (
-    "optimizer.projection=none",
-    "optimizer.max_rise=null",
-    "optimizer.first_step=null",
-    "optimizer.lr=60",
-)
-"""Steps so long that the loss explodes within a few of them."""
 
 
 KINDS = {"same": "png", "near": "jpg"}

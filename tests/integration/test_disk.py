@@ -19,7 +19,7 @@ from nst.runs.record import COMPLETED, read_status
 from nst.utils.errors import reason
 from nst.utils.files import write_whole
 from tests.helpers import execute, first_of, nst, prepared
-from tests.test_resume import contents
+from tests.run_folders import contents
 
 LAYERS = ("layers.style=[conv1_1]", "layers.content=[conv2_1]")
 TINY = (

@@ -26,9 +26,9 @@ from nst.transfer.module import StyleTransfer
 from nst.transfer.objective import Objective
 from nst.transfer.run import Run
 from nst.utils.errors import NstError
-from tests import bench_plot
-from tests.bench_loop import BASE, Ask, quiet, start, tell, textbook, write_problem
-from tests.bench_rows import Row
+from tests.bench import plot as plots
+from tests.bench.loop import BASE, Ask, quiet, start, tell, textbook, write_problem
+from tests.bench.rows import Row
 from tests.helpers import execute, module, prepared
 
 FAST = ["optimizer.filter_power=0.5"]
@@ -122,7 +122,7 @@ def measure(
     curves.write_text(json.dumps(records) + "\n")
     shown = [record for record in records if [record["content"], record["style"]] == [*pictures[0]]]
     plot.parent.mkdir(parents=True, exist_ok=True)
-    plot.write_text(bench_plot.draw(shown))
+    plot.write_text(plots.draw(shown))
     return rows
 
 
@@ -251,7 +251,7 @@ class Watch(L.Callback):
         self.stopped += time.perf_counter() - now
 
 
-WATCHED = "+trainer.callbacks=[{_target_: tests.bench_time.watch}]"
+WATCHED = "+trainer.callbacks=[{_target_: tests.bench.time_to_loss.watch}]"
 
 
 def watch() -> Watch:

@@ -243,7 +243,7 @@ def _with_content(path: Path):  # type: ignore[no-untyped-def]
 
 def _documented() -> list[str]:
     """Every override of a logger in README and docs, in code spans and in commands."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     found: dict[str, None] = {}
     for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
         for span in re.findall(r"`([^`\n]+)`|^(nst .*)$", page.read_text("utf-8"), re.MULTILINE):

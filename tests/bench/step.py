@@ -23,7 +23,7 @@ from nst.runs.record import read_facts
 from nst.runs.tracker import Tracker
 from nst.transfer.run import Run
 from nst.vgg import architecture
-from tests.bench_loop import (
+from tests.bench.loop import (
     BASE,
     Ask,
     goal_of,
@@ -35,7 +35,7 @@ from tests.bench_loop import (
     textbook,
     write_problem,
 )
-from tests.bench_rows import Row
+from tests.bench.rows import Row
 from tests.helpers import execute, module, prepared
 
 # size: (steps in a round, rounds); the textbook's optimiser cannot do less than 20

@@ -17,16 +17,10 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from tests import (
-    bench_batch,
-    bench_loop,
-    bench_memory,
-    bench_pastiche,
-    bench_report,
-    bench_step,
-    bench_time,
-)
-from tests.bench_rows import Row, merge, read, table
+from tests.bench import batch, memory, pastiche, step, time_to_loss
+from tests.bench import loop as bench_loop
+from tests.bench import report as bench_report
+from tests.bench.rows import Row, merge, read, table
 from tests.helpers import execute, first_of, module, prepared, slow
 from tests.textbook import answer
 
@@ -63,11 +57,11 @@ def _check(part: str, rows: list[Row], folder: Path) -> None:
 
 
 def test_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _one_precision(monkeypatch, bench_step)
-    monkeypatch.setattr(bench_step, "textbook", _textbook_here)
-    monkeypatch.setattr(bench_step, "GOALS_SIZE", 32)
-    monkeypatch.setattr(bench_step, "SETTINGS", [*bench_step.SETTINGS, "logger=none"])
-    rows = bench_step.measure({32: (2, 1)}, {32: 2}, (64,))
+    _one_precision(monkeypatch, step)
+    monkeypatch.setattr(step, "textbook", _textbook_here)
+    monkeypatch.setattr(step, "GOALS_SIZE", 32)
+    monkeypatch.setattr(step, "SETTINGS", [*step.SETTINGS, "logger=none"])
+    rows = step.measure({32: (2, 1)}, {32: 2}, (64,))
     _check("step", rows, tmp_path)
     assert [row.goal for row in rows] == [1.1, None, 0.70, 0.02]
     assert rows[0].ratio is not None and rows[0].theirs is not None and rows[0].ours is not None
@@ -89,7 +83,7 @@ def test_operations_of_a_step() -> None:
     run = prepared("image.size=16", "content=astronaut", "layers.style=[conv1_2,conv2_1]")
     run.config.layers.content = ["conv1_1"]
     convolutions = 4 * 9 * (3 * 64 * 256 + 64 * 64 * 256 + 64 * 128 * 64)
-    assert bench_step.operations(run) == (convolutions, 4 * (64**2 * 256 + 128**2 * 64))
+    assert step.operations(run) == (convolutions, 4 * (64**2 * 256 + 128**2 * 64))
 
 
 @pytest.mark.parametrize("own_process", first_of([False, True]))
@@ -97,31 +91,31 @@ def test_pastiche_takes_its_options(
     own_process: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Its command runs once; of ours, the overrides are composed."""
-    _one_precision(monkeypatch, bench_pastiche)
-    picture = bench_pastiche._picture("builtin:waves", 32, tmp_path)
+    _one_precision(monkeypatch, pastiche)
+    picture = pastiche._picture("builtin:waves", 32, tmp_path)
     if own_process:
-        assert bench_pastiche._seconds("pastiche", picture, picture, 32, 1) > 0
+        assert pastiche._seconds("pastiche", picture, picture, 32, 1) > 0
     else:
-        _, _, module_name, *words = bench_pastiche._pastiche(picture, picture, 1)
+        _, _, module_name, *words = pastiche._pastiche(picture, picture, 1)
         monkeypatch.setattr(sys, "argv", [module_name, *words])
         with pytest.raises(SystemExit) as ended:
             runpy.run_module(module_name, run_name="__main__")
         assert not ended.value.code
     assert (tmp_path / "pastiche.png").is_file()
-    assert "steps=4" in bench_pastiche._nst(picture, picture, 32, 4, "32")
+    assert "steps=4" in pastiche._nst(picture, picture, 32, 4, "32")
     seconds = {"pastiche": {1: 5.0, 3: 9.0}, "32": {1: 7.0, 3: 8.0}}
-    monkeypatch.setattr(bench_pastiche, "_seconds", lambda side, *rest: seconds[side][rest[-1]])
-    rows = bench_pastiche.measure(32, (1, 3), 1)
+    monkeypatch.setattr(pastiche, "_seconds", lambda side, *rest: seconds[side][rest[-1]])
+    rows = pastiche.measure(32, (1, 3), 1)
     _check("pastiche", rows, tmp_path)
     assert (rows[0].ours, rows[0].theirs, rows[0].ratio) == (0.5, 2.0, 4.0)
 
 
 @slow
 def test_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bench_time, "CASES", bench_time.CASES[1:2])
-    monkeypatch.setattr(bench_time, "textbook", _textbook_here)
+    monkeypatch.setattr(time_to_loss, "CASES", time_to_loss.CASES[1:2])
+    monkeypatch.setattr(time_to_loss, "textbook", _textbook_here)
     curves, plot = tmp_path / "curves.json", tmp_path / "plot.svg"
-    rows = bench_time.measure(
+    rows = time_to_loss.measure(
         size=64, targets=(1, 2), cap=6, fast=("logger=none",), curves=curves, plot=plot
     )
     _check("time", rows, tmp_path)
@@ -137,15 +131,15 @@ def test_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_time_stops_at_the_target(tmp_path: Path) -> None:
     common = [*TINY, "steps=6", "init=content", "logger=none", f"outputs={tmp_path}"]
     objective = module([prepared(*common)]).objective
-    run = prepared(*common, bench_time.WATCHED)
-    curve = bench_time.Watch(objective, run, target=math.inf).follow(run)
+    run = prepared(*common, time_to_loss.WATCHED)
+    curve = time_to_loss.Watch(objective, run, target=math.inf).follow(run)
     assert len(curve.losses) == 1
 
 
 def test_the_best_so_far_is_the_target() -> None:
-    curve = bench_time.Curve([0.0, 1.0, 2.0, 3.0, 4.0], [9.0, 5.0, 7.0, 6.0, 2.0])
-    assert bench_time._lowest(curve, 3) == (1.0, 5.0)
-    assert bench_time._lowest(curve, 4) == (4.0, 2.0)
+    curve = time_to_loss.Curve([0.0, 1.0, 2.0, 3.0, 4.0], [9.0, 5.0, 7.0, 6.0, 2.0])
+    assert time_to_loss._lowest(curve, 3) == (1.0, 5.0)
+    assert time_to_loss._lowest(curve, 4) == (4.0, 2.0)
     assert curve.first(5.5) == 1.0
     assert curve.first(1.0) is None
 
@@ -158,27 +152,27 @@ def test_another_function_is_noticed(task: str, tmp_path: Path) -> None:
     problem = bench_loop.write_problem(run, tmp_path / "problem.pt")
     image = bench_loop.start(run)
     with _textbook_here() as ask:
-        bench_time.check_same(module([run]).objective, image, ask, problem)
+        time_to_loss.check_same(module([run]).objective, image, ask, problem)
         with pytest.raises(RuntimeError, match="not the same function"):
-            bench_time.check_same(module([other]).objective, image, ask, problem)
+            time_to_loss.check_same(module([other]).objective, image, ask, problem)
 
 
 def test_batch(tmp_path: Path) -> None:
-    rows = bench_batch.measure({32: 1.7}, 2, 1, bench_batch.RUNS[:2])
+    rows = batch.measure({32: 1.7}, 2, 1, batch.RUNS[:2])
     _check("batch", rows, tmp_path)
 
 
 def test_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Both would run in processes of their own."""
-    _one_precision(monkeypatch, bench_memory)
-    monkeypatch.setattr(bench_memory, "textbook", _textbook_here)
-    found = bench_memory.one([*TINY, "logger=none"])
+    _one_precision(monkeypatch, memory)
+    monkeypatch.setattr(memory, "textbook", _textbook_here)
+    found = memory.one([*TINY, "logger=none"])
     monkeypatch.setattr(
-        bench_memory,
+        memory,
         "_in_own_process",
-        lambda settings: (found["peak"] / bench_memory.GIB, found["seconds"]),
+        lambda settings: (found["peak"] / memory.GIB, found["seconds"]),
     )
-    rows = bench_memory.measure([32], 2)
+    rows = memory.measure([32], 2)
     _check("memory", rows, tmp_path)
     assert 0.1 < (rows[0].theirs or 0) < 20
 

@@ -30,8 +30,7 @@ from nst.transfer.divergence import Divergence
 from nst.transfer.module import StyleTransfer
 from nst.transfer.objective import Objective
 from tests.helpers import execute, first_of, module, optimise, prepared
-from tests.test_end_to_end import _history, _wandb_records, two_names
-from tests.test_resume import contents
+from tests.run_folders import contents, two_names, wandb_history, wandb_records
 
 BASE = ("image.size=32", "steps=4", "snapshot_every=2", "logger=none", "precision=32")
 TINY = (*BASE, "layers.style=[conv2_1]", "layers.content=[conv3_1]")
@@ -406,11 +405,11 @@ def test_live_runs_of_a_batch_are_each_whole_in_wandb(passes: list[int]) -> None
     assert passes == [2] * 4
     ids = set()
     for folder in runs(Path()):
-        records = _wandb_records(folder)
+        records = wandb_records(folder)
         (began,) = [record["run"] for record in records if "run" in record]
         ids.add(began["run_id"])
         assert began["display_name"] == folder.name
-        history = _history(records)
+        history = wandb_history(records)
         assert sorted(history) == list(range(5))
         for step, loss in enumerate(losses(folder)):
             assert history[step]["loss/total"] == pytest.approx(loss)

@@ -17,7 +17,7 @@ LOWEST_DECADES = 3.0
 
 
 def draw(records: Sequence[dict[str, Any]]) -> str:
-    """A panel for each record of ``bench_time``: both axes logarithmic, the targets as dots."""
+    """A panel for each record of ``time_to_loss``: both axes logarithmic, the targets as dots."""
     width = WIDTH * max(len(records), 1)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" '

@@ -24,9 +24,8 @@ from nst.loggers.mlflow import IDENTITY, MLFlowLogger
 from nst.loggers.tensorboard import TensorBoardLogger
 from nst.runs.record import COMPLETED, FAILED, INTERRUPTED, read_facts, read_status
 from nst.utils.errors import ArgumentError, ConfigError, DivergedError, NstError
-from tests.helpers import execute, nst, prepared
-from tests.test_end_to_end import _history, _wandb_records
-from tests.test_failures import WILD
+from tests.helpers import WILD, execute, nst, prepared
+from tests.run_folders import wandb_history, wandb_records
 
 TINY = ("image.size=32", "steps=3", "snapshot_every=2")
 THREE = "logger=[csv,tensorboard,mlflow]"
@@ -205,7 +204,7 @@ def test_many_is_wandb_csv_and_tensorboard(tmp_path: Path) -> None:
     check_whole(from_csv(folder, tmp_path), folder, pictures=False)
     tensorboard = from_tensorboard(folder, tmp_path)
     check_whole(tensorboard, folder)
-    history = _history(_wandb_records(folder))
+    history = wandb_history(wandb_records(folder))
     assert sorted(history) == [0, 1, 2, 3]
     for step, items in history.items():
         pictures = {key.split(".")[0] for key in items if key.endswith("._type")}

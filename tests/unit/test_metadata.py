@@ -19,8 +19,8 @@ from PIL import Image
 from nst import images
 from nst.images import metadata
 from nst.utils.errors import ConfigError
+from tests.examples import EXAMPLES, bounded
 from tests.pictures import DISPLAY_P3, SRGB_CURVE, chunk, profile
-from tests.test_properties import EXAMPLES, bounded
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 

@@ -198,8 +198,8 @@ def test_callbacks_are_part_of_the_signature() -> None:
     others = [
         of(callbacks=[timer]),
         of(callbacks=[{**timer, "interval": "epoch"}]),
-        of(_target_="tests.test_trainer.OtherTrainer"),
-        of(_target_="tests.test_trainer.OtherTrainer", own=1),
+        of(_target_="tests.integration.test_trainer.OtherTrainer"),
+        of(_target_="tests.integration.test_trainer.OtherTrainer", own=1),
     ]
     assert len({plain, *others}) == 5
 
@@ -269,14 +269,14 @@ def test_callbacks_that_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """In a run that is resumed as well, each step's values come together and in order."""
     monkeypatch.setattr(Kept, "calls", [])
     targets = [
-        "tests.test_trainer.Monitor",
+        "tests.integration.test_trainer.Monitor",
         f"{LIGHTNING}.LearningRateMonitor",
         f"{LIGHTNING}.DeviceStatsMonitor, cpu_stats: false",
     ]
     listed = ",".join(f"{{_target_: {target}}}" for target in targets)
     asked = [
         *(*SMALL, "logger=none", f"outputs={tmp_path}", f"+trainer.callbacks=[{listed}]"),
-        "+logger.kept._target_=tests.test_trainer.Kept",
+        "+logger.kept._target_=tests.integration.test_trainer.Kept",
     ]
     with pytest.raises(NstError, match="stopped by the Trainer"):
         execute([prepared(*asked, "+trainer.max_steps=2")])

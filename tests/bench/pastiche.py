@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from nst import images
-from tests.bench_loop import BASE, ROOT, environment, precisions, tell
-from tests.bench_rows import Row
+from tests.bench.loop import BASE, ROOT, environment, precisions, tell
+from tests.bench.rows import Row
 from tests.helpers import prepared
 
 SIZE = 256

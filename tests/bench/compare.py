@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nst.compare.comparison import build
 from nst.runs.record import read_facts
-from tests.bench_loop import quiet
+from tests.bench.loop import quiet
 from tests.browser import opened
 from tests.helpers import execute, prepared
 

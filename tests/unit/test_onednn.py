@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nst import losses
 from nst.vgg.cpu import onednn, winograd
-from tests.test_winograd import case
+from tests.helpers import convolution_case
 
 
 def _features(count: int, channels: int) -> Tensor:
@@ -67,7 +67,7 @@ def test_convolutions_of_many_tiles_either_way(
     monkeypatch: pytest.MonkeyPatch, height: int, grouped: bool
 ) -> None:
     """In small images the direct convolution takes their place."""
-    x, weight, bias = case(2, 6, 4, height, 13)
+    x, weight, bias = convolution_case(2, 6, 4, height, 13)
     spy = mock.Mock(wraps=onednn.grouped)
     monkeypatch.setattr(onednn, "grouped", spy)
     winograds = mock.Mock(wraps=winograd._convolved)

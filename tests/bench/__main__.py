@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import torch
 
-from tests import bench_batch, bench_memory, bench_pastiche, bench_step, bench_time
-from tests.bench_loop import THREADS, tell
-from tests.bench_rows import RESULTS, Row, merge, read, table
+from tests.bench import batch, memory, pastiche, step, time_to_loss
+from tests.bench.loop import THREADS, tell
+from tests.bench.rows import RESULTS, Row, merge, read, table
 
 
 def main() -> None:
@@ -30,13 +30,13 @@ def main() -> None:
         help="for the part time, instead of built-in ones; may be given several times",
     )
     options = parser.parse_args()
-    pictures = options.pictures or bench_time.PICTURES
+    pictures = options.pictures or time_to_loss.PICTURES
     parts: dict[str, Callable[[], list[Row]]] = {
-        "step": bench_step.measure,
-        "pastiche": bench_pastiche.measure,
-        "time": lambda: bench_time.measure(pictures),
-        "batch": bench_batch.measure,
-        "memory": bench_memory.measure,
+        "step": step.measure,
+        "pastiche": pastiche.measure,
+        "time": lambda: time_to_loss.measure(pictures),
+        "batch": batch.measure,
+        "memory": memory.measure,
     }
     wrong = [name for name in options.parts if name not in parts]
     if wrong:

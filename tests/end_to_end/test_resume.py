@@ -31,9 +31,15 @@ from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
 from nst.utils.errors import NstError
-from tests.commands import Process
 from tests.helpers import execute, first_of, nst, prepared, slow, started
-from tests.test_end_to_end import _history, _wandb_records, two_names
+from tests.run_folders import (
+    contents,
+    run_folder,
+    two_names,
+    wait_for_checkpoint,
+    wandb_history,
+    wandb_records,
+)
 
 STEPS = 40  # on a fast machine as well, a checkpoint is written a good while before the last
 BASE = ("image.size=40", f"steps={STEPS}", "snapshot_every=7", "checkpoint_seconds=0")
@@ -43,37 +49,6 @@ CASES = {
     "adam from blend": ("optimizer=adam", "init=blend"),
     "adam pyramid": ("optimizer=adam", "schedule=pyramid", "image.size=64", "init=noise"),
 }
-
-
-def run_folder(cwd: Path) -> Path | None:
-    return next(iter((cwd / "outputs" / "runs").glob("*")), None)
-
-
-def wait_for_checkpoint(process: Process, cwd: Path, changed: float = 0) -> None:
-    """Until a checkpoint of any run is there that was written after the time given."""
-    while process.poll() is None:
-        for path in (cwd / "outputs" / "runs").glob(f"*/{checkpoint_file.NAME}"):
-            with suppress(OSError):  # the run has ended meanwhile
-                if path.stat().st_mtime > changed:
-                    return
-        time.sleep(0.01)
-
-
-def contents(folder: Path) -> dict[str, Any]:
-    """All that must be the same however often a run was broken off."""
-    with (folder / "metrics.csv").open() as file:
-        rows = [
-            {key: value for key, value in row.items() if key != "seconds"}
-            for row in csv.DictReader(file)
-        ]
-    facts = json.loads((folder / "run.json").read_text())
-    pictures = {path.name: path.read_bytes() for path in (folder / "snapshots").iterdir()}
-    return {
-        "final": (folder / "final.png").read_bytes(),
-        "rows": rows,
-        "snapshots": pictures,
-        "facts": {name: facts[name] for name in ("status", "steps", "losses", "measures")},
-    }
 
 
 @pytest.mark.parametrize(
@@ -200,13 +175,13 @@ def test_interrupted(number: signal.Signals, tmp_path: Path) -> None:
     stand = checkpoint_file.load(folder, facts["signature"])
     assert stand is not None
     assert stand.step == facts["steps"] == len(stand.rows)
-    (told_of,) = [record["run"] for record in _wandb_records(folder) if "run" in record]
+    (told_of,) = [record["run"] for record in wandb_records(folder) if "run" in record]
     ended = nst(*arguments, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    (again,) = [record["run"] for record in _wandb_records(folder) if "run" in record]
+    (again,) = [record["run"] for record in wandb_records(folder) if "run" in record]
     assert again["run_id"] == told_of["run_id"]
     assert f"resuming from step {stand.step}" in ended.stderr
-    history = _history(_wandb_records(folder))  # fails if a step is there twice
+    history = wandb_history(wandb_records(folder))  # fails if a step is there twice
     assert sorted(history) == list(range(STEPS + 1))
     for step, items in history.items():
         kept = step % 7 == 0 or step == STEPS

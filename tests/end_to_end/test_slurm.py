@@ -28,7 +28,7 @@ from nst.sweeps.jobs import Jobs
 from nst.transfer.module import StyleTransfer
 from nst.utils.errors import Interrupted
 from tests.helpers import execute, nst, prepared, slow, started
-from tests.test_resume import contents, run_folder
+from tests.run_folders import contents, run_folder
 
 JOB = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
 LAYERS = ("layers.style=[conv1_1]", "layers.content=[conv2_1]")

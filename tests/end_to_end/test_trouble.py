@@ -22,7 +22,7 @@ from nst.loggers.wandb import INIT_SECONDS, WandbLogger
 from nst.runs.record import COMPLETED, read_facts, read_status
 from nst.utils.errors import NstError
 from tests.helpers import execute, first_of, nst, prepared, slow, started
-from tests.test_resume import run_folder, wait_for_checkpoint
+from tests.run_folders import run_folder, wait_for_checkpoint
 from tests.wandb_server import Fault, Stored, WandbServer
 
 SMALL = ("image.size=32", "layers.style=[conv1_1]", "layers.content=[conv2_1]")
@@ -30,7 +30,7 @@ ONLINE = (*SMALL, "logger.wandb.mode=online", "snapshot_every=4")
 SOON = "+logger.wandb.settings.x_file_stream_transmit_interval=1"
 """Rows go out every second instead of every fifteen, so that there is a half to be cut off."""
 GOING = 60
-LONG = (f"steps={GOING}", "+trainer.callbacks=[{_target_: tests.test_trouble.Slow}]")
+LONG = (f"steps={GOING}", "+trainer.callbacks=[{_target_: tests.end_to_end.test_trouble.Slow}]")
 """A run of which the server knows some steps a good while before the last."""
 
 GIVES_UP = "+logger.wandb.settings.finish_timeout=3"

@@ -3,7 +3,7 @@
 The textbook loop gets as many steps as the experiment's file says. Ours is asked for the same
 tables with the settings of ``PARTS``: what counts is that its loss is at or below the loop's.
 
-``python -m tests.bench_report`` takes an hour or more, nearly all of it for the textbook loop; what
+``python -m tests.bench.report`` takes an hour or more, nearly all of it for the textbook loop; what
 that has done is kept in ``outputs/bench_report.json``, and the same command goes on from there
 (``--fresh``: with ours run again, after a change).
 ``--sample K`` does K of the runs, drawn at random but always the same.
@@ -38,8 +38,8 @@ from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
 from nst.utils.files import write_whole
 from nst.vgg import architecture
-from tests.bench_loop import ROOT, THREADS, Ask, environment, tell, textbook, write_problem
-from tests.bench_rows import Row, merge, table
+from tests.bench.loop import ROOT, THREADS, Ask, environment, tell, textbook, write_problem
+from tests.bench.rows import Row, merge, table
 from tests.helpers import module
 
 SIZE = 128
@@ -61,7 +61,7 @@ PARTS: list[tuple[list[str], list[str]]] = [
 ]
 """Experiments, and settings of ours that their tables are to be had fastest with."""
 
-WITH_FINALS = "+trainer.callbacks=[{_target_: tests.bench_report.KeepFinal}]"
+WITH_FINALS = "+trainer.callbacks=[{_target_: tests.bench.report.KeepFinal}]"
 
 
 class KeepFinal(L.Callback):
@@ -266,7 +266,7 @@ def _content(problem: Path) -> bytes:
 def main() -> None:
     """Measures, keeps the rows and prints the table."""
     parser = argparse.ArgumentParser(
-        "tests.bench_report", description="The whole report against the textbook loop."
+        "tests.bench.report", description="The whole report against the textbook loop."
     )
     parser.add_argument("words", nargs="*", metavar="EXPERIMENT | KEY=VALUE")
     parser.add_argument("--sample", type=int, metavar="K", help="K of the runs only")

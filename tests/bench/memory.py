@@ -1,6 +1,6 @@
 """Memory and seconds per step against pixels.
 
-``python -m tests.bench_memory [SIZE …] [KEY=VALUE …]`` measures these sizes, with these overrides,
+``python -m tests.bench.memory [SIZE …] [KEY=VALUE …]`` measures these sizes, with these overrides,
 and puts the rows into ``outputs/bench.json``. Every size and precision has a process of its own,
 whose peak of resident memory is told. A few steps fill only a little of the optimiser's history,
 for which room is made as it is filled, and memory that was never written does not count: so here
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from nst.optim import lbfgs
 from nst.transfer.module import StyleTransfer
-from tests.bench_loop import (
+from tests.bench.loop import (
     BASE,
     ROOT,
     environment,
@@ -36,7 +36,7 @@ from tests.bench_loop import (
     textbook,
     write_problem,
 )
-from tests.bench_rows import Row, merge, table
+from tests.bench.rows import Row, merge, table
 from tests.helpers import execute, prepared
 from tests.textbook import peak_memory
 
@@ -118,7 +118,7 @@ def _textbook(size: int, steps: int) -> tuple[float, float]:
 
 def _in_own_process(settings: Sequence[str]) -> tuple[float, float] | None:
     """(GiB, seconds per step) of ours; None if the process was ended, for want of memory say."""
-    command = [sys.executable, "-m", "tests.bench_memory", "--one", *settings]
+    command = [sys.executable, "-m", "tests.bench.memory", "--one", *settings]
     ended = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
@@ -131,7 +131,7 @@ def _in_own_process(settings: Sequence[str]) -> tuple[float, float] | None:
 
 def one(settings: Sequence[str]) -> dict[str, Any]:
     """Runs the whole framework once in this process: ``peak`` in bytes, ``seconds`` per step."""
-    written = "+trainer.callbacks=[{_target_: tests.bench_memory.WriteHistory}]"
+    written = "+trainer.callbacks=[{_target_: tests.bench.memory.WriteHistory}]"
     with tempfile.TemporaryDirectory() as folder:
         run = prepared(*settings, f"outputs={folder}", written)
         with quiet(), mock.patch.object(lbfgs, "GROWTH", 10**6):
@@ -161,7 +161,7 @@ class WriteHistory(L.Callback):
 
 def main() -> None:
     """Measures, keeps the rows and prints them."""
-    parser = argparse.ArgumentParser("tests.bench_memory", description="Memory against pixels.")
+    parser = argparse.ArgumentParser("tests.bench.memory", description="Memory against pixels.")
     parser.add_argument("words", nargs="*", metavar="SIZE | KEY=VALUE")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from nst.runs.record import COMPLETED, read_status
 from nst.sweeps import sweep_folder
 from nst.utils.errors import NstError
 from tests.helpers import execute, first_of, nst, prepared
+from tests.run_folders import two_names, wandb_history, wandb_records
 
 SHALLOW = ("layers.style=[conv1_1]", "layers.content=[conv2_1]")
 TINY = ("image.size=48", "steps=6", "snapshot_every=4")
@@ -33,14 +32,6 @@ TINY = ("image.size=48", "steps=6", "snapshot_every=4")
 def _rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open() as file:
         return list(csv.DictReader(file))
-
-
-def _wandb_records(folder: Path) -> list[dict[str, Any]]:
-    """What W&B's own reader finds in the one offline run of this folder."""
-    (path,) = folder.glob("wandb/offline-run-*")
-    command = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(path)]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +104,7 @@ def test_start_from_noise_and_content(sweep: tuple[Path, Any]) -> None:
 def test_two_runs_in_one_process_are_two_wandb_runs(sweep: tuple[Path, Any]) -> None:
     ids = set()
     for run in _runs(sweep[0]):
-        records = _wandb_records(run)
+        records = wandb_records(run)
         (started,) = [record["run"] for record in records if "run" in record]
         ids.add(started["run_id"])
         assert started["project"] == "nst"
@@ -124,21 +115,9 @@ def test_two_runs_in_one_process_are_two_wandb_runs(sweep: tuple[Path, Any]) -> 
     assert len(ids) == 2
 
 
-def _history(records: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    steps: dict[int, dict[str, Any]] = {}
-    for record in records:
-        if "history" not in record:
-            continue
-        items = record["history"]["item"]
-        step = int(items["_step"])
-        assert step not in steps
-        steps[step] = items
-    return steps
-
-
 def test_wandb_has_losses_and_images_at_their_steps(sweep: tuple[Path, Any]) -> None:
     for run in _runs(sweep[0]):
-        history = _history(_wandb_records(run))
+        history = wandb_history(wandb_records(run))
         rows = _rows(run)
         assert sorted(history) == list(range(7))
         for step, items in history.items():
@@ -162,7 +141,7 @@ def test_wandb_has_losses_and_images_at_their_steps(sweep: tuple[Path, Any]) -> 
 def test_wandb_has_the_whole_config(sweep: tuple[Path, Any]) -> None:
     for run in _runs(sweep[0]):
         config: dict[str, Any] = {}
-        for record in _wandb_records(run):
+        for record in wandb_records(run):
             config |= record.get("config", {}).get("update", {})
         assert config == yaml.safe_load((run / "config.yaml").read_text())
         assert config["logger"]["wandb"]["name"] == run.name
@@ -302,13 +281,6 @@ def test_force_runs_beside(tmp_path: Path) -> None:
     assert again == first
     assert second.name == f"{first.name}-2"
     assert (first / "final.png").read_bytes() == (second / "final.png").read_bytes()
-
-
-def two_names(place: Path) -> tuple[str, str]:
-    """Overrides for the same picture under two names."""
-    for name in ("one", "two"):
-        Image.linear_gradient("L").convert("RGB").save(place / f"{name}.png")
-    return f"content.path={place}/one.png", f"content.path={place}/two.png"
 
 
 def test_a_renamed_picture_is_the_same_run(

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nst.vgg.cpu.winograd import WinogradConv
 from nst.vgg.network import VGG
-from tests.helpers import embedded
-
-
-def case(
-    count: int, channels: int, filters: int, height: int, width: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    torch.manual_seed(0)
-    x = torch.randn(count, channels, height, width).relu()
-    weight = torch.randn(filters, channels, 3, 3) / (3 * channels**0.5)
-    return x.contiguous(memory_format=torch.channels_last), weight, torch.randn(filters)
+from tests.helpers import convolution_case, embedded
 
 
 @pytest.mark.parametrize(
     "shape", [(1, 5, 7, 8, 12), (2, 4, 3, 9, 13), (3, 3, 5, 1, 2), (1, 2, 2, 1, 1), (2, 3, 4, 2, 7)]
 )
 def test_equals_the_direct_convolution(shape: tuple[int, int, int, int, int]) -> None:
-    x, weight, bias = (tensor.double() for tensor in case(*shape))
+    x, weight, bias = (tensor.double() for tensor in convolution_case(*shape))
     ours = x.clone().requires_grad_()
     theirs = x.clone().requires_grad_()
     found = WinogradConv(weight, bias, torch.float64)(ours)
@@ -42,7 +33,7 @@ def test_equals_the_direct_convolution(shape: tuple[int, int, int, int, int]) ->
 def test_rounding_against_the_direct_convolution(dtype: torch.dtype, times: float) -> None:
     # In float32 it rounds less than oneDNN's direct code; in bfloat16 the products of the tiles
     # are rounded once more before they are summed.
-    x, weight, bias = case(1, 256, 256, 16, 24)
+    x, weight, bias = convolution_case(1, 256, 256, 16, 24)
     exact = torch.conv2d(x.double(), weight.double(), bias.double(), padding=1)
     direct = torch.conv2d(x.to(dtype), weight.to(dtype), bias.to(dtype), padding=1)
     found = WinogradConv(weight, bias, dtype)(x.to(dtype))
@@ -71,7 +62,7 @@ def test_features_are_the_same() -> None:
 def test_odd_sizes_may_be_changed_in_place() -> None:
     """As the ReLU behind it does; what is cut from whole tiles must be no view."""
     for height, width in ((1, 1), (1, 3), (2, 3), (5, 5)):
-        x, weight, bias = case(1, 3, 4, height, width)
+        x, weight, bias = convolution_case(1, 3, 4, height, width)
         found = WinogradConv(weight, bias, torch.float32)(x.requires_grad_())
         found.relu_().sum().backward()
         assert x.grad is not None

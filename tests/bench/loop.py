@@ -25,7 +25,7 @@ from tests.helpers import embedded
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 BASE = ["trainer.accelerator=cpu", "force=true"]
 """Of every run of ours: on the processor, and never found finished."""

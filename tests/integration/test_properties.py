@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 from hydra.errors import HydraException
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
@@ -29,26 +29,12 @@ from nst.runs.record import COMPLETED, DIVERGED, read_facts
 from nst.runs.signature import signature
 from nst.transfer.run import Run
 from nst.utils.errors import DivergedError, NstError
+from tests.examples import EXAMPLES, bounded
 from tests.helpers import execute, prepared, resolved, slow
-
-EXAMPLES = settings().max_examples
-"""Of each property; ``--hypothesis-profile=thorough`` asks for more (``conftest.py``)."""
 
 CONF = Path(conf_dir())
 OPEN = ("optimizer", "trainer", "logger")
 """Groups whose keys the schema leaves open."""
-
-
-def bounded(examples: int) -> settings:
-    """The same examples each time, none kept on disk; composing is too slow to shrink them."""
-    return settings(
-        max_examples=examples,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow],
-    )
 
 
 def _leaves(schema: type, prefix: str = "") -> Iterator[tuple[str, Any]]:

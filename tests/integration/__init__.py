@@ -1,0 +1,1 @@
+"""Runs in this process: the Trainer, run folders, loggers, commands."""

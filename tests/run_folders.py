@@ -1,0 +1,75 @@
+"""What tests read of run folders and their W&B records."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from nst.runs import checkpoint_file
+from tests.commands import Process
+
+
+def run_folder(cwd: Path) -> Path | None:
+    return next(iter((cwd / "outputs" / "runs").glob("*")), None)
+
+
+def wait_for_checkpoint(process: Process, cwd: Path, changed: float = 0) -> None:
+    """Until a checkpoint of any run is there that was written after the time given."""
+    while process.poll() is None:
+        for path in (cwd / "outputs" / "runs").glob(f"*/{checkpoint_file.NAME}"):
+            with suppress(OSError):  # the run has ended meanwhile
+                if path.stat().st_mtime > changed:
+                    return
+        time.sleep(0.01)
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """All that must be the same however often a run was broken off."""
+    with (folder / "metrics.csv").open() as file:
+        rows = [
+            {key: value for key, value in row.items() if key != "seconds"}
+            for row in csv.DictReader(file)
+        ]
+    facts = json.loads((folder / "run.json").read_text())
+    pictures = {path.name: path.read_bytes() for path in (folder / "snapshots").iterdir()}
+    return {
+        "final": (folder / "final.png").read_bytes(),
+        "rows": rows,
+        "snapshots": pictures,
+        "facts": {name: facts[name] for name in ("status", "steps", "losses", "measures")},
+    }
+
+
+def wandb_records(folder: Path) -> list[dict[str, Any]]:
+    """What W&B's own reader finds in the one offline run of this folder."""
+    (path,) = folder.glob("wandb/offline-run-*")
+    command = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(path)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+
+def wandb_history(records: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    steps: dict[int, dict[str, Any]] = {}
+    for record in records:
+        if "history" not in record:
+            continue
+        items = record["history"]["item"]
+        step = int(items["_step"])
+        assert step not in steps
+        steps[step] = items
+    return steps
+
+
+def two_names(place: Path) -> tuple[str, str]:
+    """Overrides for the same picture under two names."""
+    for name in ("one", "two"):
+        Image.linear_gradient("L").convert("RGB").save(place / f"{name}.png")
+    return f"content.path={place}/one.png", f"content.path={place}/two.png"

@@ -1,0 +1,1 @@
+"""Functions, the network and configs: no Trainer, no command, no process."""
