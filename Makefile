@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report smoke test torture lint format bench clean
+.PHONY: help setup demo report smoke test test-unit torture lint format bench clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the virtual environment (torch: some minutes, some GB)
 
@@ -30,12 +31,14 @@ report: $(READY) ## Every table of the report: runs what is missing, then output
 smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke/report
 	$(BIN)/nst-report report --run --outputs outputs/smoke image.size=32 steps=2 snapshot_every=2
 
-test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+test: $(READY) ## Run all tests but the slow ones
+	$(PYTEST) $(ARGS)
+
+test-unit: $(READY) ## Run the quick ones: functions, the network and configs, in less than a minute
+	$(PYTEST) tests/unit
 
 torture: $(READY) ## The slow tests too: 60 kills, a thousand configs, every fault (docs/reliability.md)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
-		-rP -m "slow or not slow" --hypothesis-profile=thorough
+	$(PYTEST) -rP -m "slow or not slow" --hypothesis-profile=thorough
 
 lint: $(READY) ## Check style, types and which room imports which
 	$(BIN)/ruff check .
