@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.examples import EXAMPLES, bounded
 from tests.helpers import module, optimise, prepared
 
 COMMON = ["image.size=32", "steps=6", "layers.style=[conv1_1,conv3_1]", "layers.content=[conv2_2]"]
@@ -33,6 +37,24 @@ def test_lbfgs() -> None:
 
 def test_adam_pyramid() -> None:
     _check("optimizer=adam", "schedule=pyramid", "steps=8")
+
+
+@pytest.mark.parametrize("overrides", [(), ("optimizer=adam", "schedule=pyramid")], ids=str)
+def test_the_order_of_the_runs_makes_no_difference(overrides: tuple[str, ...]) -> None:
+    """Permuting a batch permutes its losses and images."""
+    runs = [prepared(*COMMON, "steps=4", *own, *overrides) for own in RUNS]
+    batch = module(runs, torch.float64)
+    losses = optimise(batch)
+
+    @bounded(EXAMPLES // 10)
+    @given(st.permutations(range(len(runs))).filter(lambda order: order != sorted(order)))
+    def check(order: list[int]) -> None:
+        other = module([runs[index] for index in order], torch.float64)
+        for name, value in optimise(other).items():
+            torch.testing.assert_close(value, losses[name][:, order], rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(other.image, batch.image[order], rtol=0, atol=1e-9)
+
+    check()
 
 
 def test_tasks_may_differ() -> None:
