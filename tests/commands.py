@@ -1,7 +1,7 @@
 """The commands in processes of their own, without the seconds that their imports take.
 
-The standard library's fork server imports once what a command imports, and each process is a fork
-of it: with its own folder, environment, output and end, as a user's would be. What has to be begun
+The standard library's fork server imports ``tests.preloaded`` once, and each process is a fork of
+it: with its own folder, environment, output and end, as a user's would be. What has to be begun
 from nothing, since the start is what is tested, a test starts by itself.
 """
 
@@ -19,19 +19,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-_PRELOADED = [
-    "nst.cli.main",
-    "nst.compare.comparison",
-    "nst.report.page",
-    "nst.sweeps.summary_table",
-    "nst.sweeps.vectorized.planner",
-    "skimage.metrics",
-    "torch._dynamo",
-]
-"""What takes long to import; not W&B, which would give all processes one folder for its files."""
-
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(_PRELOADED)
+_server.set_forkserver_preload(["tests.preloaded"])
 
 
 def run(
