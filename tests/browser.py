@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
+from tests.commands import LIMIT
 from tests.helpers import slow
 
 LOOKS = [
@@ -84,6 +85,7 @@ def opened(
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
+        context.set_default_timeout(1000 * LIMIT)
         page = context.new_page()
         page.on("console", lambda message: seen.problems.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: seen.problems.append(f"error: {error}"))

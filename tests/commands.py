@@ -16,11 +16,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+LIMIT = 300
+"""Seconds after which what a test waits for counts as hung: none takes a tenth of it on its own."""
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["tests.preloaded"])
+
+
+def wait_until(done: Callable[[], object], process: Process | subprocess.Popen[str]) -> None:
+    """Waits until ``done`` is true or the process has ended.
+
+    Raises:
+        TimeoutError: after ``LIMIT``.
+    """
+    deadline = time.monotonic() + LIMIT
+    while not done() and process.poll() is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not done after {LIMIT} s")
+        time.sleep(0.01)
 
 
 def run(
@@ -77,11 +93,11 @@ class Process:
         """The same."""
         return self.returncode
 
-    def wait(self, timeout: float | None = None) -> int:
+    def wait(self, timeout: float = LIMIT) -> int:
         """Waits for its end, at most so many seconds; its exit status."""
         self._process.join(timeout)
         if self.returncode is None:
-            raise subprocess.TimeoutExpired(self._process.name, timeout or 0)
+            raise subprocess.TimeoutExpired(self._process.name, timeout)
         return self.returncode
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -94,9 +110,13 @@ class Process:
         """Ends it at once."""
         self.send_signal(signal.SIGKILL)
 
-    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Waits for its end; all that it wrote."""
-        self.wait(timeout)
+    def communicate(self) -> tuple[str, str]:
+        """Waits for its end; all that it wrote. One that does not end is killed."""
+        try:
+            self.wait()
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
         out, err = (file.read_text() for file in self._files)
         return out, err
 

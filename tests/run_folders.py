@@ -6,7 +6,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from nst.runs import checkpoint_file
-from tests.commands import Process
+from tests.commands import Process, wait_until
 
 
 def run_folder(cwd: Path) -> Path | None:
@@ -23,12 +22,15 @@ def run_folder(cwd: Path) -> Path | None:
 
 def wait_for_checkpoint(process: Process, cwd: Path, changed: float = 0) -> None:
     """Until a checkpoint of any run is there that was written after the time given."""
-    while process.poll() is None:
+
+    def written() -> bool:
         for path in (cwd / "outputs" / "runs").glob(f"*/{checkpoint_file.NAME}"):
             with suppress(OSError):  # the run has ended meanwhile
                 if path.stat().st_mtime > changed:
-                    return
-        time.sleep(0.01)
+                    return True
+        return False
+
+    wait_until(written, process)
 
 
 def contents(folder: Path) -> dict[str, Any]:

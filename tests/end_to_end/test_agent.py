@@ -146,7 +146,7 @@ def test_sweep_and_agent(tmp_path: Path) -> None:
                 capture_output=True,
                 text=True,
                 check=True,
-                timeout=180,
+                timeout=commands.LIMIT,
             )
         assert server.points == []
         assert "Ignoring" not in ended.stderr  # what W&B says of an id or project beside its own

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from nst.compare.select import NoRunsError, entries, select
 from nst.runs.record import read_facts
 from nst.utils.errors import ConfigError
 from tests.browser import LOOKS, Seen, one_browser, opened
+from tests.commands import LIMIT, wait_until
 from tests.helpers import nst, nst_report
 
 SWEEP = ("init=noise,content", "weights=mild,strong")
@@ -510,25 +510,22 @@ def test_the_page_keeps_itself_up_to_date(root: Path, tmp_path: Path) -> None:
     )
     made = tmp_path / "outputs/compare/index.html"
     try:
-        while not made.exists() and process.poll() is None:
-            time.sleep(0.05)
+        wait_until(made.exists, process)
         with opened(made) as (browser, seen):
             ready(browser, 3)
             assert "keeps itself up to date" in browser.locator("#about").inner_text()
             slide(browser, 1)
             browser.evaluate("window.still = true")
             later.rename(runs[0])
-            browser.wait_for_function(
-                "document.querySelectorAll('#grid .cell').length === 4", timeout=30_000
-            )
+            browser.wait_for_function("document.querySelectorAll('#grid .cell').length === 4")
             assert steps(browser) == [2] * 4
             assert browser.evaluate("window.still")  # not loaded anew
             process.send_signal(signal.SIGINT)
-            out, told = process.communicate(timeout=30)
+            out, told = process.communicate(timeout=LIMIT)
             assert process.returncode == 0, told
             assert "Traceback" not in told
             assert out == "outputs/compare/index.html\n"
-            browser.wait_for_function("data.live === null", timeout=30_000)
+            browser.wait_for_function("data.live === null")
             assert seen.problems == []
     finally:
         process.kill()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -185,15 +184,15 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
     """A report that was killed goes on where it stopped; what was finished is not touched."""
     command = ["--run", "texture_layers", "layers=textbook,sparse", "seed=0", *TINY, "steps=12"]
     process = commands.Process("nst.cli.report", command, tmp_path, dict(os.environ))
-    deadline = time.monotonic() + 120
-    done: dict[Path, dict[str, Any]] = {}
-    while not done and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
+
+    def completed() -> list[Path]:
         found = _records(tmp_path)
-        done = {path: facts for path, facts in found.items() if facts["status"] == "completed"}
+        return [path for path, facts in found.items() if facts["status"] == "completed"]
+
+    commands.wait_until(completed, process)
     process.kill()
     process.wait()
-    times = {path: path.stat().st_mtime_ns for path in done}
+    times = {path: path.stat().st_mtime_ns for path in completed()}
     assert len(times) == 1
     ended = nst_report(*command, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr

@@ -21,6 +21,7 @@ import wandb
 from nst.loggers.wandb import INIT_SECONDS, WandbLogger
 from nst.runs.record import COMPLETED, read_facts, read_status
 from nst.utils.errors import NstError
+from tests.commands import LIMIT, wait_until
 from tests.helpers import execute, first_of, nst, prepared, slow, started
 from tests.run_folders import run_folder, wait_for_checkpoint
 from tests.wandb_server import Fault, Stored, WandbServer
@@ -56,7 +57,7 @@ def sync(told: str, cwd: Path, server: WandbServer) -> None:
         env={**os.environ, **server.environment},
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=LIMIT,
     )
 
 
@@ -196,10 +197,9 @@ def test_the_server_breaks_while_a_run_is_going(fault: Fault, tmp_path: Path) ->
     with WandbServer() as server:
         settings = [*ONLINE, SOON, GIVES_UP, *LONG]
         process = started(settings, tmp_path, **server.environment)
-        while not any(run.history for run in server.runs.values()) and process.poll() is None:
-            time.sleep(0.05)
+        wait_until(lambda: any(run.history for run in server.runs.values()), process)
         server.fault = fault
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate()
         assert process.returncode == 0, told
         assert "Traceback" not in told
         (line,) = [
@@ -222,10 +222,9 @@ def test_the_server_breaks_before_the_table(fault: Fault, tmp_path: Path) -> Non
     """The runs of a sweep are delivered; its table is recorded offline, and sent later."""
     with WandbServer() as server:
         process = started(["-m", *ONLINE, "steps=6"], tmp_path, **server.environment)
-        while not any(run.complete for run in server.runs.values()) and process.poll() is None:
-            time.sleep(0.01)
+        wait_until(lambda: any(run.complete for run in server.runs.values()), process)
         server.fault = fault
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate()
         assert process.returncode == 0, told
         assert "Traceback" not in told
         (line,) = [line for line in told.splitlines() if "wandb sync" in line]
@@ -259,8 +258,7 @@ def test_a_killed_run_goes_on_as_the_same_run(tmp_path: Path) -> None:
     with WandbServer() as server:
         settings = [*ONLINE, SOON, *LONG, "checkpoint_seconds=0"]
         process = started(settings, tmp_path, **server.environment)
-        while not any(run.history for run in server.runs.values()) and process.poll() is None:
-            time.sleep(0.05)
+        wait_until(lambda: any(run.history for run in server.runs.values()), process)
         wait_for_checkpoint(process, tmp_path)
         process.kill()
         process.communicate()
@@ -328,8 +326,7 @@ def test_a_run_killed_offline_resumes(tmp_path: Path) -> None:
         folder = run_folder(tmp_path)
         assert folder is not None
         record = next(folder.glob("wandb/offline-run-*/run-*.wandb"))
-        while record.stat().st_size < 1 << 15 and process.poll() is None:  # W&B writes blocks
-            time.sleep(0.01)
+        wait_until(lambda: record.stat().st_size >= 1 << 15, process)  # W&B writes blocks
         process.kill()
         process.communicate()
         sync(f"wandb sync {record.parent}", tmp_path, server)

@@ -40,6 +40,7 @@ from nst.runs.record import read_json
 from nst.sweeps import sweep
 from nst.utils.errors import NstError
 from tests import helpers
+from tests.commands import LIMIT
 from tests.helpers import nst
 from tests.wandb_server import ENTITY, WandbServer
 
@@ -566,7 +567,7 @@ def test_saved_for_real(tmp_path: Path) -> None:
         tool = [str(Path(sys.executable).with_name(wandb)), *words]
         environment = {**os.environ, **server.environment}
         subprocess.run(
-            tool, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60
+            tool, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=LIMIT
         )
         assert len(server.runs) == 2
 

@@ -129,8 +129,7 @@ def test_a_failed_rename_leaves_what_was_there(
 def test_the_disk_is_full_at_any_file(stride: int, tmp_path: Path, disk: FullDisk) -> None:
     """Whichever file does not fit: none is half there, and the same run goes on to the same end."""
     (peace,) = execute([prepared(*TINY, f"outputs={tmp_path / 'peace'}")])
-    tries = 0
-    while True:
+    for tries in range(0, 100, stride):
         run = prepared(*TINY, f"outputs={tmp_path / str(tries)}")
         disk.fits, disk.hit = tries, False
         try:
@@ -149,7 +148,7 @@ def test_the_disk_is_full_at_any_file(stride: int, tmp_path: Path, disk: FullDis
         whole(folder)
         assert execute([run]) == [folder]
         assert contents(folder) == contents(peace)
-        tries += stride
+    assert not disk.hit
     assert tries > 10
 
 

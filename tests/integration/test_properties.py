@@ -29,6 +29,7 @@ from nst.runs.record import COMPLETED, DIVERGED, read_facts
 from nst.runs.signature import signature
 from nst.transfer.run import Run
 from nst.utils.errors import DivergedError, NstError
+from tests.commands import LIMIT
 from tests.examples import EXAMPLES, bounded
 from tests.helpers import execute, prepared, resolved, slow
 
@@ -338,4 +339,4 @@ def test_signatures_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
         for seed in ("0", "4242")
     ]
     for process in processes:
-        assert process.communicate(timeout=120)[0].split() == [*PINNED]
+        assert process.communicate(timeout=LIMIT)[0].split() == [*PINNED]
