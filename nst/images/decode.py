@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +32,9 @@ _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded: 100 megapixels are 300 MB of RGB."""
 
+for _library in ("PIL", "tifffile"):  # what they log of a damaged file is in the error raised here
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
+
 
 def decode(file: Path) -> Image.Image:
     """Decodes the first picture of a file as a viewer shows it: see ``colour.as_seen``.
@@ -51,15 +51,14 @@ def decode(file: Path) -> Image.Image:
         PermissionError: if the user may not read it.
     """
     try:
-        with warnings.catch_warnings(), _quiet():
-            warnings.simplefilter("ignore")  # one line says what matters
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return _with_or_without_metadata(file)
     except (UnsupportedError, PermissionError):
         raise
     except UnidentifiedImageError:
         raise ValueError(f"not a picture of a known format; allowed: {listed(FORMATS)}") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise ValueError(f"more than {MAX_PIXELS:,} pixels; make it smaller first") from None
     except Exception as error:  # decoders raise errors of any type on damaged files
         raise ValueError(f"the picture is damaged or cut short ({_reason(error)})") from None
@@ -69,9 +68,7 @@ def _with_or_without_metadata(file: Path) -> Image.Image:
     try:
         with file.open("rb") as source:
             return _pixels(source)
-    except (PermissionError, MemoryError):
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except (PermissionError, MemoryError, Image.DecompressionBombError):
         raise
     except Exception:
         bare = metadata.without(file)
@@ -127,23 +124,3 @@ def _open_heic(source: BinaryIO) -> Image.Image:
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if " " in text else f"{type(error).__name__} {text}".strip()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Pillow's decoders in C write what they think of a file straight to the terminal."""
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no terminal
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

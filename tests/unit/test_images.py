@@ -472,6 +472,14 @@ def test_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> N
         images.load(str(path), "content.path")
 
 
+def test_only_our_limit_of_pixels_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow warns of a decompression bomb from 89 megapixels on."""
+    path = tmp_path / "large.png"
+    _picture(size=(40, 30)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert images.load(str(path), "content.path").image.size == (40, 30)
+
+
 def test_missing_folder_and_unknown_builtin(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         images.load(str(tmp_path / "no.png"), "style.path")
