@@ -1,4 +1,4 @@
-"""A run that an agent of a W&B sweep started: which W&B run it is, and what is set already."""
+"""Runs that an agent of a W&B sweep starts: the id of the W&B run, and what the sweep has set."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import yaml
 
 
 def run_id() -> str | None:
-    """Id of the W&B run that this process is to fill; None if no agent started it."""
+    """Id of the W&B run that the agent gave this process; None if no agent started it."""
     return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
 
 
 def wandb_id(group: str | None) -> str | None:
-    """Id of the W&B run that the environment names; None if it names none.
+    """Id of the W&B run that the environment names, or None.
 
     Args:
-        group: of a sweep's runs, which cannot share WANDB_RUN_ID; None: a run on its own.
+        group: of the run; runs of a sweep cannot share WANDB_RUN_ID. None: a single run.
     """
     return run_id() or (os.environ.get("WANDB_RUN_ID") if group is None else None) or None
 
 
 def sweep() -> str:
-    """The group of all that agents of the same W&B sweep run."""
+    """The group of all runs of the agent's W&B sweep."""
     return f"sweep-{os.environ['WANDB_SWEEP_ID']}"
 
 
 def parameters() -> set[str]:
-    """Config keys that the sweep has set in that W&B run; W&B refuses other values for them."""
+    """Config keys that the W&B sweep has set in the W&B run; W&B refuses other values for them."""
     path = os.environ.get("WANDB_SWEEP_PARAM_PATH")
     if run_id() is None or not path:
         return set()
@@ -41,11 +41,11 @@ def parameters() -> set[str]:
 
 
 def beside(config: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
-    """The config without the keys that are taken: ``init`` becomes ``init.name`` and so on.
+    """The config without keys that are taken: a nested ``init`` becomes ``init.name`` and so on.
 
     Args:
-        config: nested.
-        taken: the keys that a sweep has set, ``init`` to ``noise`` say.
+        config: nested dicts.
+        taken: keys that the W&B sweep has set, such as ``init`` (to ``noise``).
     """
     found: dict[str, Any] = {}
     for key, value in config.items():

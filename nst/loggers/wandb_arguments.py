@@ -1,7 +1,8 @@
-"""Checks what a W&B run is to be given, before there is a W&B run, process or folder.
+"""Checks the arguments of a W&B run before W&B creates a run, a process or a folder.
 
-``wandb.init`` would refuse it once the run has begun, or the server after that, and the record
-would be lost. Its own rules are asked where the client has them; the others are the server's.
+``wandb.init`` would refuse wrong ones once the run has begun, or the server would after that, and
+nothing would be logged. The client's own checks are used where it has them. The other rules are
+those of the server.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from nst.utils.errors import ArgumentError, ConfigError
 from nst.utils.text import nearest
 
 LONGEST = {"name": 128, "group": 128, "job_type": 64, "id": 128, "entity": 128}
-"""Characters that the server takes; the client knows the limits of projects and tags."""
+"""Characters at most, by the server's rules. (The client checks projects and tags.)"""
 
 TEXTS = ("project", "entity", "id", "name", "group", "job_type", "notes")
-NEEDED = ("project", "entity", "id")  # null or a text that is not empty
+NOT_EMPTY = ("project", "entity", "id")  # but they may be null
 ADDRESS = "/\\#?%:"
-"""Characters that would split the run's address; the client checks them in projects only."""
+"""Characters with a meaning in the run's address. (The client checks projects.)"""
 
 FIELDS = {
     "id": "run_id",
@@ -35,16 +36,16 @@ FIELDS = {
     "group": "run_group",
     "job_type": "run_job_type",
 }
-"""Arguments of ``wandb.init`` that ``wandb.Settings`` has under another name."""
+"""Fields of ``wandb.Settings`` for arguments of ``wandb.init`` with another name."""
 
 SECRET = "WANDB_API_KEY"
 
 
 def check_environment() -> None:
-    """W&B reads its variables first, whichever arguments it is given.
+    """Checks W&B's environment variables, which it reads whatever the arguments are.
 
     Raises:
-        ConfigError: for the first one that it would not take.
+        ConfigError: for the first one that W&B would refuse.
     """
     for name, value in os.environ.items():
         if name.startswith("WANDB_"):
@@ -56,18 +57,18 @@ def check_environment() -> None:
 
 
 def checked(arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a W&B run as ``wandb.init`` takes them.
+    """Checks and converts the arguments of a W&B run.
 
     Args:
         arguments: of ``wandb.init`` or of Lightning's logger.
         settings: fields of ``wandb.Settings``.
 
     Returns:
-        The arguments, numbers among the texts written out, and tags as a list.
+        The arguments for ``wandb.init``: numbers given for texts as text, and tags as a list.
 
     Raises:
-        ArgumentError: for the first one that W&B would not take.
-        ValueError: if it would take each of them, but not all together.
+        ArgumentError: for the first one that W&B would refuse.
+        ValueError: if W&B would accept each of them, but not their combination.
     """
     _check_names(arguments)
     found = dict(arguments)
@@ -113,7 +114,7 @@ def _text(name: str, value: Any) -> str | None:
     if not isinstance(value, str | int | float):
         raise ArgumentError(name, value, "must be text")
     text = str(value)
-    if name in NEEDED and not text.strip():
+    if name in NOT_EMPTY and not text.strip():
         raise ArgumentError(name, text, "must not be empty")
     if name != "notes" and not text.isprintable():
         raise ArgumentError(name, text, "must be on one line, without control characters")
@@ -126,13 +127,13 @@ def _text(name: str, value: Any) -> str | None:
 
 
 def _tags(value: Any) -> list[str] | None:
-    """Also from one text, as WANDB_TAGS has them: ``a,b``."""
+    """A list of tags, from a list or from one text such as ``a,b``, the format of WANDB_TAGS."""
     if value is None:
         return None
     if isinstance(value, str | int | float):
         return str(value).split(",")
     if isinstance(value, Mapping) or not all(isinstance(tag, str | int | float) for tag in value):
-        raise ArgumentError("tags", str(value), "must be a list of texts")
+        raise ArgumentError("tags", str(value), "must be a list of strings")
     return [str(tag) for tag in value]
 
 
@@ -147,16 +148,17 @@ def _check_field(field: str, name: str, value: Any) -> None:
 
 
 def _check_together(fields: dict[str, Any]) -> None:
-    """What excludes each other, with what the environment and W&B's files set."""
+    """Checks the fields together, and with those of the environment and of W&B's files."""
     try:
-        settings = wandb_setup.singleton().settings.model_copy()  # wandb.setup begins a process
+        # not by wandb.setup, which starts a process
+        settings = wandb_setup.singleton().settings.model_copy()
         settings.update_from_settings(wandb.Settings(**fields))
     except Exception as error:
         raise ValueError(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
-    """Without pydantic's header, and its link to its own documentation."""
+    """The message without pydantic's header and its link to pydantic's documentation."""
     if isinstance(error, ValidationError):
         found = error.errors()[0]
         return str(found["msg"]).removeprefix("Value error, ")

@@ -171,7 +171,7 @@ def test_no_server_from_the_start(fault: Fault | None, tmp_path: Path) -> None:
         ended = nst("-m", "init=noise,content", *ONLINE, "steps=6", cwd=tmp_path, **environment)
         assert ended.returncode == 0, ended.stderr
         assert "Traceback" not in ended.stderr
-        assert ended.stderr.count("the run goes on offline") == 1
+        assert ended.stderr.count("this run and the next ones are recorded offline") == 1
         told = [line for line in ended.stderr.splitlines() if line.startswith("W&B: offline;")]
         assert len(told) == 3  # two runs and the sweep's table
         folders = list((tmp_path / "outputs" / "runs").iterdir())
@@ -202,9 +202,7 @@ def test_the_server_breaks_while_a_run_is_going(fault: Fault, tmp_path: Path) ->
         _, told = process.communicate()
         assert process.returncode == 0, told
         assert "Traceback" not in told
-        (line,) = [
-            line for line in told.splitlines() if "not everything could be delivered" in line
-        ]
+        (line,) = [line for line in told.splitlines() if "the upload is incomplete" in line]
         folder = run_folder(tmp_path)
         assert folder is not None
         assert read_status(folder) == COMPLETED

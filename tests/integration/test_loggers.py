@@ -6,6 +6,7 @@ import csv
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.logger import DummyLogger
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nst.cli.main import invoke
+from nst.loggers.base import SafeLogger, guarded
 from nst.loggers.mlflow import IDENTITY, MLFlowLogger
 from nst.loggers.tensorboard import TensorBoardLogger
 from nst.runs.record import COMPLETED, FAILED, INTERRUPTED, read_facts, read_status
@@ -345,3 +349,71 @@ def test_the_address_in_the_environment_is_respected(
     (folder,) = execute([prepared(*TINY, f"outputs={tmp_path}", *MLFLOW)])
     assert mlflow_run(folder, store).info.run_name == folder.name
     assert not (tmp_path / "mlflow").exists()
+
+
+class Broken(SafeLogger, DummyLogger):
+    """Counts its calls, of which those named ``fails`` raise an error."""
+
+    tracker = "a tracker"
+
+    def __init__(self, *fails: str) -> None:
+        super().__init__()
+        self.fails, self.calls = fails, Counter[str]()
+
+    def _call(self, name: str) -> None:
+        self.calls[name] += 1
+        if name in self.fails:
+            raise OSError(f"{name}:\nno room")
+
+    def _start(self) -> Any:
+        self._call("start")
+        return "it"
+
+    @guarded
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        self._call("metrics")
+
+    def _log_image(self, key: str, path: str, step: int) -> None:
+        self._call("image")
+        self.log_metrics({})
+
+    def _close(self, status: str) -> None:
+        self._call(status)
+
+
+@pytest.mark.parametrize("fails", [("start",), ("image",), ("metrics", "failed"), ("failed",)])
+def test_a_logger_reports_its_first_error_and_is_disabled(
+    fails: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = Broken(*fails)
+    for _ in range(2):
+        assert logger.experiment == "it" or logger.disabled
+        logger.log_image("final", ["final.png"], 3)
+    logger.finalize("failed")
+    assert logger.disabled
+    assert logger.experiment.log_artifact("final.png") is None  # a stand-in
+    (record,) = caplog.records
+    message = "logging to a tracker is disabled for the rest of this run"
+    assert record.getMessage() == f"{message}: {fails[0]}: no room"
+    assert all(logger.calls[name] <= 1 for name in fails)
+    assert logger.calls["failed"] == 1  # what is open is closed
+
+
+def test_a_logger_ends_once() -> None:
+    """The Trainer calls the loggers of runs that have ended, for example in another way."""
+    logger = Broken()
+    for status in ("failed", "success"):
+        logger.finalize(status)
+        logger.log_metrics({"loss/total": 1.0}, 4)
+        logger.log_image("final", ["final.png"], 4)
+    assert logger.calls == {"failed": 1}
+
+
+def test_csv_may_be_ended_twice(tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path, name="csv", version="")
+    logger.log_metrics({"loss/total": 1.0}, 0)
+    logger.finalize("failed")
+    (path,) = (tmp_path / "csv").rglob("metrics.csv")
+    before = path.read_bytes()
+    logger.finalize("success")
+    assert path.read_bytes() == before
