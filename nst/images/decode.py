@@ -1,4 +1,4 @@
-"""Picture files to pixels: which formats are read, and what is refused in which words."""
+"""Picture files to pixels: the formats, and the messages for files that cannot be read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMATS = {
     "JPEG 2000": "JPEG2000",
     "HEIC": "HEIF",
 }
-"""Each format that is read, with Pillow's name for it. HEIC needs the package ``pillow-heif``."""
+"""Supported formats, with Pillow's names for them. HEIC needs the package ``pillow-heif``."""
 
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
@@ -39,14 +39,14 @@ for _library in ("PIL", "tifffile"):  # what they log of a damaged file is in th
 def decode(file: Path) -> Image.Image:
     """Decodes the first picture of a file as a viewer shows it: see ``colour.as_seen``.
 
-    Damaged metadata never make a picture unreadable: where they raise an error, the pixels are
-    taken as they are stored.
+    Damaged metadata never make a picture unreadable: if they raise an error, all metadata are
+    ignored.
 
     Returns:
-        8-bit sRGB, upright: mode RGBA if some of it is transparent, else RGB.
+        8-bit sRGB, upright: mode RGBA if any pixel is transparent, else RGB.
 
     Raises:
-        ValueError: in one line, if the file is no whole picture of a format in ``FORMATS``, or
+        ValueError: in one line, if the file is not a complete picture in one of ``FORMATS``, or
             has more than ``MAX_PIXELS``.
         PermissionError: if the user may not read it.
     """
@@ -85,7 +85,7 @@ def _pixels(source: BinaryIO) -> Image.Image:
 
 
 def _open(source: BinaryIO) -> Image.Image:
-    """The file's first picture, not yet decoded if Pillow can open it."""
+    """The file's first picture, not yet decoded if Pillow can decode it."""
     try:
         image = Image.open(source, formats=[name for name in FORMATS.values() if name != "HEIF"])
     except UnidentifiedImageError:
@@ -98,7 +98,7 @@ def _open(source: BinaryIO) -> Image.Image:
         return tiff.read(source, MAX_PIXELS)
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
         return _open_heic(source)
-    for name, known in FORMATS.items():  # Pillow does not say why it cannot open a file
+    for name, known in FORMATS.items():  # find the error that made Pillow pass over the format
         opens, accepts = Image.OPEN.get(known, (None, None))
         if opens and accepts and accepts(head) is True:
             try:

@@ -1,4 +1,4 @@
-"""Picture files without their metadata, for metadata that keep a decoder from the pixels."""
+"""Picture files without their metadata, for decoders that fail on damaged metadata."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ _TIFF_LAYOUT = {
     *(322, 323, 324, 325, 332, 338, 339, 347, 512, 513, 514, 515, 517, 519, 520, 521),
     *(529, 530, 531, 532),
 }
-"""Tags that say how the pixels are stored; all others are metadata."""
+"""Tags that describe how the pixels are stored; all others are metadata."""
 
 
 def without(file: Path) -> bytes | None:
     """The bytes of a picture file without EXIF, colour profile, XMP, resolution and comments.
 
-    Pixels stay as they are stored, whatever the metadata say of rotation or colours.
-
     Returns:
-        None if the file has no metadata that a decoder may stumble over.
+        None if the file has no such metadata.
     """
     with file.open("rb") as opened:
         head = opened.read(12)
@@ -35,13 +33,13 @@ def without(file: Path) -> bytes | None:
         bare = _jpeg(data)
     elif head.startswith(tiff.HEADS):
         bare = _tiff(data)
-    else:  # AVIF, HEIC: an item of another type is ignored
+    else:  # AVIF, HEIC: decoders ignore items of unknown types
         bare = re.sub(rb"(?s)(infe.{8})Exif", rb"\1skip", data)
     return None if bare == data else bare
 
 
 def _png(data: bytes) -> bytes:
-    """Without ancillary chunks, except for the one that says what is transparent."""
+    """Without ancillary chunks other than the transparent value."""
     kept, at = [data[:8]], 8
     while at < len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
@@ -53,7 +51,7 @@ def _png(data: bytes) -> bytes:
 
 
 def _jpeg(data: bytes) -> bytes:
-    """Without comments and application segments, except for those that say how colour is coded."""
+    """Without comments and application segments other than those that define the colour coding."""
     kept, at = [data[:2]], 2
     while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":  # start of scan
         end = at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
@@ -66,7 +64,7 @@ def _jpeg(data: bytes) -> bytes:
 
 
 def _tiff(data: bytes) -> bytes:
-    """With tags of no known type instead of those in the first directory that are metadata."""
+    """With an invalid type for each tag of the first directory that is metadata."""
     order, big = ("<" if data.startswith(b"II") else ">"), b"+" in data[2:4]
     bare = bytearray(data)
     try:

@@ -1,4 +1,4 @@
-"""Pictures: load files and built-in ones, resize, convert to tensors. Nothing is downloaded."""
+"""Pictures: files and built-in ones, resizing, conversion to tensors. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Picture:
 
     Attributes:
         name: short name for folders and captions (a file's stem, or a built-in's name).
-        image: 8-bit RGB, of a cut-out RGBA.
-        parts: what it was made of, if it was, by name.
+        image: 8-bit RGB; RGBA from ``load_cut_out``.
+        parts: the pictures that a blend was made of, by name.
     """
 
     name: str
@@ -45,33 +45,33 @@ class Picture:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the pixels, so that a renamed or re-encoded file is the same picture."""
+        """Hash of the pixels: a renamed or losslessly re-encoded file is the same picture."""
         digest = hashlib.sha256(repr(self.image.size).encode())
         digest.update(self.image.tobytes())
         return digest.hexdigest()
 
 
 def builtin_names() -> list[str]:
-    """Names that ``builtin:NAME`` takes: photos and textures from wheels, and drawn pictures."""
+    """The names of ``builtin:NAME``: photos and textures of Python packages, and drawn pictures."""
     return sorted([*_LIBRARY_PICTURES, *procedural.NAMES])
 
 
 def load(path: str, key: str) -> Picture:
-    """Reads a picture file, or a built-in one; what is transparent becomes white.
+    """Reads a picture file or a built-in picture, on white where it is transparent.
 
     Args:
         path: a file of a format in ``decode.FORMATS``, or ``builtin:NAME``.
         key: the config key that named it, for messages.
 
     Raises:
-        ConfigError: if there is no such picture, or it cannot be decoded whole.
+        ConfigError: if there is no such picture, or it cannot be decoded completely.
     """
     picture = load_cut_out(path, key)
     return replace(picture, image=colour.on_white(picture.image))
 
 
 def load_cut_out(path: str, key: str) -> Picture:
-    """As ``load``, but the image is RGBA if some of it is transparent."""
+    """As ``load``, but the image is RGBA if any pixel is transparent."""
     if path.startswith(BUILTIN):
         return _load_builtin(path, key)
     try:
@@ -82,7 +82,7 @@ def load_cut_out(path: str, key: str) -> Picture:
     try:
         return Picture(Path(path).stem, decode(file))
     except PermissionError as error:
-        raise ConfigError(key, path, "may not be read by this user") from error
+        raise ConfigError(key, path, "permission denied") from error
     except ValueError as error:
         raise ConfigError(key, path, str(error)) from error
 
@@ -91,8 +91,8 @@ def load_mask(path: str, key: str) -> Image.Image:
     """Reads a picture as a mask; arguments and errors are those of ``load``.
 
     Returns:
-        Mode L. Of a picture with transparency, however dark, the alpha channel: a cut-out is a mask
-        of its own shape. Of any other, its brightness.
+        Mode L: the alpha channel of a picture with transparency, so that a cut-out is a mask of its
+        own shape; the brightness of any other.
     """
     image = load_cut_out(path, key).image
     return image.getchannel("A") if image.mode == "RGBA" else image.convert("L")
@@ -103,10 +103,10 @@ def _load_builtin_image(name: str) -> Image.Image:
     if name in procedural.NAMES:
         return procedural.draw(name)
     package, relative = _LIBRARY_PICTURES[name]
-    # find_spec instead of an import: scikit-image's loaders may fetch, and importing is slow
+    # find_spec, no import: scikit-image's loaders may download, and importing is slow
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(f"the package {package}, which carries it, is not installed")
+        raise FileNotFoundError(f"the package {package}, which contains it, is not installed")
     return colour.on_white(decode(Path(spec.submodule_search_locations[0]) / relative))
 
 
@@ -139,7 +139,7 @@ def to_tensor(picture: Picture, height: int, width: int) -> Tensor:
 
 
 def covering(picture: Picture, height: int, width: int) -> Tensor:
-    """(3, height, width), RGB in [0, 1]: fills the shape without distortion, cropped centrally."""
+    """(3, height, width), RGB in [0, 1]: resized without distortion and cropped at the centre."""
     image = ImageOps.fit(picture.image, (width, height), Image.Resampling.LANCZOS)
     return to_tensor(Picture(picture.name, image), height, width)
 

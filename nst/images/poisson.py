@@ -1,4 +1,4 @@
-"""Poisson image blending (Pérez, Gangnet & Blake 2003): a source's gradients, a target's edge."""
+"""Poisson image blending (Pérez, Gangnet & Blake 2003): a source's gradients inside a target."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from nst.images.decode import MAX_PIXELS
 Pixels = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-INSIDE = 128  # from this grey value on, a mask's pixel is inside
-MARGIN = 0.04  # what drawn masks leave black at each edge, as a fraction of the side
+INSIDE = 128  # grey value from which on a mask's pixel is inside
+MARGIN = 0.04  # black margin of drawn masks, as a fraction of the side
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Blend:
 
     Attributes:
         source: at the size at which it was pasted.
-        mask: white where the target was replaced; like all that follow, in the target's frame.
+        mask: white where the target was replaced; like the next three, of the target's size.
         target: at the size at which the equation was solved.
-        paste: the plain copy of the source through the mask.
+        paste: a plain copy of the source through the mask.
         result: the blend.
     """
 
@@ -49,9 +49,10 @@ def poisson(
     mixed: bool = False,
     shorter: int | None = None,
 ) -> Blend:
-    """Blends a source into a target where ``place`` puts it; raises what it and ``blend`` raise.
+    """Places a source in a target and blends it; arguments and errors are those of both functions.
 
-    A target whose shorter side is above ``shorter`` px is first reduced to it, and the source too.
+    If the target's shorter side is above ``shorter`` px, target and source are first reduced so
+    that it is ``shorter``.
     """
     scale = source.width / target.width if scale is None else scale
     if shorter is not None and shorter < min(target.size):
@@ -75,16 +76,16 @@ def blend(source: Pixels, target: Pixels, mask: Mask, mixed: bool = False) -> Pi
     ``|N_p| f_p - sum(f_q, q in mask) = sum(target_q, q not in mask) + sum(v_pq)``.
 
     Args:
-        source: (H, W, 3) in [0, 1], in the target's frame; counts in the mask and 1 px around it.
+        source: (H, W, 3) in [0, 1]; only the mask and 1 px around it have an influence.
         target: (H, W, 3) in [0, 1].
         mask: (H, W).
-        mixed: v_pq is the larger of both pictures' differences (eq. 13), else the source's (11).
+        mixed: v_pq is the larger difference of both pictures (eq. 13), else the source's (eq. 11).
 
     Returns:
         (H, W, 3) in [0, 1]: f in the mask, clipped; elsewhere the unchanged target.
 
     Raises:
-        ValueError: if the shapes differ, or the mask is empty or leaves no target around it.
+        ValueError: if the shapes differ, or the mask is empty or covers the whole target.
     """
     if not source.shape == target.shape == (*mask.shape, 3):
         shapes = f"{source.shape}, {target.shape} and {mask.shape}"
@@ -99,7 +100,7 @@ def blend(source: Pixels, target: Pixels, mask: Mask, mixed: bool = False) -> Pi
     right = np.zeros((len(y), 3))
     matrix = 4 * eye_array(len(y), format="csc")
     for down, along in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        # At the picture's edge a pixel is its own neighbour, which drops out of the equation.
+        # At the picture's edge a pixel is its own neighbour, and drops out of the equation.
         near = (y + down).clip(0, height - 1), (x + along).clip(0, width - 1)
         guide = source[mask] - source[near]
         if mixed:
@@ -109,9 +110,9 @@ def blend(source: Pixels, target: Pixels, mask: Mask, mixed: bool = False) -> Pi
         right += guide + np.where(inside[:, None], 0, target[near])
         pair = np.flatnonzero(inside), unknown[near][inside]
         matrix -= coo_array((np.ones(len(pair[0])), pair), shape=matrix.shape).tocsc()
-    # Positive definite, as the target bounds all of the mask, so it needs no pivots. Measured on
-    # discs of 10 k, 60 k, 250 k and 1 M pixels: 0.06, 0.4, 2.8 and 17 s (1.6 GB) on one busy core,
-    # exact to rounding. 1 M with spsolve: 34 s (2.7 GB); pyamg: 7 s; cg: 106 s, and 1e-4 off.
+    # No pivoting: the matrix is positive definite, since the target bounds the mask. Discs of 10 k,
+    # 60 k, 250 k and 1 M pixels take 0.06, 0.4, 2.8 and 17 s (1.6 GB) on one busy core, exact to
+    # rounding. 1 M with spsolve: 34 s (2.7 GB); pyamg: 7 s; cg: 106 s, with an error of 1e-4.
     symmetric = {"SymmetricMode": True}
     factors = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
     result = target.copy()
@@ -131,32 +132,32 @@ def place(
     position: tuple[float, float],
     scale: float | None = None,
 ) -> tuple[Pixels, Mask]:
-    """Puts a source and its mask into a target's frame; what falls outside of it is cut off.
+    """Resizes a source and its mask, and moves them to their position in a target.
 
     Args:
-        source: any mode; resampled with a Lanczos filter. What is transparent is not pasted.
-        mask: white (128 or brighter) where the source counts; any size with the source's aspect.
-        target: gives the frame.
+        source: any mode; resampled with a Lanczos filter. Transparent parts are not pasted.
+        mask: white (128 or brighter) where the source is pasted; of the source's aspect ratio.
+        target: its size (W, H) is that of the result.
         position: (x, y) of the source's centre, as fractions of the target's width and height.
-        scale: the source's width as a fraction of the target's width; None: its own pixels.
+        scale: the source's width as a fraction of the target's width; None: no resizing.
 
     Returns:
-        The source, (H, W, 3) in [0, 1] and 0 where there is none, and the mask, (H, W).
+        The source, (H, W, 3) in [0, 1], 0 outside of it, and the mask, (H, W).
 
     Raises:
-        ValueError: if the mask's aspect is not the source's, or nothing of it is in the target.
+        ValueError: if the mask has another aspect ratio, or lies outside the target.
     """
     pixel = max(*source.size, *mask.size)  # sizes may have been rounded
     if abs(mask.width * source.height - mask.height * source.width) > pixel:
         shapes = f"{mask.width}x{mask.height} px, the source {source.width}x{source.height} px"
-        raise ValueError(f"the mask must have the aspect of the source: it has {shapes}")
+        raise ValueError(f"the mask must have the aspect ratio of the source: it has {shapes}")
     patch = _resized(source, target, scale)
     inside = np.asarray(mask.convert("L").resize(patch.size, Image.Resampling.BILINEAR)) >= INSIDE
     if patch.mode == "RGBA":
         inside = inside & _surrounded(np.asarray(patch.getchannel("A")) >= INSIDE)
     left = round(position[0] * target.width - patch.width / 2)
     top = round(position[1] * target.height - patch.height / 2)
-    # Where the source ends inside of the frame, its outermost pixels lack a gradient.
+    # Where the source ends inside the target, its outermost pixels lack a gradient.
     inside[0] &= top <= 0
     inside[-1] &= top + patch.height >= target.height
     inside[:, 0] &= left <= 0
@@ -196,7 +197,7 @@ def _resized(source: Image.Image, target: Image.Image, scale: float | None) -> I
     size, filter_ = (width, height), Image.Resampling.LANCZOS
     if not source.has_transparency_data:
         return source.convert("RGB").resize(size, filter_)
-    # Pillow clips what the filter overshoots before it divides by alpha: up to 11 levels at an edge
+    # Pillow clips the filter's overshoot before it divides by alpha: up to 11 levels at an edge
     stored = np.asarray(source.convert("RGBA"), dtype=np.float32)
     stored = np.dstack([stored[..., :3] * stored[..., 3:] / 255, stored[..., 3]])
     resized = [Image.fromarray(band).resize(size, filter_) for band in np.moveaxis(stored, 2, 0)]
@@ -206,7 +207,7 @@ def _resized(source: Image.Image, target: Image.Image, scale: float | None) -> I
 
 
 def _surrounded(opaque: Mask) -> Mask:
-    """Opaque pixels whose neighbours are: a cut-out has no gradient at its edge."""
+    """Opaque pixels with opaque neighbours only: a cut-out has no gradient at its edge."""
     wide = np.pad(opaque, 1, mode="edge")
     return opaque & wide[2:, 1:-1] & wide[:-2, 1:-1] & wide[1:-1, 2:] & wide[1:-1, :-2]
 

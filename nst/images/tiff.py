@@ -1,4 +1,4 @@
-"""TIFF files that Pillow cannot read: 16-bit and floating-point colour in any byte order."""
+"""TIFF files that Pillow cannot read, such as 16-bit and floating-point colour, by tifffile."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from PIL import ExifTags, Image
 from nst.images.colour import UnsupportedError, to_8_bits
 
 HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""What TIFF and BigTIFF files start with."""
+"""First bytes of TIFF and BigTIFF files."""
 
 _MODES = {"MINISWHITE": "L", "MINISBLACK": "L", "RGB": "RGB", "SEPARATED": "CMYK"}
-_ALPHA = {1: "a", 2: "A"}  # multiplied into the colours, or not
+_ALPHA = {1: "a", 2: "A"}  # by ExtraSamples: colours premultiplied by alpha, or not
 
 
 def misread(image: Image.Image) -> bool:
-    """Whether Pillow can open a file but would misread it: 16-bit channels, each on its own."""
+    """Whether Pillow opens a file but would misread it: 16-bit channels in separate planes."""
     tags = getattr(image, "tag_v2", {})
     apart = tags.get(ExifTags.Base.PlanarConfiguration) == 2
     deep = max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8
     return apart and deep and tags.get(ExifTags.Base.Compression, 1) == 1
 
 
-def read(source: BinaryIO, most: int) -> Image.Image:
+def read(source: BinaryIO, max_pixels: int) -> Image.Image:
     """Decodes the first page with ``tifffile``.
 
-    Integer colours lose all but their upper 8 bits, as in Pillow; grey and floating-point values
-    are scaled and rounded, the latter from 0 to 1.
+    Of integer colours only the upper 8 bits are kept, as by Pillow. Grey and floating-point values
+    (0 to 1) are scaled and rounded.
 
     Args:
         source: the file.
-        most: how many pixels it may have.
+        max_pixels: larger pictures are refused.
 
     Returns:
-        8 bits, in mode L, LA, La, RGB, RGBA, RGBa or CMYK, with the colour profile in ``info`` and
-        the orientation in ``getexif()``.
+        8 bits per channel, in mode L, LA, La, RGB, RGBA, RGBa or CMYK, with the colour profile in
+        ``info`` and the orientation in ``getexif()``.
 
     Raises:
         UnsupportedError: if the layout is not supported.
@@ -49,7 +49,7 @@ def read(source: BinaryIO, most: int) -> Image.Image:
     source.seek(0)
     with tifffile.TiffFile(source) as file:
         page = file.pages.first
-        if page.imagewidth * page.imagelength > most:
+        if page.imagewidth * page.imagelength > max_pixels:
             raise Image.DecompressionBombError
         kind, extra = getattr(page.photometric, "name", str(page.photometric)), page.extrasamples
         mode = _MODES.get(kind, "")
@@ -81,11 +81,11 @@ def _values(page: Any, kind: str, channels: int) -> NDArray[Any]:
         raise unsupported
     for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
         if not length or start + length > page.parent.filehandle.size:
-            raise EOFError("pixels are missing")  # which tifffile would make up
+            raise EOFError("pixels are missing")  # tifffile would fill in zeros
     try:
         values = page.asarray(squeeze=False)[:, 0]  # (1, H, W, channels) or (channels, H, W, 1)
     except ValueError as error:
-        if "imagecodecs" in str(error):  # a package, for compressions
+        if "imagecodecs" in str(error):  # a package for more compressions
             raise unsupported from None
         raise
     return np.moveaxis(values, 0, -1).reshape(page.imagelength, page.imagewidth, channels)

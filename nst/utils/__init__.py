@@ -1,1 +1,1 @@
-"""Files that appear whole, errors with exit statuses, and what the process needs."""
+"""Atomic writing of files, errors with exit statuses, and settings of the process."""

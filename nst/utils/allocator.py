@@ -1,4 +1,4 @@
-"""What glibc does with freed memory. Imports nothing of ours: it is set before all else."""
+"""What glibc does with freed memory. Imports no other module of nst: it is set first of all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> None:
-    """Has glibc reuse freed memory of up to 32 MB a piece, where it would give it back at once.
+    """Makes glibc reuse freed blocks of up to 32 MB instead of returning them to the system.
 
-    Each step frees and asks for the same tensors. Pages that come anew from the system are cleared
-    first: 40,000 of them a step at 256 px, a tenth of the step.
+    Each step frees and allocates the same tensors. The system clears each page that it hands out:
+    40,000 pages per step at 256 px, a tenth of the step's time.
     """
     with _glibc() as glibc:
         glibc.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # its largest value
@@ -22,12 +22,12 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Gives all of it back to the system: the next run may need it in other pieces."""
+    """Returns freed memory to the system: the next run may need blocks of other sizes."""
     with _glibc() as glibc:
         glibc.malloc_trim(0)
 
 
 @contextmanager
 def _glibc() -> Iterator[Any]:
-    with suppress(AttributeError, OSError, TypeError):  # another C library has none of this
+    with suppress(AttributeError, OSError, TypeError):  # not glibc
         yield ctypes.CDLL(None)

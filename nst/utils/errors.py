@@ -1,4 +1,4 @@
-"""The two kinds of failure a user can meet, each told in one line."""
+"""Errors that end a command with one line and an exit status."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ RESUME = "run the same command again to resume"
 
 
 class NstError(Exception):
-    """A run could not be finished. Exit status 1."""
+    """A run failed. Exit status 1."""
 
     exit_status = 1
 
 
 class DivergedError(NstError):
-    """The loss of every run that was optimised stopped being finite, or exploded."""
+    """The loss of every run of the batch stopped being finite, or exploded."""
 
 
 class Interrupted(KeyboardInterrupt):
     """A signal ended the run; it can be resumed.
 
     Args:
-        signal: which one.
-        here: whether this process received it; False for an error that a worker process sent.
+        signal: the signal.
+        here: whether this process received it; False if the error comes from a worker process.
     """
 
     def __init__(self, signal: Signals, here: bool = True) -> None:
@@ -42,11 +42,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 class ConfigError(NstError):
-    """What was asked for is not possible; found before anything was computed. Exit status 2.
+    """A value of the config is wrong; raised before anything is computed. Exit status 2.
 
     Args:
         key: dotted config key, such as ``layers.style``.
-        value: what it was set to.
+        value: its value.
         problem: what is wrong with it, and what is allowed instead.
     """
 
@@ -58,11 +58,11 @@ class ConfigError(NstError):
 
 
 class ArgumentError(ValueError):
-    """An argument of what a config's ``_target_`` names; who builds it knows its whole key.
+    """An argument of a config's ``_target_`` is wrong; the caller knows the whole config key.
 
     Args:
         name: of the argument, such as ``project``.
-        value: what it was set to.
+        value: its value.
         problem: what is wrong with it, and what is allowed instead.
     """
 
@@ -72,7 +72,7 @@ class ArgumentError(ValueError):
 
 
 def _shown(value: object) -> str:
-    """A value as one would type it on the command line, kept to one line."""
+    """A value as it is typed on the command line, in one line."""
     if isinstance(value, list | tuple):
         return "[" + ",".join(_shown(item) for item in value) + "]"
     if value is None:
@@ -81,7 +81,7 @@ def _shown(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Control characters as escapes, on one line: they could move the cursor or end the line."""
+    """The text with control characters escaped: they could move the cursor or end the line."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
@@ -93,13 +93,13 @@ def listed(allowed: Iterable[object]) -> str:
 _ADVICE = {
     errno.ENOSPC: f"free some space and {RESUME}",
     errno.EDQUOT: f"free some space and {RESUME}",
-    errno.EROFS: "outputs=FOLDER names another place",
-    errno.EACCES: "outputs=FOLDER names another place",
+    errno.EROFS: "set outputs to a writable folder",
+    errno.EACCES: "set outputs to a writable folder",
 }
 
 
 def reason(error: BaseException) -> str:
-    """Why something ended, in one line: for people, and for ``run.json``."""
+    """Why a run or a command ended, in one line, for messages and for ``run.json``."""
     text = " ".join(str(error).split())
     if isinstance(error, NstError | KeyboardInterrupt):
         return text or "stopped"
@@ -107,13 +107,13 @@ def reason(error: BaseException) -> str:
         return f"stopped by {error!r}"
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         advice = _ADVICE.get(error.errno)
-        told = f"{error.strerror[0].lower()}{error.strerror[1:]}"
-        named = f"{_shown(_file(error.filename))}: " if error.filename else ""
-        return named + told + (f"; {advice}" if advice else "")
+        problem = f"{error.strerror[0].lower()}{error.strerror[1:]}"
+        file = f"{_shown(_file(error.filename))}: " if error.filename else ""
+        return file + problem + (f"; {advice}" if advice else "")
     if out_of_memory(error):
-        asked = re.search(r"tried to allocate [\d.]+ \w+", text, re.IGNORECASE)
-        found = f" ({asked[0].lower()})" if asked else ""
-        return f"out of memory{found}: a smaller image.size or earlier layers need less"
+        size = re.search(r"tried to allocate [\d.]+ \w+", text, re.IGNORECASE)
+        tried = f" ({size[0].lower()})" if size else ""
+        return f"out of memory{tried}: a smaller image.size or earlier layers need less"
     return f"{type(error).__name__}: {text}"
 
 
@@ -122,7 +122,7 @@ def _file(name: object) -> str:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory did not suffice."""
-    # PyTorch has an own type for devices; on a CPU it raises a plain RuntimeError
+    """Whether an error means that memory was exhausted."""
+    # PyTorch has its own type for devices; on a CPU it raises a plain RuntimeError
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or (isinstance(error, RuntimeError) and "t allocate memory" in str(error))

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files: written whole or not at all, and found by the names that users type."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from PIL import Image
 
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """A file beside ``path`` that takes its name at the end: a reader never sees half.
+    """Opens a temporary file that replaces ``path`` at the end: readers never see half a file.
 
     Raises:
-        OSError: that names ``path``, if there is no room, say; nothing is left then.
+        OSError: naming ``path``, for example if the disk is full; nothing is left behind.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -34,20 +34,20 @@ def writing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Writes all of a file, or nothing; raises as ``writing`` does."""
+    """Writes a file whole or not at all; raises what ``writing`` raises."""
     with writing(path) as file:
         file.write(content)
 
 
 def save_png(image: Image.Image, path: Path) -> None:
     """Writes a PNG whole or not at all."""
-    data = io.BytesIO()  # Pillow on its own does not say that a disk is full
+    data = io.BytesIO()  # Pillow would not report a full disk
     image.save(data, format="PNG")
     write_whole(path, data.getbuffer())
 
 
 def escaped(name: str) -> str:
-    """A name with its bytes that are not UTF-8 as ``\\xe9``: it can be printed and stored.
+    """A file name with bytes that are not UTF-8 written as ``\\xe9``, to be printed and stored.
 
     Python represents these bytes by surrogates, which no encoder accepts. ``existing`` finds the
     file by the escaped name.
@@ -59,27 +59,28 @@ def existing(path: str) -> Path:
     """The file that a user named.
 
     Args:
-        path: with ``~`` for a home folder; as it is, or as ``escaped`` writes it.
+        path: as typed, perhaps with ``~`` for a home folder, or as ``escaped`` writes it.
 
     Raises:
-        ValueError: in a few words, if there is none that can be read.
+        ValueError: in a few words, if there is no such file.
     """
     problem = "no such file"
-    for file in _meant(path):
+    for file in _candidates(path):
         try:
             if file.is_file():
                 return file
             if file.is_dir():
                 problem = "is a folder"
-        except OSError as error:  # a name too long
+        except OSError as error:  # such as a name that is too long
             problem = f"no such file ({error.strerror})"
     raise ValueError(problem)
 
 
-def _meant(path: str) -> Iterator[Path]:
+def _candidates(path: str) -> Iterator[Path]:
     """The files that a name can mean, the likeliest first.
 
-    Relative to where the command was started: a job may run elsewhere (``hydra.job.chdir``).
+    Names are relative to where the command was started: a job may run elsewhere
+    (``hydra.job.chdir``).
     """
     bytewise = re.sub(r"\\x([89a-f][0-9a-f])", lambda byte: chr(0xDC00 + int(byte[1], 16)), path)
     for name in dict.fromkeys((path, bytewise)):
@@ -89,16 +90,16 @@ def _meant(path: str) -> Iterator[Path]:
 
 
 def absolute(path: str, base: str | os.PathLike[str]) -> Path:
-    """A path that was typed in the folder ``base``, an absolute one, as it holds anywhere.
+    """The absolute path of a ``path`` typed in the absolute folder ``base``.
 
     Raises:
-        RuntimeError: if it begins with ``~`` and the name of a user that does not exist.
+        RuntimeError: if it begins with ``~`` and the name of a user who does not exist.
     """
     return Path(base) / Path(path).expanduser()
 
 
 def shown(path: Path) -> Path:
-    """A path as a person would type it where the command was started."""
+    """The path as one would type it where the command was started."""
     try:
         start = Path(get_original_cwd())
     except ValueError:  # no job runs

@@ -1,8 +1,8 @@
-"""One process is one run, whatever the variables of a cluster say.
+"""Makes Lightning ignore the ranks that a cluster gives to processes.
 
-Lightning takes ``RANK``, ``LOCAL_RANK`` or ``SLURM_PROCID`` for the place of the process among
-several that train one model, and loggers of all but the first write nothing. Here such processes
-are independent: each computes its own runs, and logs them.
+Lightning reads ``RANK``, ``LOCAL_RANK`` or ``SLURM_PROCID`` as the rank of a process among several
+that train one model, and only rank 0 logs. Here such processes are independent: each computes its
+own runs, and logs them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ warnings.filterwarnings("ignore", "The `srun` command is available")  # runs nee
 
 
 class OneProcess(LightningEnvironment):
-    """The cluster of a Trainer that reads no variables; Slurm's would requeue jobs as well."""
+    """A cluster environment that reads no variables, and requeues no job (Slurm's would)."""
 
     def local_rank(self) -> int:
         """0, not ``LOCAL_RANK``."""

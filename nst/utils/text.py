@@ -1,4 +1,4 @@
-"""Words for messages."""
+"""Text for messages."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def nearest(word: object, allowed: Iterable[str]) -> str | None:
-    """The one of these words that was probably meant; None if none is near."""
+    """The allowed word that resembles ``word`` most; None if none does."""
     return next(iter(difflib.get_close_matches(str(word), list(allowed), n=1)), None)

@@ -213,5 +213,5 @@ def test_a_read_only_folder(mounted: tuple[Path, Any], tmp_path: Path) -> None:
         assert ended.returncode == 1, ended.stderr
         (line,) = [line for line in ended.stderr.splitlines() if line.startswith("nst: ")]
         assert line.startswith(f"nst: disk/{folder}: ")
-        assert "read-only file system; outputs=FOLDER names another place" in line
+        assert "read-only file system; set outputs to a writable folder" in line
         assert "Traceback" not in ended.stderr

@@ -1,8 +1,8 @@
 """Built-in style pictures, drawn by code.
 
-Each picture is a 512 x 512 RGB image made from fixed random seeds, so the same name gives the
-same bytes in every process. They stand in for paintings as style references: texture at several
-scales (2 to 40 px), a marked direction of stroke, a limited palette, and no large flat area.
+Each picture is a 512 x 512 RGB image made from fixed random seeds: the same name gives the same
+bytes in every process. They replace paintings as style pictures: texture at several scales (2 to
+40 px), a marked direction of stroke, a limited palette, and no large flat area.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the built-in pictures are drawn with.
+"""Tools for drawing the built-in pictures.
 
 Coordinates are pixels of the final picture, x to the right and y down. Each picture is drawn on
 a larger canvas and reduced, which smooths the edges. Colours run from 0 to 255.
