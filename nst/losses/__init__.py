@@ -1,4 +1,4 @@
-"""The terms of the objective, a file each: losses are (N,), one value per image, in float32."""
+"""The terms of the objective, a file each. Losses are (N,), one value per image, in float32."""
 
 from nst.losses.features import content_loss
 from nst.losses.gram import gram_matrix, style_loss

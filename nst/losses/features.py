@@ -1,4 +1,4 @@
-"""The content loss of Gatys et al. (2016): the features themselves."""
+"""The content loss of Gatys et al. (2016), on the features themselves."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
 
     Gatys et al. 2016, equation 1, as a mean instead of half a sum.
     """
-    return (precise(features) - precise(target)).square().mean(dim=(1, 2, 3))
+    return (at_least_float32(features) - at_least_float32(target)).square().mean(dim=(1, 2, 3))
 
 
-def precise(features: Tensor) -> Tensor:
-    """At least float32: squares and sums of bfloat16 would lose the loss's digits."""
+def at_least_float32(features: Tensor) -> Tensor:
+    """The features in float32 or float64: squares and sums in bfloat16 are too inaccurate."""
     return features.to(torch.promote_types(features.dtype, torch.float32))

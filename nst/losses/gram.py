@@ -1,4 +1,4 @@
-"""The style loss of Gatys et al. (2016): Gram matrices of features."""
+"""The style loss of Gatys et al. (2016), on Gram matrices of features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nst.losses.features import precise
+from nst.losses.features import at_least_float32
 from nst.vgg.cpu import onednn
 
 
@@ -21,16 +21,16 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 class _Gram(torch.autograd.Function):
-    """F ↦ F Fᵀ / (C·H·W), with the gradient as one product: F is on both sides.
+    """F ↦ F Fᵀ / (C·H·W), with the gradient as one matrix product.
 
-    Positions are rows here, as channels-last features lie in memory, and so is the gradient: what
-    autograd derives instead takes two products, and copies into the other layout and back.
+    Autograd would compute two products, one for each F, and copy the features to another layout and
+    back. Here positions are rows, as in the memory of channels-last features.
     """
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)
-        full = precise(features)
+        full = at_least_float32(features)
         if onednn.is_faster(full.dtype, full.device):
             products = onednn.gram(full)
         else:
@@ -52,14 +52,14 @@ class _Gram(torch.autograd.Function):
 
 
 def _rows(features: Tensor) -> Tensor:
-    """(N, C, H, W) as (N, H·W, C); a view of what is channels-last."""
+    """(N, C, H, W) as (N, H·W, C); a view of channels-last features."""
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def style_loss(gram: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference of Gram matrices (N, C, C) of one layer: (N,).
 
-    Gatys et al. 2016, equation 4, whose factor 1 / (4 C² (H W)²) lies in ``gram_matrix`` and the
-    mean.
+    Gatys et al. 2016, equation 4, as a mean. In place of its factor 1 / (4 C² (H W)²),
+    ``gram_matrix`` divides by C·H·W.
     """
     return (gram - target).square().mean(dim=(1, 2))

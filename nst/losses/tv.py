@@ -1,4 +1,4 @@
-"""Total variation: how rough an image is."""
+"""Total variation, a measure of roughness."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Optimisers of a batch of images: each image has its own curvature, step and history.
+"""Optimisers of a batch of images, with a curvature, a step and a history for each image.
 
-Both keep the image inside [0, 1] by projecting after the step; one ``step`` is one evaluation.
+Both project the images to [0, 1] after the step. One ``step`` takes one evaluation.
 """
 
 from nst.optim.adam import Adam

@@ -1,4 +1,4 @@
-"""Adam, projected."""
+"""Adam with projection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Adam(torch.optim.Adam, PerImage):
     """Adam (Kingma & Ba 2015) with the image projected to [0, 1] after each step.
 
     Args:
-        params: exactly one tensor (N, 3, H, W); Adam treats every pixel on its own.
+        params: exactly one tensor (N, 3, H, W).
         lr: step length in units of the [0, 1] range.
         beta1: decay of the mean gradient.
         beta2: decay of the mean squared gradient.
@@ -35,15 +35,15 @@ class Adam(torch.optim.Adam, PerImage):
     def step(  # type: ignore[override]
         self, closure: Callable[[], object] | None = None, losses: Tensor | None = None
     ) -> Tensor | None:
-        """Moves every image once, and projects it; no step is undone."""
+        """Moves every image once, and projects it. No step is undone."""
         super().step(closure)
         self._image.clamp_(0, 1)
         return losses
 
     def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
-        """Goes on with the parameter ``image``, the old one at another size.
+        """Replaces the parameter by ``image``, the same images at another size.
 
-        Carries both moments along, so that no warm-up is needed.
+        Both moments are resampled, so that no warm-up is necessary.
         """
         (group,) = self.param_groups
         (old,) = group["params"]
@@ -52,5 +52,5 @@ class Adam(torch.optim.Adam, PerImage):
         if state:
             self.state[image] = state
             state["exp_avg"] = resample(state["exp_avg"])
-            # bicubic resampling overshoots; a mean square must not become negative
+            # bicubic resampling overshoots, and a mean square must not be negative
             state["exp_avg_sq"] = F.relu(resample(state["exp_avg_sq"]))

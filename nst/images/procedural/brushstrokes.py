@@ -114,6 +114,15 @@ def _trace(rng: np.random.Generator, start: Array, angle: Array, length: float) 
     return spine
 
 
+def _mix_colours(rng: np.random.Generator, start: Array, under: Array) -> Array:
+    """Return the colour of each stroke (strokes x 3), from the underpainting near its start."""
+    count = len(start)
+    colour = under[cell(start + rng.normal(0, 2.0, start.shape))]
+    ochre = rng.random((count, 1)) < 0.018
+    colour = np.where(ochre, mix(colour, FIELD[4], np.full(count, 0.55)), colour)
+    return colour * rng.uniform(0.84, 1.16, (count, 1)) + rng.normal(0, 7, (count, 3))
+
+
 def _lay_strokes(
     rng: np.random.Generator, canvas: Array, angle: Array, under: Array, layer: tuple[int, int, int]
 ) -> None:
@@ -151,11 +160,7 @@ def _lay_strokes(
     covered = np.flatnonzero(owner >= 0)
     stroke, along, bristle = np.unravel_index(owner[covered], drawn.shape)
 
-    # Broken colour: the brush was loaded a little to the side of where it paints.
-    colour = under[cell(start + rng.normal(0, 2.0, start.shape))]
-    ochre = rng.random((count, 1)) < 0.018
-    colour = np.where(ochre, mix(colour, FIELD[4], np.full(count, 0.55)), colour)
-    colour = colour * rng.uniform(0.84, 1.16, (count, 1)) + rng.normal(0, 7, (count, 3))
+    colour = _mix_colours(rng, start, under)
     streak = rng.normal(0, 1, (count, t.size)).astype(np.float32)
     light = 10 * streak[stroke, bristle] - 14 * s[along] - 16 * (np.abs(t[bristle]) > 0.8) + 7
     ridge = 0.5 * t[bristle] ** 4 + 0.4 * streak[stroke, bristle] + 1.5 * (along < 3)

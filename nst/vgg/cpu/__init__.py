@@ -1,1 +1,1 @@
-"""Faster kernels for CPUs, used by ``vgg.network`` and ``losses.gram``."""
+"""Fast kernels for CPUs, used by ``vgg.network`` and ``losses.gram``."""

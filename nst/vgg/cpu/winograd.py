@@ -1,9 +1,10 @@
 """3x3 convolutions with fewer multiplications, for CPUs: Winograd's F(2x2, 3x3).
 
-Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4.1: tiles of 4x4
-inputs give 2x2 outputs with 16 multiplications where the direct way takes 36. In between lie a
-matrix product per element of the tile, over channels, and sums, which cost less than they save
-where there are many channels. oneDNN, PyTorch's library for CPUs, has no such code for training.
+Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4.1: a tile of 4x4
+inputs gives 2x2 outputs with 16 multiplications instead of 36. Inputs and outputs are transformed
+by additions, and each element of the tile takes one matrix product over channels. With many
+channels the additions cost less than they save. oneDNN, PyTorch's library for CPUs, has no such
+code for training.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from torch.nn import functional as F
 
 from nst.vgg.cpu import onednn
 
-TILE = 2  # rows and columns of outputs
-SEEN = 4  # rows and columns of inputs that they depend on
+TILE = 2  # output rows and columns of a tile
+SEEN = 4  # its input rows and columns
 
 FEWEST_TILES = 96
-"""Of an image: with fewer, where ``onednn`` is faster, so is its direct convolution."""
+"""With fewer tiles per image, and where ``onednn`` is faster, so is its direct convolution."""
 
 
 class WinogradConv(nn.Module):
-    """A 3x3 convolution with stride 1, a frame of zeros, and weights that are not trained.
+    """A 3x3 convolution with stride 1, zero padding and fixed weights.
 
     Args:
         weight: (C', C, 3, 3).
         bias: (C',).
-        dtype: what to compute in.
+        dtype: of the computation.
     """
 
     forward_weight: Tensor
@@ -43,7 +44,7 @@ class WinogradConv(nn.Module):
         super().__init__()
         self.out_channels = len(weight)
         self.register_buffer("forward_weight", _transformed(weight).to(dtype), persistent=False)
-        # the gradient is the convolution with the kernel turned round, from outputs to inputs
+        # the gradient is a convolution with the flipped kernel, from outputs to inputs
         turned = weight.flip(2, 3).transpose(0, 1)
         self.register_buffer("backward_weight", _transformed(turned).to(dtype), persistent=False)
         self.register_buffer("bias", bias.to(dtype), persistent=False)
@@ -79,7 +80,7 @@ def _transformed(weight: Tensor) -> Tensor:
 
 
 def _tiles(x: Tensor) -> tuple[int, int]:
-    """Rows and columns of tiles of an image of ``x`` (N, C, H, W)."""
+    """Rows and columns of tiles in each image of ``x`` (N, C, H, W)."""
     return -(-x.shape[2] // TILE), -(-x.shape[3] // TILE)
 
 
@@ -87,15 +88,15 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The convolution of ``x`` (N, C, H, W) with a transformed ``weight`` (16, C', C)."""
     count, channels, height, width = x.shape
     rows, columns = _tiles(x)
-    # the frame, and what completes the last tiles
+    # the padding, and the rest of the last tiles
     framed = x.new_zeros(count, TILE * rows + 2, TILE * columns + 2, channels)
     framed[:, 1 : height + 1, 1 : width + 1] = x.permute(0, 2, 3, 1)
 
-    # Bᵀ d B: over the rows of every tile, then over its columns
+    # Bᵀ d B: along the rows of every tile, then along its columns
     halfway = x.new_empty(SEEN, count, rows, TILE * columns + 2, channels)
     _transform_input(framed[:, 0::2], framed[:, 1::2], 1, halfway)
     grouped = onednn.is_faster(x.dtype, x.device)
-    if grouped:  # elements of a tile side by side in memory
+    if grouped:  # the elements of a tile are adjacent in memory
         tiles = x.new_empty(count, rows, columns, SEEN, SEEN, channels).permute(3, 4, 0, 1, 2, 5)
     else:
         tiles = x.new_empty(SEEN, SEEN, count, rows, columns, channels)
@@ -117,7 +118,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _products(tiles: Tensor, weight: Tensor, grouped: bool) -> Tensor:
-    """Of each element of all tiles, over channels: (4, 4, N, R, S, C) to (4, 4, N, R, S, C')."""
+    """Matrix products over channels, by element: (4, 4, N, R, S, C) to (4, 4, N, R, S, C')."""
     count, rows, columns, channels = tiles.shape[2:]
     if not grouped:
         products = torch.bmm(tiles.view(SEEN * SEEN, -1, channels), weight.mT)
@@ -128,7 +129,7 @@ def _products(tiles: Tensor, weight: Tensor, grouped: bool) -> Tensor:
 
 
 def _transform_input(even: Tensor, odd: Tensor, dim: int, out: Tensor) -> None:
-    """Bᵀ d along one dimension, for all tiles; its lines d₀ … d₃ are even, odd, even, odd ones."""
+    """Bᵀ d along ``dim``, for all tiles; their lines d₀ … d₃ are even, odd, even and odd ones."""
     count = odd.shape[dim] - 1
     first, third = even.narrow(dim, 0, count), even.narrow(dim, 1, count)
     second, fourth = odd.narrow(dim, 0, count), odd.narrow(dim, 1, count)
@@ -139,7 +140,7 @@ def _transform_input(even: Tensor, odd: Tensor, dim: int, out: Tensor) -> None:
 
 
 def _transform_output(products: Tensor, out: Tensor) -> None:
-    """Aᵀ M along the first dimension: two from four."""
+    """Aᵀ M along the first dimension: four lines to two."""
     first, second, third, fourth = products
     torch.add(first, second, out=out[0]).add_(third)
     torch.sub(second, third, out=out[1]).sub_(fourth)
