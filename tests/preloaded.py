@@ -16,7 +16,7 @@ import nst.compare.comparison
 import nst.report.page
 import nst.sweeps.summary_table
 import nst.sweeps.vectorized.planner  # noqa: F401
-from nst.runs import build
+from nst.runs.networks import networks
 from tests.helpers import prepared
 
 
@@ -24,10 +24,8 @@ def warm() -> None:
     """Fill the caches that a run of the default config fills."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
-    config = (run := prepared("logger=none")).config
-    device = torch.device("cpu")
-    precision = build.resolve_precision(config.precision, device)
-    with build.backbones(config, run.taps, [precision], device):
+    run = prepared("logger=none")
+    with networks(run, run.taps, [run.resolved.precision]):
         pass
     torch.set_num_threads(threads)
 
