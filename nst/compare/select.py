@@ -77,7 +77,6 @@ def entries(outputs: Path) -> list[Entry]:
     found = []
     for file in sorted((outputs / "runs").glob(f"*/{FACTS}"), key=_age):
         folder = file.parent
-        members = {path.stem.rpartition("-")[0] for path in folder.glob("experiments/*.json")}
         result = RunRecord(folder)
         if result.config:
             own = sweeps.get(folder.name, {})
@@ -85,7 +84,7 @@ def entries(outputs: Path) -> list[Entry]:
                 # a sweep whose folder was chosen, or lies in other outputs: this run began with it
                 made = datetime.fromtimestamp(_age(folder / "config.yaml"), UTC)
                 own = {group: made.isoformat(), **own}
-            found.append(Entry(result, sorted(members), own))
+            found.append(Entry(result, result.experiments, own))
     if not found:
         raise NoRunsError(f"no run in {outputs / 'runs'}")
     return found

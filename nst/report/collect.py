@@ -1,16 +1,17 @@
-"""Finds experiments and their runs. Reads run folders and nothing else.
+"""Finds experiments and the runs of their jobs, from run folders alone.
 
-Jobs that could not begin left theirs in their sweep's folder.
+A job that could not start has a folder within the folder of its sweep.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -18,127 +19,156 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nst.config.experiment import ExperimentConfig, Member, check
 from nst.config.job_overrides import fixed, values, varying
-from nst.runs.record import RunRecord, read_json
+from nst.config.overrides import parse
+from nst.runs.record import RunRecord
 from nst.utils.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+REPLICATES = ("seed",)
+"""Keys that repeat a cell, unless the experiment's file names them as rows or columns."""
+
 
 @dataclass(frozen=True)
-class Job:
-    """One cell of an experiment's sweep, whether it was run or not.
+class JobRecord:
+    """A job of an experiment's sweep, with its run.
 
     Attributes:
         overrides: as typed.
-        result: the run, None if it is missing.
+        run: None if the job was never run.
     """
 
     overrides: tuple[str, ...]
-    result: RunRecord | None
+    run: RunRecord | None
 
     @cached_property
     def values(self) -> dict[str, str]:
-        """Overrides by key."""
+        """The values of the overrides, by key."""
         return values(self.overrides)
+
+    def at(self, keys: Sequence[str]) -> tuple[str, ...]:
+        """The values of these keys; empty for a key that is not overridden."""
+        return tuple(self.values.get(key, "") for key in keys)
 
     @property
     def command(self) -> str:
-        """What runs this cell alone."""
-        words = [*self.overrides, "hydra.mode=RUN"]
-        return "nst " + " ".join(shlex.quote(word) for word in words)
+        """The command that runs this job alone."""
+        return _command([*self.overrides, "hydra.mode=RUN"])
 
     @property
     def completed(self) -> RunRecord | None:
-        """The run, if it has a result."""
-        return self.result if self.result and self.result.completed else None
+        """The run, if it is completed."""
+        return self.run if self.run and self.run.completed else None
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A declared table with the runs found for it.
+    """An experiment's declaration and the jobs of its newest sweep.
 
     Attributes:
-        config: the declaration, as the newest sweep had it.
-        jobs: all that the sweep consists of, in order.
-        asked: when the sweep began, ISO 8601.
+        config: the declaration that the sweep was started with.
+        jobs: all jobs of the sweep, in order.
     """
 
     config: ExperimentConfig
-    jobs: list[Job]
-    asked: str
+    jobs: list[JobRecord]
 
     @cached_property
     def varying(self) -> list[str]:
         """Keys that differ between the jobs."""
         return varying([job.overrides for job in self.jobs])
 
+    @cached_property
+    def axes(self) -> tuple[list[str], list[str]]:
+        """Keys of the table's rows and columns: the declared ones, and as rows all others."""
+        rows, columns = list(self.config.rows), list(self.config.columns)
+        rows += [key for key in self.varying if key not in (*rows, *columns, *REPLICATES)]
+        return [key for key in rows if key in self.varying] or rows, columns
+
+    def order(self, key: str) -> list[str]:
+        """Values of a key in the order of the sweep."""
+        return list(dict.fromkeys(job.values[key] for job in self.jobs if key in job.values))
+
+    def groups(self, keys: Sequence[str]) -> dict[tuple[str, ...], list[JobRecord]]:
+        """Jobs by their values of these keys, sorted by the first key, then the second, …"""
+        found: dict[tuple[str, ...], list[JobRecord]] = {}
+        for job in self.jobs:
+            found.setdefault(job.at(keys), []).append(job)
+        orders = [["", *self.order(key)] for key in keys]
+
+        def rank(values: tuple[str, ...]) -> list[int]:
+            return [order.index(value) for order, value in zip(orders, values, strict=True)]
+
+        return {values: found[values] for values in sorted(found, key=rank)}
+
+    def label(self, key: str, value: str) -> str:
+        """The caption that the file declares for a value, else a short form of the value."""
+        known = self.config.labels.get(key, {}).get(value)
+        if known is not None:
+            return known
+        # as typed for Hydra: quotes, and backslashes before characters of its grammar
+        plain = re.sub(r"\\(.)", r"\1", value).strip("[]'\"").removeprefix("builtin:")
+        return (PurePath(plain).name if key.endswith("path") else plain).replace("_", " ")
+
+    def caption(self, job: JobRecord, keys: Sequence[str]) -> str:
+        """The captions of a job's values: ``style 1e4, content 1 · seed 0``."""
+        pairs = [(key, self.label(key, job.values[key])) for key in keys if key in job.values]
+        return " · ".join(f"{key} {text}" if text.isdigit() else text for key, text in pairs)
+
     @property
     def command(self) -> str:
-        """What runs all that is missing; values that the file gives are said again."""
-        same = [word for word in self.jobs[0].overrides if self._shared(word)]
-        typed = {next(iter(values([word]))): word.split("=")[0] for word in self.jobs[0].overrides}
-        swept = [f"{typed[key]}={','.join(order(self.jobs, key))}" for key in self.varying]
-        words = sorted([*same, *swept], key=lambda word: not word.startswith("+experiments="))
-        return "nst " + " ".join(shlex.quote(word) for word in words)
+        """The command that runs the whole sweep."""
+        first, *rest = self.jobs
+        same = [word for word in first.overrides if all(word in job.overrides for job in rest)]
+        found = filter(None, map(parse, first.overrides))
+        typed = {override.key_or_group: override.get_key_element() for override in found}
+        swept = [f"{typed[key]}={','.join(self.order(key))}" for key in self.varying]
+        return _command(
+            sorted([*same, *swept], key=lambda word: not word.startswith("+experiments="))
+        )
 
-    def _shared(self, override: str) -> bool:
-        return all(override in job.overrides for job in self.jobs)
+
+def _command(words: Sequence[str]) -> str:
+    return shlex.join(["nst", *words])
 
 
 def collect(outputs: Path) -> dict[str, Experiment]:
-    """All experiments of which there was a sweep, by name; of each the one that was asked last.
+    """Returns the newest sweep of every experiment, by name, sorted by section.
 
-    Runs of earlier sweeps, and runs on their own, fill its cells where they are the same but for
-    what cannot change a picture.
+    Its cells are filled by the runs of earlier sweeps, and by single runs, whose overrides and
+    experiment file determine the same picture.
     """
-    records: dict[str, list[tuple[Path, Member]]] = {}
-    for folder, member in _members(outputs):
-        records.setdefault(member.experiment["name"], []).append((folder, member))
+    found: dict[str, list[tuple[Member, RunRecord]]] = {}
+    for folder in sorted([*outputs.glob("runs/*"), *outputs.glob("sweeps/*/*")]):
+        run = RunRecord(folder)
+        for member in run.members:
+            found.setdefault(member.experiment["name"], []).append((member, run))
     experiments = {}
-    for name, found in records.items():
-        sweeps = [member for _, member in found if member.jobs]
+    for name, members in found.items():
+        sweeps = [member for member, _ in members if member.jobs]
         newest = max(sweeps, key=lambda member: member.asked, default=None)
-        config = None if newest is None else _declaration(newest.experiment, name)
-        if newest is not None and config is not None:
-            jobs = _jobs(newest, found)
-            experiments[name] = Experiment(config, jobs, newest.asked)
+        config = _declaration(newest.experiment, name) if newest else None
+        if newest and config:
+            experiments[name] = Experiment(config, _jobs(newest, members))
     return dict(sorted(experiments.items(), key=lambda item: (item[1].config.section, item[0])))
 
 
-def _jobs(sweep: Member, found: Sequence[tuple[Path, Member]]) -> list[Job]:
-    """The sweep's jobs with their runs; of several for one job a finished one, then the last."""
+def _jobs(sweep: Member, members: Sequence[tuple[Member, RunRecord]]) -> list[JobRecord]:
+    """Returns the sweep's jobs, each with its newest completed run, else its newest run."""
     changing = varying(sweep.jobs)
     same = fixed(sweep.jobs[0], changing)
-    results: dict[tuple[str | None, ...], RunRecord] = {}
-    for folder, member in sorted(found, key=lambda item: item[1].asked):
-        alike = member.base == sweep.base if member.jobs else True
+
+    def cell(overrides: Sequence[str]) -> tuple[str | None, ...]:
+        return tuple(map(values(overrides).get, changing))
+
+    runs: dict[tuple[str | None, ...], RunRecord] = {}
+    for member, run in sorted(members, key=lambda item: item[0].asked):
+        alike = not member.jobs or member.base == sweep.base
         if alike and fixed(member.overrides, changing) == same:
-            key = _cell(member.overrides, changing)
-            result = RunRecord(folder)
-            if result.completed or key not in results or not results[key].completed:
-                results[key] = result
-    return [Job(tuple(job), results.get(_cell(job, changing))) for job in sweep.jobs]
-
-
-def _cell(overrides: Sequence[str], changing: Sequence[str]) -> tuple[str | None, ...]:
-    named = values(overrides)
-    return tuple(named.get(key) for key in changing)
-
-
-def _members(outputs: Path) -> Iterator[tuple[Path, Member]]:
-    folders = [*outputs.glob("runs/*"), *outputs.glob("sweeps/*/*")]
-    for path in sorted(path for folder in folders for path in folder.glob("experiments/*.json")):
-        record = read_json(path)
-        try:
-            member = Member(**record)
-            texts = [*member.overrides, *(text for job in member.jobs for text in job)]
-            texts += [member.base, member.asked, member.experiment["name"]]
-            if not all(isinstance(text, str) for text in texts):
-                raise TypeError
-        except (KeyError, TypeError):
-            log.warning("ignored, cut short or altered: %s", path)
-            continue
-        yield path.parents[1], member
+            key = cell(member.overrides)
+            if run.completed or key not in runs or not runs[key].completed:
+                runs[key] = run
+    return [JobRecord(tuple(job), runs.get(cell(job))) for job in sweep.jobs]
 
 
 def _declaration(node: dict[str, Any], name: str) -> ExperimentConfig | None:
@@ -148,11 +178,6 @@ def _declaration(node: dict[str, Any], name: str) -> ExperimentConfig | None:
         assert isinstance(config, ExperimentConfig)
         check(config)
     except (OmegaConfBaseException, ConfigError, AssertionError, ValueError) as error:
-        log.warning("ignored, no valid declaration of %s: %s", name, error)
+        log.warning("skipped: %s has no valid declaration: %s", name, error)
         return None
     return config
-
-
-def order(jobs: Sequence[Job], key: str) -> list[str]:
-    """Values of a key in the order of the sweep."""
-    return list(dict.fromkeys(job.values[key] for job in jobs if key in job.values))

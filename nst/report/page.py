@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,13 @@ from nst.config.experiment import MEASURES
 from nst.report import claims, plots
 from nst.report.claims import Finding
 from nst.report.collect import Experiment, collect
-from nst.report.table import Gallery, Table, called, label, lay_out
+from nst.report.table import Gallery, Table, lay_out
+from nst.runs.record import COMPLETED
 from nst.utils.errors import NstError, listed
 from nst.utils.files import write_whole
 
 PLOTLY = "plotly.min.js"
+ESCAPES = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_[]|"} | {"<": "&#60;", ">": "&#62;"})
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Section:
 
     @property
     def counts(self) -> str:
-        """How much of it is there, in words."""
+        """How many of its runs are finished, in words."""
         return counts([self.experiment])
 
 
@@ -45,7 +48,7 @@ def build(outputs: Path, names: Sequence[str] = (), known: Sequence[str] = ()) -
 
     Args:
         outputs: root folder.
-        names: experiments to show; none: all of which there are runs.
+        names: experiments to show; none: all that have runs.
         known: experiments that exist; those without any run are listed as missing.
 
     Returns:
@@ -60,50 +63,54 @@ def build(outputs: Path, names: Sequence[str] = (), known: Sequence[str] = ()) -
         what = f" of {listed(names)}" if names else " that belongs to an experiment"
         raise NstError(f"no run{what} in {outputs / 'runs'}; nst-report report --run makes them")
     folder = outputs / "report"
+    missing = [name for name in names or known if name not in found]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        gallery = Gallery(folder)
-        sections = [
-            Section(
-                experiment,
-                lay_out(experiment, gallery),
-                claims.test(experiment),
-                plots.curves(experiment),
-                [plots.trade_off(experiment, plot) for plot in experiment.config.plots],
-            )
-            for experiment in shown
-        ]
-        facts: dict[str, Any] = {
-            "sections": sections,
-            "missing": [name for name in names or known if name not in found],
-            "counts": counts(shown),
-            "machines": _machines(shown),
-            "measures": MEASURES,
-            "measured": _measured(sections),
-            "confidence": round(100 * claims.CONFIDENCE),
-            "plotly": PLOTLY,
-        }
-        _write(folder / PLOTLY, get_plotlyjs())
-        _write(folder / "numbers.csv", _numbers(shown))
-        for name in ("report.md", "index.html"):  # the page last: it names the others
-            _write(folder / name, environment().get_template(f"{name}.jinja").render(facts))
+        variables = _variables(shown, missing, folder)
+        write_whole(folder / PLOTLY, get_plotlyjs().encode())
+        write_whole(folder / "numbers.csv", _numbers(shown).encode())
+        for name in ("report.md", "index.html"):  # the page last: it links to the others
+            text = environment().get_template(f"{name}.jinja").render(variables)
+            write_whole(folder / name, text.encode())
     except OSError as error:
         raise NstError(f"the report cannot be written: {error}") from error
     return folder / "index.html"
 
 
+def _variables(shown: Sequence[Experiment], missing: list[str], folder: Path) -> dict[str, Any]:
+    """The variables of the templates; copies the pictures into the page's folder."""
+    gallery = Gallery(folder)
+    sections = [
+        Section(
+            experiment,
+            lay_out(experiment, gallery),
+            claims.test(experiment),
+            plots.curves(experiment),
+            [plots.trade_off(experiment, plot) for plot in experiment.config.plots],
+        )
+        for experiment in shown
+    ]
+    used = {finding.metric for section in sections for finding in section.findings}
+    return {
+        "sections": sections,
+        "missing": missing,
+        "counts": counts(shown),
+        "machines": _machines(shown),
+        "metrics": MEASURES,
+        "used": [name for name in MEASURES if name in used],
+        "confidence": round(100 * claims.CONFIDENCE),
+        "plotly": PLOTLY,
+    }
+
+
 def counts(experiments: Sequence[Experiment]) -> str:
     """``12 of 16 runs finished, 1 failed, 3 missing``."""
-    jobs = [job for experiment in experiments for job in experiment.jobs]
-    done = sum(job.completed is not None for job in jobs)
-    missing = sum(job.result is None for job in jobs)
-    others: dict[str, int] = {}
-    for job in jobs:
-        if job.result and not job.completed:
-            others[job.result.status] = others.get(job.result.status, 0) + 1
-    parts = [f"{done} of {len(jobs)} runs finished"]
-    parts += [f"{number} {status}" for status, number in others.items()]
-    return ", ".join([*parts, *([f"{missing} missing"] if missing else [])])
+    runs = [job.run for experiment in experiments for job in experiment.jobs]
+    found = Counter(run.status for run in runs if run)
+    done, missing = found.pop(COMPLETED, 0), runs.count(None)
+    parts = [f"{number} {status}" for status, number in found.items()]
+    parts += [f"{missing} missing"] if missing else []
+    return ", ".join([f"{done} of {len(runs)} runs finished", *parts])
 
 
 def summary(numbers: Sequence[float]) -> str:
@@ -115,7 +122,7 @@ def summary(numbers: Sequence[float]) -> str:
 
 
 def environment(package: str = "nst.report") -> jinja2.Environment:
-    """The templates of a package, with what they share, and what they may use."""
+    """The templates of a package, besides those of the report, and the filters they share."""
     names = dict.fromkeys([package, "nst.report"])
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in names]),
@@ -124,37 +131,24 @@ def environment(package: str = "nst.report") -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"summary": summary, "cell": _markdown, "called": called}
-    environment.globals |= {"label": label}
+    environment.filters |= {"summary": summary, "cell": _markdown}
     return environment
 
 
 def _markdown(text: object) -> str:
-    """A text in a Markdown table: on one line, without what Markdown or HTML would take up."""
-    line = " ".join(str(text).split())
-    for sign in "\\`*_[]<>|":
-        line = line.replace(sign, f"\\{sign}" if sign not in "<>" else f"&#{ord(sign)};")
-    return line
+    """Text for a Markdown table: on one line, and without Markdown or HTML markup."""
+    return " ".join(str(text).split()).translate(ESCAPES)
 
 
 def _machines(experiments: Sequence[Experiment]) -> list[str]:
-    """What computed the runs, once each."""
-    machines: dict[str, None] = {}
-    for experiment in experiments:
-        for job in experiment.jobs:
-            if job.completed:
-                facts = job.completed.facts
-                packages = facts.get("packages", {})
-                versions = ", ".join(f"{name} {version}" for name, version in packages.items())
-                text = f"{facts.get('device')}, precision {facts.get('precision')}; {versions}"
-                machines[text] = None
-    return list(machines)
-
-
-def _measured(sections: Sequence[Section]) -> list[str]:
-    """Measures that the claims used, in their order."""
-    used = {finding.measure for section in sections for finding in section.findings}
-    return [name for name in MEASURES if name in used]
+    """The devices and package versions that computed the runs, once each."""
+    runs = [job.completed for experiment in experiments for job in experiment.jobs]
+    machines = []
+    for facts in (run.facts for run in runs if run):
+        packages = facts.get("packages", {})
+        versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+        machines.append(f"{facts.get('device')}, precision {facts.get('precision')}; {versions}")
+    return list(dict.fromkeys(machines))
 
 
 def _numbers(experiments: Sequence[Experiment]) -> str:
@@ -164,12 +158,11 @@ def _numbers(experiments: Sequence[Experiment]) -> str:
         for job in experiment.jobs:
             row: dict[str, Any] = {"experiment": experiment.config.name}
             row |= {key: job.values.get(key) for key in experiment.varying}
-            result = job.result
-            row["status"] = result.status if result else "missing"
-            if result:
-                row |= {name: result.facts.get(name) for name in ("steps", "seconds")}
-                row |= result.facts.get("losses", {}) | result.facts.get("measures", {})
-                row["folder"] = result.folder.name
+            row["status"] = job.run.status if job.run else "missing"
+            if job.run:
+                row |= {name: job.run.facts.get(name) for name in ("steps", "seconds")}
+                row |= job.run.facts.get("losses", {}) | job.run.measures
+                row["folder"] = job.run.folder.name
             row["command"] = job.command
             rows.append(row)
     first = ["experiment", *(key for experiment in experiments for key in experiment.varying)]
@@ -181,7 +174,3 @@ def _numbers(experiments: Sequence[Experiment]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    write_whole(path, text.encode())

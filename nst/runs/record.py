@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from nst.config.experiment import Member
+
+log = logging.getLogger(__name__)
 
 COMPLETED = "completed"
 RUNNING = "running"
@@ -81,6 +86,20 @@ class RunRecord:
         return {path.stem: path for path in sorted((self.folder / "inputs").glob("*.png"))}
 
     @property
+    def experiments(self) -> list[str]:
+        """Names of the experiments that the run is part of."""
+        return sorted({path.stem.rpartition("-")[0] for path in self._members})
+
+    @property
+    def members(self) -> list[Member]:
+        """The run's places in experiments; a file that cannot be read is skipped with a warning."""
+        return [member for path in self._members if (member := _read_member(path))]
+
+    @property
+    def _members(self) -> list[Path]:
+        return sorted(self.folder.glob("experiments/*.json"))
+
+    @property
     def measures(self) -> dict[str, float]:
         """Measures of the result (``nst.config.experiment.MEASURES``)."""
         found: dict[str, float] = self.facts.get("measures", {})
@@ -112,6 +131,19 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _read_member(path: Path) -> Member | None:
+    try:
+        member = Member(**read_json(path))
+        texts = [*member.overrides, *(text for job in member.jobs for text in job)]
+        texts += [member.base, member.asked, member.experiment["name"]]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError
+    except (KeyError, TypeError):
+        log.warning("skipped, truncated or altered: %s", path)
+        return None
+    return member
 
 
 def read_facts(path: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from nst.config.job_overrides import values
 from nst.report import claims
 from nst.report.collect import Experiment, collect
 from nst.report.wandb_report import models, panels, save
-from nst.report.wandb_report.runs import config_keys, tracked
+from nst.report.wandb_report.runs import grouping_keys, logged_runs
 from nst.report.wandb_report.text import plain
 from nst.runs.record import read_json
 from nst.sweeps import sweep
@@ -49,7 +49,7 @@ Found = dict[str, Experiment]
 NAMES = sorted(path.stem for path in (Path(conf_dir()) / "experiments").glob("*.yaml"))
 SNAPSHOTS = 3
 LOGGED = tuple(MEASURES)[:7]
-"""Measures that a run has by itself."""
+"""Metrics of a single run."""
 WHOLE = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
 
@@ -276,7 +276,7 @@ def test_groups_are_the_columns_of_the_table(
 
 def test_groups_of_the_weights(experiments: Found) -> None:
     """Strong at content weight 1 and 2 have one style weight: it takes both keys."""
-    keys = config_keys(experiments["weights"])
+    keys = grouping_keys(experiments["weights"])
     assert sorted(keys) == ["weights.content", "weights.style"]
 
 
@@ -292,16 +292,16 @@ def test_workspace(root: Path, experiments: Found, name: str) -> None:
     assert section["settings"]["maxRuns"] == len(expected)
     assert not section["settings"]["shouldAutoGeneratePanels"]
     parts = {part["name"]: part["panels"] for part in section["panelBankConfig"]["sections"]}
-    named = ["pictures", "loss", "mean loss", "measures", "trade-offs", "what differs"]
+    named = ["pictures", "loss", "mean loss", "metrics", "trade-offs", "differences"]
     assert list(parts) == [
         part for part in named if part != "trade-offs" or experiment.config.plots
     ]
     check_media(parts["pictures"], experiment.config.inputs)
     check_curves(expected, *of_type(parts["loss"], "Run History Line Plot"))
-    keys = config_keys(experiment)
+    keys = grouping_keys(experiment)
     grouped = [plot["groupBy"] for plot in of_type(parts["mean loss"], "Run History Line Plot")]
     assert grouped == [key for key in pinned(runset) for _ in ("steps", "seconds")]
-    for bar in of_type(parts["measures"], "Bar Chart"):
+    for bar in of_type(parts["metrics"], "Bar Chart"):
         assert bar.get("groupBy") == (grouped[0] if len(keys) == 1 else None)
 
 
@@ -314,11 +314,11 @@ def pinned(runset: dict[str, Any]) -> list[str]:
 def test_a_run_of_several_seeds_is_shown_once(experiments: Found) -> None:
     experiment = experiments["noise_or_content"]
     assert len(experiment.jobs) == 12
-    assert len(tracked(experiment)) == 9  # three pairs from two noises, and from the photo
+    assert len(logged_runs(experiment)) == 9  # three pairs from two noises, and from the photo
 
 
 def test_colours_are_columns_and_dashes_rows(experiments: Found) -> None:
-    found = tracked(experiments["weights_grid"])
+    found = logged_runs(experiments["weights_grid"])
     looks = {(run.colour, run.dash) for run in found}
     assert looks == {(colour, dash) for colour in range(4) for dash in range(4)}
     plot = sent_workspace(experiments["weights_grid"])["panelBankConfig"]["sections"][1]
@@ -372,14 +372,14 @@ def test_claims_are_in_the_report(experiments: Found, name: str, no_server: None
     assert len(tables) == bool(findings)
     for table in tables:
         head, *rows = cells_of(table)
-        assert head == ["sentence", "measure", "numbers", "verdict", "because"]
+        assert head == ["sentence", "metric", "numbers", "verdict", "reason"]
         assert len(rows) == len(findings)
-        for (sentence, measure, numbers, verdict, reason), finding in zip(
+        for (sentence, metric, numbers, verdict, reason), finding in zip(
             rows, findings, strict=True
         ):
             assert sentence.startswith(" ".join(finding.claim.text.split()))
-            expected = MEASURES[finding.measure].title if finding.measure else "setting"
-            assert (measure, verdict, reason) == (expected, finding.verdict, finding.reason)
+            expected = MEASURES[finding.metric].title if finding.metric else "setting"
+            assert (metric, verdict, reason) == (expected, finding.verdict, finding.reason)
             assert all(finding.numbers.values())
             for found in finding.numbers.values():
                 assert f"{np.mean(found):.3g}" in numbers
@@ -440,7 +440,7 @@ def test_a_filter_takes_any_id(experiments: Found) -> None:
 
 
 def _some(experiments: Found) -> list[Any]:
-    return tracked(experiments["weights"])
+    return logged_runs(experiments["weights"])
 
 
 def test_runs_that_wandb_was_not_told_of(tmp_path: Path, no_server: None) -> None:
@@ -448,10 +448,10 @@ def test_runs_that_wandb_was_not_told_of(tmp_path: Path, no_server: None) -> Non
     told, silent = sorted(tmp_path.glob("runs/*/config.yaml"))
     silent.write_text(yaml.safe_dump(yaml.safe_load(silent.read_text()) | {"logger": None}))
     experiment = collect(tmp_path)["two_noises"]
-    assert [run.result.folder for run in tracked(experiment)] == [told.parent]
+    assert [each.run.folder for each in logged_runs(experiment)] == [told.parent]
     told.write_text("logger: {}")
     experiment = collect(tmp_path)["two_noises"]
-    assert tracked(experiment) == []
+    assert logged_runs(experiment) == []
     assert grids(sent(models.report([experiment], "me", "nst"))) == []
     with pytest.raises(NstError, match="logger=wandb"):
         save.save(tmp_path)
@@ -470,10 +470,10 @@ def test_runs_of_two_projects(tmp_path: Path) -> None:
 def test_what_is_not_on_the_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A run that began online and went offline has another name in its record."""
     _write_experiment(tmp_path, "two_noises")
-    first, second = tracked(collect(tmp_path)["two_noises"])
+    first, second = logged_runs(collect(tmp_path)["two_noises"])
     records = []
-    for run, name in ((first, first.id), (second, f"{second.id}-offline")):
-        record = run.result.folder / f"wandb/offline-run-20260101_000000-{name}"
+    for logged, name in ((first, first.id), (second, f"{second.id}-offline")):
+        record = logged.run.folder / f"wandb/offline-run-20260101_000000-{name}"
         record.mkdir(parents=True)
         (record / f"run-{name}.wandb").touch()
         records.append(record)
@@ -483,7 +483,7 @@ def test_what_is_not_on_the_server(tmp_path: Path, caplog: pytest.LogCaptureFixt
     (records[0] / f"run-{first.id}.wandb.synced").touch()  # as `wandb sync` leaves it
     save._check_sent([first, second])
     assert "1 of 2 runs were recorded offline" in caplog.text
-    assert f"once they are sent: wandb sync --id {second.id} {records[1]}" in caplog.text
+    assert f"to add them to the report: wandb sync --id {second.id} {records[1]}" in caplog.text
     assert str(records[0]) not in caplog.text
 
 
@@ -543,7 +543,7 @@ def test_without_a_login(tmp_path: Path) -> None:
         assert ended.returncode == 1
         assert ended.stdout == ""
         (line,) = ended.stderr.splitlines()
-        assert line.startswith("nst-report: --wandb: not logged in to W&B; `wandb login`")
+        assert line.startswith("nst-report: --wandb: not logged in to W&B; run `wandb login`")
         assert not (tmp_path / "outputs").exists()
         assert server.requests == []
 
@@ -608,7 +608,7 @@ def test_saved_for_real(tmp_path: Path) -> None:
         ended = nst_report("--wandb", cwd=tmp_path, **server.environment)
         assert ended.stdout.splitlines() == [report_url, view_url, page]
         assert server.views.keys() == before.keys()
-        memory = read_json(tmp_path / "outputs" / "report" / save.MEMORY)
+        memory = read_json(tmp_path / "outputs" / "report" / save.SAVED)
         assert list(memory) == [f"{ENTITY}/nst"]
 
         # what the server refuses
@@ -619,4 +619,4 @@ def test_saved_for_real(tmp_path: Path) -> None:
         assert "Traceback" not in ended.stderr
         last = ended.stderr.splitlines()[-1]
         assert f"project '{ENTITY}/nst' not found" in last
-        assert last.endswith(f"delete outputs/report/{save.MEMORY}")
+        assert last.endswith(f"delete outputs/report/{save.SAVED}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
 
@@ -143,6 +144,41 @@ def test_varies_is_an_analysis_of_variance(finding: Make) -> None:
     assert found.verdict == HOLDS
 
 
+def test_the_analysis_of_variance_compares_linear_models() -> None:
+    """F says how much worse a least-squares fit of blocks is without the settings."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        blocks, settings = rng.integers(2, 7, 2)
+        values = rng.normal(size=(blocks, settings)) + rng.normal(0, 3, (blocks, 1))
+        block, setting = (axis.ravel() for axis in np.indices(values.shape))
+        by_block = np.eye(blocks)[block]
+
+        def residual(design: NDArray[np.float64], values: NDArray[np.float64] = values) -> float:
+            fit = design @ np.linalg.lstsq(design, values.ravel())[0]
+            return float(np.square(values.ravel() - fit).sum())
+
+        reduced, full = (
+            residual(by_block),
+            residual(np.hstack([by_block, np.eye(settings)[setting]])),
+        )
+        freedom = (settings - 1) * (blocks - 1)
+        expected = (reduced - full) / (settings - 1) / (full / freedom)
+        ratio, p = claims.blocked_anova(values)
+        assert ratio == pytest.approx(expected, rel=1e-9)
+        assert p == pytest.approx(stats.f.sf(expected, settings - 1, freedom), rel=1e-9)
+
+
+def test_intervals_are_those_of_the_t_test() -> None:
+    rng = np.random.default_rng(0)
+    for count in range(2, 9):
+        numbers = rng.normal(1, 2, count).tolist()
+        expected = stats.ttest_1samp(numbers, 0).confidence_interval(0.95)
+        mean, half = claims.interval(numbers)
+        assert (mean - half, mean + half) == pytest.approx(tuple(expected), rel=1e-9)
+    assert claims.interval([2.5]) == (2.5, float("inf"))
+    assert claims.interval([2.5, 2.5]) == (2.5, 0)
+
+
 def test_varies_not(finding: Make) -> None:
     numbers = grid(a=[1, 2, 3], b=[3, 1, 2], c=[2, 3, 1])
     found = finding({"kind": "varies", "key": "key"}, numbers, "gram_distance")
@@ -204,8 +240,8 @@ def test_damaged_records_are_ignored(tmp_path: Path, caplog: pytest.LogCaptureFi
         folder.mkdir(parents=True)
         (folder / "made_up.json").write_text(text)
     found = collect(tmp_path)
-    assert [job.result is not None for job in found["made_up"].jobs] == [True, False]
-    assert caplog.text.count("ignored, cut short or altered") == 6
+    assert [job.run is not None for job in found["made_up"].jobs] == [True, False]
+    assert caplog.text.count("skipped, truncated or altered") == 6
 
 
 def test_runs_of_a_changed_file_are_not_mixed(tmp_path: Path) -> None:
@@ -229,4 +265,4 @@ def test_runs_of_a_changed_file_are_not_mixed(tmp_path: Path) -> None:
     single = write(2, 5, base="", jobs=[], asked="2028")
     write(3, 6, base="", jobs=[], asked="2028", also=["image.size=9"])
     found = collect(tmp_path)["made_up"].jobs
-    assert [job.result and job.result.folder.name for job in found] == [same, newest, single, None]
+    assert [job.run and job.run.folder.name for job in found] == [same, newest, single, None]

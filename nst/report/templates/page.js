@@ -6,7 +6,7 @@ document.addEventListener("click", async (event) => {
     await navigator.clipboard.writeText(button.dataset.copy);
     button.textContent = "copied";
   } catch {
-    // Pages from disk may not be allowed to: select the text instead.
+    // a page opened from disk may not use the clipboard: select the text instead
     getSelection().selectAllChildren(button.previousElementSibling);
     button.textContent = "selected";
   }
@@ -28,7 +28,7 @@ function theme() {
       change["updatemenus[0].bordercolor"] = colour("--line");
       change["updatemenus[0].font.color"] = colour("--ink");
     }
-    // drawn while the page was being read, when the column may have been wider
+    // a plot is drawn while the page loads, when its column may be wider
     Plotly.relayout(plot, change).then(() => Plotly.Plots.resize(plot));
   }
 }

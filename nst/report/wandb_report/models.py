@@ -1,4 +1,4 @@
-"""A W&B report of experiments, and a workspace of each, as models that nothing has sent yet."""
+"""Builds a W&B report of experiments, and a workspace for each; ``save`` sends them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from wandb_workspaces import expr
 from nst.report import claims, page
 from nst.report.collect import Experiment
 from nst.report.wandb_report import panels
-from nst.report.wandb_report.runs import Tracked, config_keys, tracked
+from nst.report.wandb_report.runs import LoggedRun, grouping_keys, logged_runs
 from nst.report.wandb_report.text import claims_table, runs_table
 
 TITLE = "Neural style transfer experiments"
 
 
 def report(experiments: Sequence[Experiment], entity: str, project: str) -> wr.Report:
-    """The report of these experiments, a heading each.
+    """Builds the report, with a heading for each experiment.
 
     Args:
-        experiments: in the order of the page; those without a run in W&B are left out.
+        experiments: in the order of the page; those without a run in W&B are skipped.
         entity: whose project it is.
-        project: that the runs are in.
+        project: of the runs.
     """
-    shown = [(experiment, tracked(experiment)) for experiment in experiments]
     blocks: list[Any] = [wr.TableOfContents()]
-    for experiment, found in shown:
-        if found:
-            blocks += _section(experiment, found, entity, project)
+    for experiment in experiments:
+        if runs := logged_runs(experiment):
+            blocks += _section(experiment, runs, entity, project)
     return wr.Report(
         entity=entity,
         project=project,
@@ -42,19 +41,19 @@ def report(experiments: Sequence[Experiment], entity: str, project: str) -> wr.R
 
 
 def workspace(experiment: Experiment, entity: str, project: str) -> ws.Workspace:
-    """A view of the project that shows one experiment's runs, and nothing else.
+    """Builds a view of the project that shows only one experiment's runs.
 
     Args:
         experiment: with at least one run in W&B.
         entity: whose project it is.
-        project: that the runs are in.
+        project: of the runs.
     """
-    found, keys = tracked(experiment), config_keys(experiment)
+    runs, keys = logged_runs(experiment), grouping_keys(experiment)
     parts = [
-        panels.media(experiment, found),
-        panels.curves(found),
-        panels.means(found, keys),
-        panels.bars(found, keys[0] if len(keys) == 1 else ""),
+        panels.media(experiment, runs),
+        panels.curves(runs),
+        panels.means(runs, keys),
+        panels.bars(runs, keys[0] if len(keys) == 1 else ""),
         panels.trade_offs(experiment),
         panels.differences(),
     ]
@@ -72,69 +71,65 @@ def workspace(experiment: Experiment, entity: str, project: str) -> ws.Workspace
             for part in parts
             if part.panels
         ],
-        settings=ws.WorkspaceSettings(max_runs=len(found)),
+        settings=ws.WorkspaceSettings(max_runs=len(runs)),
         runset_settings=ws.RunsetSettings(
-            filters=only(found),
+            filters=only(runs),
             order=[expr.Ordering(expr.Metric("CreatedTimestamp"), ascending=True)],
-            run_settings={run.id: ws.RunSettings(color=panels.colour(run)) for run in found},
+            run_settings={each.id: ws.RunSettings(color=panels.colour(each)) for each in runs},
             pinned_columns=_columns(keys),
         ),
     )
 
 
-def only(found: Sequence[Tracked]) -> str:
-    """The filter that lets these runs through and no other.
+def only(runs: Sequence[LoggedRun]) -> str:
+    """Returns the filter that selects these runs, by their ids.
 
-    By their ids: a run that two experiments share has the tags, the group and the experiment's name
-    of the one that computed it.
+    A run that two experiments share has the tags, the group and the experiment's name of the one
+    that computed it.
     """
-    # the library edits these signs before it parses the text, even inside of strings
-    ids = repr([run.id for run in found])
+    # the library edits these characters before it parses the text, even inside strings
+    ids = repr([logged.id for logged in runs])
     for sign in "=<>":
         ids = ids.replace(sign, f"\\x{ord(sign):02x}")
     return f'Metric("ID") in {ids}'
 
 
 def _section(
-    experiment: Experiment, found: Sequence[Tracked], entity: str, project: str
+    experiment: Experiment, runs: Sequence[LoggedRun], entity: str, project: str
 ) -> list[Any]:
-    config, keys = experiment.config, config_keys(experiment)
+    config, keys = experiment.config, grouping_keys(experiment)
     findings = claims.test(experiment)
 
-    def runset(groupby: Sequence[str] = ()) -> wr.Runset:
-        return wr.Runset(
+    def grid(parts: Sequence[panels.Part], groupby: Sequence[str] = ()) -> wr.PanelGrid:
+        runset = wr.Runset(
             entity=entity,
             project=project,
             name=config.name,
-            filters=only(found),
+            filters=only(runs),
             groupby=[f"config.{key}" for key in groupby],
             order=[wr.OrderBy("CreatedTimestamp", ascending=True)],
-            run_settings={run.id: wr.RunSettings(color=panels.colour(run)) for run in found},
+            run_settings={each.id: wr.RunSettings(color=panels.colour(each)) for each in runs},
             pinned_columns=_columns(keys),
         )
+        return wr.PanelGrid(runsets=[runset], panels=panels.sized(parts))
 
     single = [
-        panels.media(experiment, found),
-        panels.curves(found),
+        panels.media(experiment, runs),
+        panels.curves(runs),
         panels.trade_offs(experiment),
         panels.differences(),
     ]
-    grouped = [panels.means(found), panels.bars(found)]
-    blocks: list[Any] = [
+    return [
         wr.H2(text=f"{config.section} {config.title}".strip() or config.name),
         wr.P(text=f"{config.about} {page.counts([experiment])}.".strip()),
         *(wr.P(text=note) for note in config.notes),
-    ]
-    if findings:
-        blocks.append(wr.MarkdownBlock(text=claims_table(experiment, findings)))
-    return [
-        *blocks,
-        wr.PanelGrid(runsets=[runset()], panels=panels.sized(single)),
-        wr.PanelGrid(runsets=[runset(keys)], panels=panels.sized(grouped)),
+        *([wr.MarkdownBlock(text=claims_table(experiment, findings))] if findings else []),
+        grid(single),
+        grid([panels.means(runs), panels.bars(runs)], keys),
         wr.H3(
-            text="Runs, and the command that makes them",
+            text="Runs and their command",
             collapsed_blocks=[
-                wr.MarkdownBlock(text=runs_table(found)),
+                wr.MarkdownBlock(text=runs_table(runs)),
                 wr.CodeBlock(code=experiment.command, language=None),
             ],
         ),
@@ -142,7 +137,7 @@ def _section(
 
 
 def _columns(keys: Sequence[str]) -> list[str]:
-    """Of the table of runs: what varies, with W&B's ``value`` after the first part of the key."""
+    """Pinned columns of the table of runs; W&B adds ``value`` after the first part of a key."""
     return [
         "run:displayName",
         *(f"config:{expr.groupby_str_to_key(f'config.{key}').name}" for key in keys),

@@ -1,4 +1,4 @@
-"""Panels of W&B for the runs of an experiment; what they show comes from the server."""
+"""W&B panels for the runs of an experiment; the server fills them with data."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import wandb_workspaces.reports.v2 as wr
 from nst.config.experiment import MEASURES
 from nst.report.collect import Experiment
 from nst.report.plots import COLOURS
-from nst.report.wandb_report.runs import Tracked, pictures, snapshots
+from nst.report.wandb_report.runs import LoggedRun
 
 LOSS = "loss/total"
 MARKS = ("solid", "dashed", "dotted", "dotdash")
 WIDTH = 24
-"""Of a report's panel grid, in W&B's units."""
+"""Width of a report's panel grid, in W&B's units."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Part:
     Attributes:
         name: heading of the section in a workspace.
         panels: in order.
-        columns: how many lie side by side.
-        height: of each, in the units of a report's grid.
+        columns: number of panels side by side.
+        height: of each panel, in the units of a report's grid.
     """
 
     name: str
@@ -36,61 +36,65 @@ class Part:
     height: int = 8
 
 
-def colour(run: Tracked) -> str:
-    """A run's colour, that of its column."""
-    return COLOURS[run.colour % len(COLOURS)]
+def colour(logged: LoggedRun) -> str:
+    """The colour of a run's column."""
+    return COLOURS[logged.colour % len(COLOURS)]
 
 
-def metric(measure: str) -> str | None:
-    """The key that a measure was logged by; None for those that only compare runs."""
-    if measure.endswith("_to_loss"):
+def logged_key(metric: str) -> str | None:
+    """The key under which a metric is logged; None for metrics that only compare runs."""
+    if metric.endswith("_to_loss"):
         return None
-    return {"loss": LOSS, "seconds": "seconds"}.get(measure, f"measure/{measure}")
+    return {"loss": LOSS, "seconds": "seconds"}.get(metric, f"measure/{metric}")
 
 
-def media(experiment: Experiment, found: Sequence[Tracked]) -> Part:
-    """The pictures: steps across and runs down; by one slider; results; what went in."""
+def media(experiment: Experiment, runs: Sequence[LoggedRun]) -> Part:
+    """Snapshots as a grid of steps and runs, and under one slider; results; inputs."""
     grid = wr.MediaBrowser(
         title="steps across, runs down",
         media_keys=["snapshot"],
         mode="grid",
         grid_x_axis="step",
         grid_y_axis="run",
-        num_columns=max(snapshots(found), 1),
+        num_columns=max([1, *(len(logged.run.snapshots) for logged in runs)]),
     )
-    # a gallery over runs has one slider for all; the library has no switch that couples panels
+    # a gallery over runs has one slider for all of them; the library cannot couple panels
     shown = [("one step of every run", "snapshot"), ("results", "final")]
     galleries = [
         wr.MediaBrowser(title=title, media_keys=[key], mode="gallery", gallery_axis="run")
         for title, key in shown
     ]
-    inputs = pictures(found, experiment.config.inputs)
+    inputs = [
+        name
+        for name in experiment.config.inputs
+        if any(logged.run.picture(name) for logged in runs)
+    ]
     if inputs:
-        galleries.append(wr.MediaBrowser(title="what went in", media_keys=inputs))
+        galleries.append(wr.MediaBrowser(title="inputs", media_keys=inputs))
     return Part("pictures", [grid, *galleries], height=12)
 
 
-def curves(found: Sequence[Tracked]) -> Part:
-    """The loss of every run over steps and over seconds, colours by column and dashes by row."""
+def curves(runs: Sequence[LoggedRun]) -> Part:
+    """Loss of every run over steps and over seconds, colours by column and dashes by row."""
     style: dict[str, Any] = {
         "y": [LOSS],
         "log_y": True,
         "title_y": "loss",
-        "max_runs_to_show": len(found),
-        "line_titles": {f"{run.id}:{LOSS}": run.caption for run in found},
-        "line_marks": {f"{run.id}:{LOSS}": MARKS[run.dash % len(MARKS)] for run in found},
+        "max_runs_to_show": len(runs),
+        "line_titles": {f"{line.id}:{LOSS}": line.caption for line in runs},
+        "line_marks": {f"{line.id}:{LOSS}": MARKS[line.dash % len(MARKS)] for line in runs},
     }
     steps = wr.LinePlot(title="loss over steps", x="Step", **style)
     seconds = wr.LinePlot(title="loss over seconds", x="seconds", title_x="seconds", **style)
     return Part("loss", [steps, seconds], columns=2)
 
 
-def means(found: Sequence[Tracked], keys: Sequence[str] = ()) -> Part:
-    """Mean loss of groups, with least and largest.
+def means(runs: Sequence[LoggedRun], keys: Sequence[str] = ()) -> Part:
+    """Mean loss of groups of runs, with minimum and maximum.
 
     Args:
-        found: all runs.
-        keys: of the config, a plot by each; none: the groups are those of the runset.
+        runs: all runs.
+        keys: of the config, to group by, with plots for each; none: the groups of the run set.
     """
     style: dict[str, Any] = {
         "y": [LOSS],
@@ -98,7 +102,7 @@ def means(found: Sequence[Tracked], keys: Sequence[str] = ()) -> Part:
         "title_y": "loss",
         "groupby_aggfunc": "mean",
         "groupby_rangefunc": "minmax",
-        "max_runs_to_show": len(found),
+        "max_runs_to_show": len(runs),
     }
     panels = [
         wr.LinePlot(
@@ -113,31 +117,31 @@ def means(found: Sequence[Tracked], keys: Sequence[str] = ()) -> Part:
     return Part("mean loss", panels, columns=2)
 
 
-def bars(found: Sequence[Tracked], group: str = "") -> Part:
-    """Every measure that the runs have.
+def bars(runs: Sequence[LoggedRun], group: str = "") -> Part:
+    """Bars for every metric that the runs have.
 
     Args:
-        found: all runs.
-        group: key of the config whose values make the bars; none: the groups of the runset do.
+        runs: all runs.
+        group: key of the config with a bar for each value; none: the groups of the run set.
     """
     panels = [
         wr.BarPlot(
-            title=f"{measure.title} ({measure.better} is better)",
+            title=f"{metric.title} ({metric.better} is better)",
             metrics=[key],
             groupby=wr.Config(group) if group else None,
             groupby_aggfunc="mean" if group else None,
             groupby_rangefunc="minmax" if group else None,
-            max_runs_to_show=len(found),
-            max_bars_to_show=len(found),
+            max_runs_to_show=len(runs),
+            max_bars_to_show=len(runs),
         )
-        for name, measure in MEASURES.items()
-        if (key := metric(name)) and any(run.result.measure(name) is not None for run in found)
+        for name, metric in MEASURES.items()
+        if (key := logged_key(name)) and any(each.run.measure(name) is not None for each in runs)
     ]
-    return Part("measures", panels, columns=3, height=6)
+    return Part("metrics", panels, columns=3, height=6)
 
 
 def trade_offs(experiment: Experiment) -> Part:
-    """One measure over another, as the experiment's file declares."""
+    """One metric over another, as the experiment's file declares."""
     panels = [
         wr.ScatterPlot(
             title=f"{MEASURES[plot.y].title} over {MEASURES[plot.x].title}",
@@ -146,18 +150,18 @@ def trade_offs(experiment: Experiment) -> Part:
             log_y=True,
         )
         for plot in experiment.config.plots
-        if (x := metric(plot.x)) and (y := metric(plot.y))
+        if (x := logged_key(plot.x)) and (y := logged_key(plot.y))
     ]
     return Part("trade-offs", panels, columns=2)
 
 
 def differences() -> Part:
-    """The keys of config and summary that differ between the runs."""
-    return Part("what differs", [wr.RunComparer(diff_only="split")], height=10)
+    """Keys of config and summary that differ between the runs."""
+    return Part("differences", [wr.RunComparer(diff_only="split")], height=10)
 
 
 def sized(parts: Sequence[Part]) -> list[Any]:
-    """Their panels in order, for a report's grid; the library finds places by their sizes."""
+    """Panels of the parts in order, with sizes by which the library places them in a report."""
     for part in parts:
         for panel in part.panels:
             panel.layout = wr.Layout(w=WIDTH // part.columns, h=part.height)

@@ -1,4 +1,4 @@
-"""Saves a report and workspaces in W&B: who may, where to, and what it remembers of it."""
+"""Saves a report and workspaces to W&B: login, destination, and the ids of saved views."""
 
 from __future__ import annotations
 
@@ -10,108 +10,111 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# A client that reaches no server would wait for its own error reports when the process ends.
+# When the process ends, a client without a server would wait to send its own error reports.
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 import wandb
 
 from nst.report.collect import Experiment, collect
 from nst.report.wandb_report import models
-from nst.report.wandb_report.runs import Tracked, tracked, unsent
+from nst.report.wandb_report.runs import LoggedRun, logged_runs, unsent
 from nst.runs.record import read_json
 from nst.utils.errors import NstError, listed
 from nst.utils.files import write_whole
 
 log = logging.getLogger(__name__)
 
-MEMORY = "wandb.json"
-"""Beside the page: what was saved before, so that it is saved again and not beside it."""
+SAVED = "wandb.json"
+"""Beside the page: ids of the saved views, so that the next report replaces them."""
 
 
 def check_login() -> None:
-    """Looks for credentials of W&B; asks neither the user nor a server.
+    """Looks for W&B credentials, without a prompt and without a request to the server.
 
     Raises:
-        NstError: if there are none, or W&B is to stay offline.
+        NstError: if there are none, or W&B is set to offline.
     """
     settings = wandb.setup().settings
     if settings.mode in ("offline", "dryrun", "disabled"):
-        told = f"W&B is set to {settings.mode}, by WANDB_MODE or `wandb {settings.mode}`"
-        raise NstError(f"--wandb: {told}; `wandb online` or WANDB_MODE=online changes that")
-    settings.x_disable_viewer = settings.silent = True  # we print where it is
+        problem = f"W&B is set to {settings.mode}, by WANDB_MODE or `wandb {settings.mode}`"
+        raise NstError(f"--wandb: {problem}; run `wandb online` or set WANDB_MODE=online")
+    settings.x_disable_viewer = settings.silent = True  # we print the addresses
     try:
         found = wandb.login(prompt=False, verify=False)
-    except Exception as error:  # a key that cannot be one
+    except Exception as error:  # a malformed key
         raise NstError(f"--wandb: {' '.join(str(error).split())}") from error
     if not found:
-        raise NstError("--wandb: not logged in to W&B; `wandb login` does it, or WANDB_API_KEY")
+        raise NstError("--wandb: not logged in to W&B; run `wandb login` or set WANDB_API_KEY")
 
 
 def save(outputs: Path, names: Sequence[str] = ()) -> list[str]:
-    """Saves the report and a workspace per experiment; what was saved before is replaced.
+    """Saves the report and a workspace per experiment, and replaces those saved before.
 
     Args:
         outputs: root folder of the runs.
-        names: experiments to show; none: all of which there are runs.
+        names: experiments to show; none: all that have runs.
 
     Returns:
         Addresses, the report's first.
 
     Raises:
-        NstError: if no run can be on the server, or it refuses, or there is no server.
+        NstError: if no run is on the server, or the server refuses or does not answer.
     """
     experiments = [found for name, found in collect(outputs).items() if not names or name in names]
-    runs = [run for experiment in experiments for run in tracked(experiment)]
+    runs = [logged for experiment in experiments for logged in logged_runs(experiment)]
     project, declared = _place(runs)
     _check_sent(runs)
     try:
         api = wandb.Api()
         entity = declared or api.settings["entity"] or api.default_entity  # as wandb.init does
         if not entity:
-            raise NstError("--wandb: W&B names no default entity; WANDB_ENTITY=NAME says whose")
+            raise NstError("--wandb: the W&B account has no default entity; set WANDB_ENTITY=NAME")
         return _save(outputs, experiments, entity, project)
     except NstError:
         raise
-    except Exception as error:  # W&B's own types, ValueError, the JSON of an unlike server …
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise NstError(f"--wandb: {told}") from error
+    except Exception as error:  # W&B's own types, ValueError, JSON of another kind of server, …
+        raise NstError(f"--wandb: {_line(error) or type(error).__name__}") from error
 
 
-def _place(runs: Sequence[Tracked]) -> tuple[str, str | None]:
-    """Project and entity of the runs' own configs."""
-    places = {(run.project, run.entity): None for run in runs}
+def _place(runs: Sequence[LoggedRun]) -> tuple[str, str | None]:
+    """Project and entity of the runs, from their configs."""
+    places = {(logged.project, logged.entity): None for logged in runs}
     if not places:
-        raise NstError("--wandb: no finished run was tracked by W&B; logger=wandb does it")
+        raise NstError("--wandb: no finished run was logged to W&B; run with logger=wandb")
     if len(places) > 1:
         shown = listed(
             "/".join(part for part in (entity, project) if part) for project, entity in places
         )
         raise NstError(
-            f"--wandb: the runs are in several projects ({shown}); name experiments of one"
+            f"--wandb: the runs are in several projects ({shown}); name experiments of one project"
         )
     return next(iter(places))
 
 
-def _check_sent(runs: Sequence[Tracked]) -> None:
-    """The report shows what the server has: says what it cannot have yet."""
+def _check_sent(runs: Sequence[LoggedRun]) -> None:
+    """Refuses runs that are all missing on the server, and warns of those that are.
+
+    Raises:
+        NstError: with the command that sends them.
+    """
     records = unsent(runs)
     if not records:
         return
     missing = {record.parents[1] for record in records}
-    folders = {run.result.folder for run in runs}
-    plain = [str(record) for record, arguments in records.items() if not arguments]
+    folders = {logged.run.folder for logged in runs}
+    plain = [str(record) for record, options in records.items() if not options]
     words = [plain] if plain else []
-    words += [[*arguments, str(record)] for record, arguments in records.items() if arguments]
+    words += [[*options, str(record)] for record, options in records.items() if options]
     commands = " && ".join(shlex.join(["wandb", "sync", *each]) for each in words)
-    told = f"{len(missing)} of {len(folders)} runs were recorded offline and are not on the server"
+    problem = f"{len(missing)} of {len(folders)} runs were recorded offline and not sent to W&B"
     if missing == folders:
-        raise NstError(f"--wandb: {told}; send them first: {commands}")
-    log.warning("--wandb: %s; they will show once they are sent: %s", told, commands)
+        raise NstError(f"--wandb: {problem}; send them first: {commands}")
+    log.warning("--wandb: %s; to add them to the report: %s", problem, commands)
 
 
 def _save(outputs: Path, experiments: Sequence[Experiment], entity: str, project: str) -> list[str]:
-    memory = outputs / "report" / MEMORY
-    known = read_json(memory)
+    file = outputs / "report" / SAVED
+    known = read_json(file)
     place = f"{entity}/{project}"
     saved: dict[str, Any] = known.get(place, {})
     again = bool(saved)
@@ -122,20 +125,23 @@ def _save(outputs: Path, experiments: Sequence[Experiment], entity: str, project
         saved["report"] = report.id
         addresses = [report.url]
         views = saved.setdefault("workspaces", {})
-        for experiment in experiments:
-            if tracked(experiment):
-                view = models.workspace(experiment, entity, project)
-                name = experiment.config.name
-                view._internal_name, view._internal_id = views.get(name, ("", ""))
-                view.save()
-                views[name] = [view._internal_name, view._internal_id]
-                addresses.append(view.url)
+        for experiment in filter(logged_runs, experiments):
+            view = models.workspace(experiment, entity, project)
+            name = experiment.config.name
+            view._internal_name, view._internal_id = views.get(name, ("", ""))
+            view.save()
+            views[name] = [view._internal_name, view._internal_id]
+            addresses.append(view.url)
     except Exception as error:
         if not again:
             raise
-        told = " ".join(str(error).split())
-        raise NstError(f"--wandb: {told}; if it was deleted there, delete {memory}") from error
+        problem = f"{_line(error)}; if the report or a workspace was deleted there, delete {file}"
+        raise NstError(f"--wandb: {problem}") from error
     finally:
         if saved:
-            write_whole(memory, (json.dumps({**known, place: saved}, indent=1) + "\n").encode())
+            write_whole(file, (json.dumps({**known, place: saved}, indent=1) + "\n").encode())
     return addresses
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""The words of a W&B report, as Markdown in which no text of a user is markup."""
+"""Markdown for a W&B report, with the user's texts escaped."""
 
 from __future__ import annotations
 
@@ -9,36 +9,35 @@ from nst.config.experiment import MEASURES
 from nst.report.claims import Finding
 from nst.report.collect import Experiment
 from nst.report.page import summary
-from nst.report.table import label
-from nst.report.wandb_report.runs import Tracked
+from nst.report.wandb_report.runs import LoggedRun
 
 
 def plain(text: object) -> str:
-    """A text on one line that Markdown shows as it is, formulas and HTML included."""
+    """Escapes a text, on one line, so that Markdown, formulas and HTML have no effect."""
     line = " ".join(str(text).split())
-    # references, not backslashes: a reader of formulas or HTML does not see the sign at all
+    # character references, not backslashes, which formulas and HTML do not know
     return re.sub(r"[^\w\s.,;()'%+/=…–·±-]|_", lambda sign: f"&#{ord(sign[0])};", line)
 
 
 def claims_table(experiment: Experiment, findings: Sequence[Finding]) -> str:
-    """A row per finding: sentence, measure, mean ± standard deviation, verdict, reason."""
-    head = ("sentence", "measure", "numbers", "verdict", "because")
+    """A row per finding: sentence, metric, mean ± standard deviation, verdict, reason."""
+    head = ("sentence", "metric", "numbers", "verdict", "reason")
     rows = []
     for finding in findings:
         numbers = "; ".join(
-            f"{label(experiment, finding.claim.key, value)}: {summary(found)}"
+            f"{experiment.label(finding.claim.key, value)}: {summary(found)}"
             for value, found in finding.numbers.items()
         )
-        measure = MEASURES[finding.measure].title if finding.measure else "setting"
+        metric = MEASURES[finding.metric].title if finding.metric else "setting"
         text = f"{finding.claim.text} {finding.claim.note}".strip()
-        rows.append((text, measure, numbers, finding.verdict, finding.reason))
+        rows.append((text, metric, numbers, finding.verdict, finding.reason))
     return _table(head, rows)
 
 
-def runs_table(found: Sequence[Tracked]) -> str:
-    """What the runs are, by the names that W&B's panels give them."""
-    rows = [(run.result.folder.name, run.id, run.caption) for run in found]
-    return _table(("run", "id", "what"), rows)
+def runs_table(runs: Sequence[LoggedRun]) -> str:
+    """A row per run: folder, the id by which W&B's panels name it, caption."""
+    rows = [(logged.run.folder.name, logged.id, logged.caption) for logged in runs]
+    return _table(("run", "id", "caption"), rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
