@@ -1,1 +1,1 @@
-"""What is measured of a finished picture."""
+"""Metrics of finished pictures."""

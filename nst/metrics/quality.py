@@ -1,6 +1,6 @@
-"""Metrics for finished pictures that are not the loss being optimised.
+"""Metrics of finished pictures, which are not the loss that a run optimises.
 
-``nst.config.experiment.MEASURES`` says what each means. Pictures are 8-bit RGB, as saved.
+``nst.config.experiment.MEASURES`` defines each. Pictures are 8-bit RGB, as saved.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ Targets = Callable[[VGG, Picture, tuple[int, int], Collection[str]], dict[str, T
 
 CONTENT_LAYER = "conv4_2"
 LARGEST = 512
-"""Features are compared at this shorter side at most, px: beyond, all layers would fill memory."""
+"""Largest shorter side for comparing features, px; above it, all layers would need much memory."""
 
 
 class Metrics:
-    """Measures results with all convolutions of a backbone, whichever a run optimised.
+    """Computes the metrics of results, with all convolutions of a backbone.
 
     Args:
         weights: of the backbone.
-        backbone: ``vgg16`` or ``vgg19``; pooling and padding are as trained, so that runs with
-            other settings are measured alike.
+        backbone: ``vgg16`` or ``vgg19``; pooling and padding are as trained, whatever the runs use,
+            so that all runs are measured alike.
         device: where to compute.
     """
 
@@ -44,12 +44,15 @@ class Metrics:
     def measure(
         self, result: Image.Image, content: Image.Image | None, style: Image.Image | None
     ) -> dict[str, float]:
-        """All measures that make sense for a result.
+        """All metrics that apply to a result.
 
         Args:
             result: the final image.
             content: of the result's size; None for tasks without.
             style: of any size; None for tasks without.
+
+        Returns:
+            The metrics by name; without those that a small picture does not allow.
         """
         found: dict[str, float] = {}
         factor = min(1.0, LARGEST / min(result.size))
@@ -80,7 +83,7 @@ class Metrics:
 
     @torch.no_grad()
     def _features(self, image: Image.Image, factor: float) -> dict[str, Tensor]:
-        """Features, at ``factor`` times its size, of all layers that a picture so large reaches."""
+        """Features of an image resized by ``factor``, of all layers that it is large enough for."""
         shape = _shape(image, factor)
         tensor = images.to_tensor(Picture("", image), *shape)
         return self.network(tensor[None].to(self.device), _reached(self.network.taps, shape))
@@ -88,7 +91,7 @@ class Metrics:
     def _targets(
         self, compute: Targets, image: Image.Image, factor: float, taps: set[str]
     ) -> dict[str, Tensor]:
-        """The same of a picture that other runs may be measured against: kept for them."""
+        """Targets for an image resized by ``factor``, cached for other runs with the same image."""
         shape = _shape(image, factor)
         return compute(self.network, Picture("", image), shape, sorted(_reached(taps, shape)))
 
@@ -99,10 +102,10 @@ def _shape(image: Image.Image, factor: float) -> tuple[int, int]:
 
 
 def _reached(taps: Collection[str], shape: tuple[int, int]) -> set[str]:
-    """The layers that a picture so large reaches."""
+    """The layers that have features for a picture of this shape (height, width)."""
     return {layer for layer in taps if architecture.stride(layer) <= min(shape)}
 
 
 def _relative(value: Tensor, wanted: Tensor) -> float:
-    """Squared distance over the squared length of what was wanted."""
+    """Squared distance over the squared norm of what is wanted."""
     return float((value - wanted).square().sum() / wanted.square().sum())

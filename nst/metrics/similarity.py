@@ -1,4 +1,4 @@
-"""How alike two pictures are, without a network. Pictures are 8-bit RGB arrays (H, W, 3)."""
+"""Similarity of two pictures, without a network. Pictures are 8-bit RGB arrays (H, W, 3)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 
 
 def psnr(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio, dB; 99 where they are equal."""
+    """Peak signal-to-noise ratio, dB; at most 99, for equal pictures."""
     error = float(np.square(image.astype(np.float64) - other).mean())
     return min(99.0, 10 * math.log10(255**2 / error)) if error else 99.0
 
@@ -34,7 +34,7 @@ def ssim(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 
 
 def roughness(image: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
-    """Standard deviation of the finest band over that of the original, a picture of its size."""
+    """Standard deviation of the finest band over that of the original, which has the same size."""
     band, wanted = (_laplacian(picture, 1)[0].std() for picture in (image, original))
     return float(band / np.maximum(wanted, 1e-6))
 
@@ -42,11 +42,11 @@ def roughness(image: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
 def patch_distance(image: NDArray[np.uint8], style: NDArray[np.uint8]) -> float:
     """Sliced Wasserstein distance between the patches of two 8-bit RGB pictures (H, W, 3).
 
-    Karras et al. 2018 (Progressive growing of GANs), section 5, for one picture each: descriptors
-    are the 7x7x3 patches of every level of a Laplacian pyramid. They are measured in standard
-    deviations of the style's level, per channel, and the levels' distances are averaged. Sizes may
-    differ, but not below 7 px; the directions are drawn from a fixed seed, so the same pictures
-    give the same number.
+    Karras et al. 2018 (Progressive growing of GANs), section 5, applied to one picture each. The
+    descriptors are the 7x7x3 patches of every level of a Laplacian pyramid, in standard deviations
+    of the style's level, per channel. The result is the mean of the levels' distances. Sizes may
+    differ, and must be at least 7 px. The directions are drawn from a fixed seed, so the same
+    pictures always give the same number.
 
     Returns:
         0 for the same patches in any order.
@@ -62,9 +62,9 @@ def patch_distance(image: NDArray[np.uint8], style: NDArray[np.uint8]) -> float:
     return float(np.mean(distances))
 
 
-@lru_cache(maxsize=4)  # runs of a sweep are measured against few styles
+@lru_cache(maxsize=4)  # the runs of a sweep have few styles
 def _style_patches(data: bytes, shape: tuple[int, ...], count: int) -> list[tuple[Array, Array]]:
-    """Of every level its unit, (3,), and its patches' quantiles in that unit."""
+    """Each level's standard deviation, (3,), and the quantiles of its patches in that unit."""
     style = np.frombuffer(data, np.uint8).reshape(shape)
     found = []
     for level in _laplacian(style, count):
@@ -80,7 +80,7 @@ def _directions() -> Array:
 
 
 def _laplacian(picture: NDArray[np.uint8], count: int) -> list[Array]:
-    """That many band-pass levels in [-1, 1], finest first, and the low-pass; (H, W, 3) each."""
+    """``count`` band-pass levels in [-1, 1], finest first, and the low-pass; (H, W, 3) each."""
     level = (picture / np.float32(255)).astype(np.float32)
     levels = []
     for _ in range(count):
@@ -91,7 +91,7 @@ def _laplacian(picture: NDArray[np.uint8], count: int) -> list[Array]:
 
 
 def _resized(level: Array, height: int, width: int) -> Array:
-    """Bicubic, with antialiasing where it shrinks, channel by channel."""
+    """Resizes channel by channel, bicubic, with antialiasing where it shrinks."""
     channels = [
         Image.fromarray(level[..., channel]).resize((width, height), Image.Resampling.BICUBIC)
         for channel in range(level.shape[2])
@@ -100,16 +100,16 @@ def _resized(level: Array, height: int, width: int) -> Array:
 
 
 def _quantiles(level: Array, directions: Array) -> Array:
-    """Projected patches, sorted and read off at evenly spaced ranks: (QUANTILES, DIRECTIONS)."""
+    """Quantiles of the projected patches at evenly spaced ranks: (QUANTILES, DIRECTIONS)."""
     windows = np.lib.stride_tricks.sliding_window_view(level, (PATCH, PATCH), axis=(0, 1))
     rows, columns = windows.shape[:2]
     chosen = np.arange(rows * columns)
     if len(chosen) > MAX_PATCHES:
-        rng = np.random.default_rng(0)  # the same patches of the same picture, each time
+        rng = np.random.default_rng(0)  # always the same patches of a picture
         chosen = rng.choice(len(chosen), MAX_PATCHES, replace=False)
-    # only these are copied: all patches of a large picture are gigabytes
+    # copy only these: all patches of a large picture are gigabytes
     patches = windows[chosen // columns, chosen % columns].reshape(-1, 3 * PATCH * PATCH)
-    # a direction's values side by side: NumPy sorts such rows three times as fast as columns
+    # each direction is a contiguous row, which NumPy sorts three times as fast as a column
     projected = np.sort(directions.T @ patches.T, axis=1).T
     # linear interpolation at the middle of each of QUANTILES equal shares
     ranks = (np.arange(QUANTILES) + 0.5) / QUANTILES * len(projected) - 0.5

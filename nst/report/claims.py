@@ -1,10 +1,11 @@
 """Tests the sentences of a report on the runs of its experiments.
 
-A *block* is a set of runs that differ in the claim's key alone: same pictures, same seed. Every
-claim becomes one number per block whose sign, or distance to a bound, speaks for or against it. The
-95 % confidence interval of its mean over the blocks (Student's t) gives the verdict, by the same
-rule for all claims: the claim holds if the whole interval speaks for it, it does not hold if the
-whole interval speaks against it, and otherwise the test is inconclusive.
+A *block* is a set of runs that differ only in the claim's key: same pictures, same seed. A claim
+gives one number per block (or per pair of its runs), which is above 0 if the claim is true of the
+block. The verdict follows
+from the 95 % confidence interval of the mean over blocks (Student's t): the claim holds if the
+whole interval is above 0, it does not hold if the whole interval is below 0, and otherwise the test
+is inconclusive.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ class Finding:
     Attributes:
         claim: the sentence and its test.
         metric: a key of ``MEASURES``; empty for settings.
-        numbers: the metric's values over the blocks, by label.
+        numbers: values of the metric over the blocks, by value of the claim's key.
         verdict: ``HOLDS``, ``FAILS`` or ``UNKNOWN``.
-        reason: in one line.
+        reason: of the verdict, in one line.
     """
 
     claim: ClaimConfig
@@ -77,7 +78,7 @@ def _compare(experiment: Experiment, claim: ClaimConfig, metric: str) -> tuple[N
     values = np.array(rows, float).reshape(len(rows), len(settings))
     numbers = dict(zip(settings, values.T.tolist(), strict=True))
     if len(settings) < 2:
-        return numbers, UNKNOWN, f"{claim.key} has one value only"
+        return numbers, UNKNOWN, f"{claim.key} has only one value"
     if not len(values):
         return numbers, UNKNOWN, "no block of runs is complete"
     if claim.kind == "best":
@@ -136,11 +137,11 @@ def verdict(numbers: Sequence[float] | Values) -> str:
     return FAILS if mean + half < 0 else UNKNOWN
 
 
-def _spread(numbers: Sequence[float] | Values) -> str:
+def _spread(numbers: Sequence[float] | Values, unit: str = "block") -> str:
     mean, half = interval(numbers)
     if half == float("inf"):
-        return f"{mean:.3g} in one block, which has no spread"
-    return f"{mean:.3g} ± {half:.2g} over {len(numbers)} blocks"
+        return f"{mean:.3g} in a single {unit} (no confidence interval)"
+    return f"{mean:.3g} ± {half:.2g} over {len(numbers)} {unit}s"
 
 
 def _best(
@@ -149,10 +150,10 @@ def _best(
     """Compares the best winner with the best of the others in each row of (blocks, settings)."""
     wins = np.isin(settings, claim.winners)
     if wins.all() or not wins.any():
-        return UNKNOWN, f"{claim.key} has no {'other' if wins.all() else 'winner'} among its values"
+        return UNKNOWN, f"{'every' if wins.all() else 'no'} value of {claim.key} is a winner"
     signed = values if MEASURES[metric].better == "higher" else -values
     margins = signed[:, wins].max(axis=1) - signed[:, ~wins].max(axis=1)
-    return verdict(margins), f"ahead of the best other by {_spread(margins)}"
+    return verdict(margins), f"lead over the best of the others: {_spread(margins)}"
 
 
 def _monotone(sign: int, labels: Sequence[str], values: Values) -> tuple[str, str]:
@@ -165,13 +166,14 @@ def _monotone(sign: int, labels: Sequence[str], values: Values) -> tuple[str, st
             at = verdicts.index(found)
             spread = _spread(changes[at])
             return found, f"from {labels[at]} to {labels[at + 1]} it {way} by {spread}"
-    return HOLDS, f"it {way} at every step, at least by {_spread(min(changes, key=np.mean))}"
+    least = _spread(min(changes, key=np.mean))
+    return HOLDS, f"it {way} with every value, by at least {least}"
 
 
 def _varies(values: Values) -> tuple[str, str]:
     blocks = len(values)
     if blocks < 2:
-        return UNKNOWN, "one block has no spread to compare with"
+        return UNKNOWN, "a single block has no variance to compare with"
     ratio, p = blocked_anova(values)
     found = HOLDS if p < 1 - CONFIDENCE else UNKNOWN
     return found, f"F = {ratio:.3g}, p = {p:.2g}, {blocks} blocks"
@@ -197,7 +199,7 @@ def blocked_anova(values: Values) -> tuple[float, float]:
 
 
 def _alike(experiment: Experiment, claim: ClaimConfig, metric: str) -> tuple[Numbers, str, str]:
-    """Compares the pictures of any two runs of a block; starts are shown, results are tested."""
+    """Compares every two runs of a block: tests their results, and lists their starts as well."""
     found: Numbers = {"between results": []}
     for block in _blocks(experiment, claim.key):
         for pair in itertools.combinations(block.values(), 2):
@@ -207,19 +209,17 @@ def _alike(experiment: Experiment, claim: ClaimConfig, metric: str) -> tuple[Num
                     found.setdefault(label, []).append(value)
     numbers = np.array(found["between results"])
     if not len(numbers):
-        return found, UNKNOWN, "no two finished runs to compare"
+        return found, UNKNOWN, "no two completed runs to compare"
     if claim.at_least is not None:
         bound, margins = f"at least {claim.at_least:g}", numbers - claim.at_least
     else:
         assert claim.at_most is not None
         bound, margins = f"at most {claim.at_most:g}", claim.at_most - numbers
-    mean, half = interval(numbers)
-    spread = "one pair has no spread" if half == float("inf") else f"{mean:.3g} ± {half:.2g}"
-    return found, verdict(margins), f"{bound} asked; {spread}"
+    return found, verdict(margins), f"{_spread(numbers, 'pair')}; required: {bound}"
 
 
 def _between(pictures: Sequence[NDArray[np.uint8] | None], metric: str) -> float | None:
-    """The metric between two pictures; None if one is missing, or they do not fit."""
+    """The metric between two pictures; None if one is missing, or their sizes do not fit."""
     first, second = pictures
     if first is None or second is None or first.shape != second.shape:
         return None
@@ -240,10 +240,10 @@ def _pixels(run: RunRecord, name: str) -> NDArray[np.uint8] | None:
 def _setting(experiment: Experiment, claim: ClaimConfig, _: str) -> tuple[Numbers, str, str]:
     found = [_at(job.completed.config, claim.key) for job in experiment.jobs if job.completed]
     if not found:
-        return {}, UNKNOWN, "no finished run to look at"
+        return {}, UNKNOWN, "no completed run"
     shown = ", ".join(sorted({str(value) for value in found}))
     holds = all(value == claim.value for value in found)
-    return {}, HOLDS if holds else FAILS, f"{claim.key} = {shown} in {len(found)} runs"
+    return {}, HOLDS if holds else FAILS, f"{claim.key} = {shown}; completed runs: {len(found)}"
 
 
 def _at(config: Any, key: str) -> Any:

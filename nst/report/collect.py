@@ -80,7 +80,7 @@ class Experiment:
 
     @cached_property
     def axes(self) -> tuple[list[str], list[str]]:
-        """Keys of the table's rows and columns: the declared ones, and as rows all others."""
+        """Keys of the table's rows and columns; other keys that vary make rows."""
         rows, columns = list(self.config.rows), list(self.config.columns)
         rows += [key for key in self.varying if key not in (*rows, *columns, *REPLICATES)]
         return [key for key in rows if key in self.varying] or rows, columns

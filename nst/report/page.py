@@ -29,7 +29,7 @@ ESCAPES = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_[]|"} | {"<": "&#60
 
 @dataclass(frozen=True)
 class Section:
-    """An experiment, ready for the template."""
+    """An experiment as the templates show it."""
 
     experiment: Experiment
     table: Table
@@ -39,7 +39,7 @@ class Section:
 
     @property
     def counts(self) -> str:
-        """How many of its runs are finished, in words."""
+        """The number of finished runs, in words."""
         return counts([self.experiment])
 
 

@@ -109,7 +109,7 @@ def test_best_of_two_winners(finding: Make) -> None:
 def test_one_block_tells_nothing(finding: Make) -> None:
     found = finding(best("a"), grid(a=[1], b=[100]), "patch_distance")
     assert found.verdict == UNKNOWN
-    assert "no spread" in found.reason
+    assert "no confidence interval" in found.reason
 
 
 def test_incomplete_blocks_do_not_count(finding: Make) -> None:
@@ -219,7 +219,7 @@ def test_to_the_same_loss(finding: Make) -> None:
     found = finding(best("fast"), numbers, "seconds_to_loss")
     assert found.numbers == {"slow": [1.5, 1.5], "fast": [0.4, 0.4]}
     assert found.verdict == HOLDS
-    assert found.reason.startswith("ahead of the best other by 1.1 ")
+    assert found.reason.startswith("lead over the best of the others: 1.1 ")
 
 
 @pytest.mark.parametrize(("value", "expected"), [("mean", HOLDS), ("sum", FAILS)])
@@ -230,7 +230,7 @@ def test_setting(tmp_path: Path, value: str, expected: str) -> None:
     write_run(tmp_path, experiment, ["seed=0"], [["seed=0"]], config=config)
     (found,) = claims.test(collect(tmp_path)["made_up"])
     assert found.verdict == expected
-    assert "normalize.layers = mean in 1 runs" in found.reason
+    assert found.reason == "normalize.layers = mean; completed runs: 1"
 
 
 def test_damaged_records_are_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
