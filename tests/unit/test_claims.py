@@ -16,6 +16,9 @@ from scipy import stats
 from nst.report import claims
 from nst.report.claims import FAILS, HOLDS, UNKNOWN, Finding
 from nst.report.collect import collect
+from nst.report.plots import lines
+from nst.report.table import Gallery, lay_out
+from nst.runs.record import RunRecord
 
 Make = Callable[..., Finding]
 
@@ -32,7 +35,7 @@ def write_run(
     (folder / "experiments").mkdir(parents=True)
     record = {"experiment": experiment, "overrides": overrides, "jobs": jobs}
     record |= {"base": "b", "asked": "2026"}
-    (folder / "experiments" / f"{experiment['name']}.json").write_text(json.dumps(record))
+    (folder / "experiments" / f"{experiment['name']}-0.json").write_text(json.dumps(record))
     rows = facts.pop("rows", [])
     image = facts.pop("image", None)
     config = facts.pop("config", {})
@@ -266,3 +269,27 @@ def test_runs_of_a_changed_file_are_not_mixed(tmp_path: Path) -> None:
     write(3, 6, base="", jobs=[], asked="2028", also=["image.size=9"])
     found = collect(tmp_path)["made_up"].jobs
     assert [job.run and job.run.folder.name for job in found] == [same, newest, single, None]
+
+
+def test_a_table_has_the_order_of_its_keys_and_names_what_is_missing(tmp_path: Path) -> None:
+    """The file may list keys in another order than the sweep; a sweep may lack combinations."""
+    experiment = {"name": "made_up", "rows": ["style", "content"], "columns": ["steps"]}
+    names = [("b", "x"), ("b", "y"), ("a", "x"), ("a", "y")]
+    jobs = [
+        [f"content={content}", f"style={style}", f"steps={steps}"]
+        for content, style in names
+        for steps in (20, 5)
+    ]
+    folder = write_run(tmp_path, experiment, jobs[0], jobs[:-1], losses={"loss/total": 2.5})
+    write_run(tmp_path, experiment, jobs[1], jobs[:-1], status="failed", reason="no memory")
+    found = collect(tmp_path)["made_up"]
+    table = lay_out(found, Gallery(tmp_path / "page"))
+    assert [column.caption for column in table.columns] == ["steps 20", "steps 5"]
+    assert [row.caption for row in table.rows] == ["x · b", "x · a", "y · b", "y · a"]
+    captions = [[cell.caption for cell in row.cells] for row in table.rows]
+    assert captions[0] == ["loss 2.5", "failed: no memory"]
+    assert captions[3] == ["missing: not run yet", "not part of the sweep"]
+    (line,) = lines(found)
+    assert (line.run.folder, line.caption, line.group) == (folder, "b · x · steps 20", "steps 20")
+    assert RunRecord(folder).experiments == ["made_up"]
+    assert found.command == "nst content=b,a style=x,y steps=20,5"
