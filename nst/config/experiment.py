@@ -166,15 +166,15 @@ class ExperimentConfig:
 
 
 @dataclass(frozen=True)
-class Member:
-    """A run's place in a sweep over an experiment.
+class ExperimentJob:
+    """A run as a job of an experiment's sweep, as its folder records it.
 
     Attributes:
         experiment: the declaration.
-        overrides: what makes this job of the sweep, as typed: ``["weights=mild", "seed=0"]``.
+        overrides: of this job, as typed: ``["weights=mild", "seed=0"]``.
         jobs: the overrides of all jobs of the sweep, in order; empty for a run on its own.
-        base: hash of what the sweep's runs share, so that those made before and after a change of
-            the file are told apart.
+        base: hash of what the sweep's runs share; it distinguishes runs before and after a change
+            of the experiment's file.
         asked: when the sweep began, in ISO 8601.
     """
 

@@ -17,7 +17,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.config.experiment import ExperimentConfig, Member, check
+from nst.config.experiment import ExperimentConfig, ExperimentJob, check
 from nst.config.job_overrides import fixed, values, varying
 from nst.config.overrides import parse
 from nst.runs.record import RunRecord
@@ -138,22 +138,24 @@ def collect(outputs: Path) -> dict[str, Experiment]:
     Its cells are filled by the runs of earlier sweeps, and by single runs, whose overrides and
     experiment file determine the same picture.
     """
-    found: dict[str, list[tuple[Member, RunRecord]]] = {}
+    by_name: dict[str, list[tuple[ExperimentJob, RunRecord]]] = {}
     for folder in sorted([*outputs.glob("runs/*"), *outputs.glob("sweeps/*/*")]):
         run = RunRecord(folder)
-        for member in run.members:
-            found.setdefault(member.experiment["name"], []).append((member, run))
+        for job in run.experiment_jobs:
+            by_name.setdefault(job.experiment["name"], []).append((job, run))
     experiments = {}
-    for name, members in found.items():
-        sweeps = [member for member, _ in members if member.jobs]
-        newest = max(sweeps, key=lambda member: member.asked, default=None)
+    for name, found in by_name.items():
+        sweeps = [job for job, _ in found if job.jobs]
+        newest = max(sweeps, key=lambda job: job.asked, default=None)
         config = _declaration(newest.experiment, name) if newest else None
         if newest and config:
-            experiments[name] = Experiment(config, _jobs(newest, members))
+            experiments[name] = Experiment(config, _jobs(newest, found))
     return dict(sorted(experiments.items(), key=lambda item: (item[1].config.section, item[0])))
 
 
-def _jobs(sweep: Member, members: Sequence[tuple[Member, RunRecord]]) -> list[JobRecord]:
+def _jobs(
+    sweep: ExperimentJob, found: Sequence[tuple[ExperimentJob, RunRecord]]
+) -> list[JobRecord]:
     """Returns the sweep's jobs, each with its newest completed run, else its newest run."""
     changing = varying(sweep.jobs)
     same = fixed(sweep.jobs[0], changing)
@@ -162,13 +164,13 @@ def _jobs(sweep: Member, members: Sequence[tuple[Member, RunRecord]]) -> list[Jo
         return tuple(map(values(overrides).get, changing))
 
     runs: dict[tuple[str | None, ...], RunRecord] = {}
-    for member, run in sorted(members, key=lambda item: item[0].asked):
-        alike = not member.jobs or member.base == sweep.base
-        if alike and fixed(member.overrides, changing) == same:
-            key = cell(member.overrides)
+    for job, run in sorted(found, key=lambda item: item[0].asked):
+        alike = not job.jobs or job.base == sweep.base
+        if alike and fixed(job.overrides, changing) == same:
+            key = cell(job.overrides)
             if run.completed or key not in runs or not runs[key].completed:
                 runs[key] = run
-    return [JobRecord(tuple(job), runs.get(cell(job))) for job in sweep.jobs]
+    return [JobRecord(tuple(each), runs.get(cell(each))) for each in sweep.jobs]
 
 
 def _declaration(node: dict[str, Any], name: str) -> ExperimentConfig | None:

@@ -113,9 +113,8 @@ class _Batch:
 
     def compute(self, runs: Sequence[Run]) -> None:
         """Computes the runs that are not finished, while no other process does."""
-        members = [(folder_of(run), run.member) for run in runs if run.member]
         first = {folder_of(run): run for run in reversed(runs)}
-        folders = [folder for folder in dict.fromkeys(map(folder_of, runs))]
+        folders = list(dict.fromkeys(map(folder_of, runs)))
         with ExitStack() as locks:
             # in the order of their names: otherwise two processes could wait for each other
             for folder in sorted(set(folders) - set(self.outcomes)):
@@ -123,8 +122,9 @@ class _Batch:
                     locks.enter_context(locked(folder))
                     if is_finished(first[folder]):
                         self._found(first[folder])
-                    for _, member in filter(lambda each: each[0] == folder, members):
-                        RunFolder(folder).join(member)
+                    for run in runs:
+                        if folder_of(run) == folder and run.experiment_job is not None:
+                            RunFolder(folder).join(run.experiment_job)
             waiting = [first[folder] for folder in folders if folder not in self.outcomes]
             for starts in self._by_step(waiting):
                 self._optimise(starts)

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from nst import __version__
-from nst.config.experiment import Member
+from nst.config.experiment import ExperimentJob
 from nst.runs.record import (
     FACTS,
     RUNNING,
@@ -87,12 +87,12 @@ class RunFolder:
         self._facts = {**self._facts, **facts}
         self._write_text(FACTS, json.dumps(seal(self._facts), indent=2) + "\n")
 
-    def join(self, member: Member) -> None:
+    def join(self, experiment_job: ExperimentJob) -> None:
         """Records that the run is a job of an experiment; it may be several jobs."""
         (self.path / "experiments").mkdir(parents=True, exist_ok=True)
-        job = hashlib.sha256(json.dumps(member.overrides).encode()).hexdigest()[:8]
-        text = json.dumps(asdict(member), indent=1) + "\n"
-        self._write_text(f"experiments/{member.experiment['name']}-{job}.json", text)
+        job = hashlib.sha256(json.dumps(experiment_job.overrides).encode()).hexdigest()[:8]
+        text = json.dumps(asdict(experiment_job), indent=1) + "\n"
+        self._write_text(f"experiments/{experiment_job.experiment['name']}-{job}.json", text)
 
     def metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Writes ``metrics.csv`` with all rows so far."""

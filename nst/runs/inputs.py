@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nst import images
-from nst.config.experiment import Member
+from nst.config.experiment import ExperimentJob
 from nst.config.schema import Config
 from nst.images import Picture, poisson
 from nst.images.decode import MAX_PIXELS
@@ -16,7 +16,7 @@ LARGEST_BLEND = 2048
 """Largest shorter side at which a blend is solved, px: more takes minutes and gigabytes."""
 
 
-def prepare(config: Config, member: Member | None = None) -> Run:
+def prepare(config: Config, experiment_job: ExperimentJob | None = None) -> Run:
     """The run of a checked config, with its pictures, and with what it names looked up.
 
     Raises:
@@ -27,7 +27,7 @@ def prepare(config: Config, member: Member | None = None) -> Run:
     style = images.load(config.style.path, "style.path") if config.uses_style else None
     start = config.init.path if config.init.name == "file" else None
     init = None if start is None else images.load(start, "init.path")
-    run = Run(config, resolved, content, style, init, member)
+    run = Run(config, resolved, content, style, init, experiment_job)
     _check_sizes(run)
     return run
 

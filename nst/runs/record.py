@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from nst.config.experiment import Member
+from nst.config.experiment import ExperimentJob
 
 log = logging.getLogger(__name__)
 
@@ -88,15 +88,15 @@ class RunRecord:
     @property
     def experiments(self) -> list[str]:
         """Names of the experiments that the run is part of."""
-        return sorted({path.stem.rpartition("-")[0] for path in self._members})
+        return sorted({path.stem.rpartition("-")[0] for path in self._experiment_files})
 
     @property
-    def members(self) -> list[Member]:
-        """The run's places in experiments; a file that cannot be read is skipped with a warning."""
-        return [member for path in self._members if (member := _read_member(path))]
+    def experiment_jobs(self) -> list[ExperimentJob]:
+        """The jobs of experiments that the run is; files that cannot be read are skipped."""
+        return list(filter(None, map(_read_experiment_job, self._experiment_files)))
 
     @property
-    def _members(self) -> list[Path]:
+    def _experiment_files(self) -> list[Path]:
         return sorted(self.folder.glob("experiments/*.json"))
 
     @property
@@ -133,17 +133,17 @@ def read_json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _read_member(path: Path) -> Member | None:
+def _read_experiment_job(path: Path) -> ExperimentJob | None:
     try:
-        member = Member(**read_json(path))
-        texts = [*member.overrides, *(text for job in member.jobs for text in job)]
-        texts += [member.base, member.asked, member.experiment["name"]]
+        found = ExperimentJob(**read_json(path))
+        texts = [*found.overrides, *(text for job in found.jobs for text in job)]
+        texts += [found.base, found.asked, found.experiment["name"]]
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
     except (KeyError, TypeError):
         log.warning("skipped, truncated or altered: %s", path)
         return None
-    return member
+    return found
 
 
 def read_facts(path: Path) -> dict[str, Any]:

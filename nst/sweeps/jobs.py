@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from nst.config.compose import to_config
-from nst.config.experiment import Member
+from nst.config.experiment import ExperimentJob
 from nst.config.messages import BAD_INPUT, exit_status, one_line
 from nst.runs.outcome import SKIPPED, Outcome
 from nst.runs.plan import Plan
@@ -35,13 +35,13 @@ class Job:
 
     Attributes:
         overrides: as typed.
-        member: its job of an experiment; None: it has none, or its config is wrong.
+        experiment_job: its job of an experiment; None: it has none, or its config is wrong.
         run: checked and identified; None if the job is refused.
         refusal: its outcome if the job is refused.
     """
 
     overrides: list[str]
-    member: Member | None = None
+    experiment_job: ExperimentJob | None = None
     run: Run | None = None
     refusal: Outcome | None = None
 
@@ -88,7 +88,7 @@ class Jobs:
             config = to_config(cfg)
             config.outputs = str(absolute(config.outputs, hydra_config.runtime.cwd))
             config.run.overrides = job.overrides
-            job.member = sweep.member(hydra_config, asdict(config.experiment))
+            job.experiment_job = sweep.experiment_job(hydra_config, asdict(config.experiment))
             if config.retry and sweep_folder.failed_before(Path(config.outputs), job.overrides):
                 config.retry = None  # it was refused before, so that it has no run folder
             # seconds to import: a wrong config is reported before
@@ -96,7 +96,7 @@ class Jobs:
             from nst.runs.inputs import prepare
 
             group = Path(hydra_config.sweep.dir).name if multirun else None
-            job.run = identify(prepare(config, job.member), group)
+            job.run = identify(prepare(config, job.experiment_job), group)
         except Exception as error:
             job.refusal = Outcome.of(error)
         return job
@@ -131,7 +131,9 @@ class Jobs:
             refused = exit_status(error) == BAD_INPUT
             if refused:
                 folder = None  # of an earlier attempt, if there is one
-                sweep_folder.record_refusal(sweep_dir, number, why, job.overrides, job.member)
+                sweep_folder.record_refusal(
+                    sweep_dir, number, why, job.overrides, job.experiment_job
+                )
             sweep_folder.record(sweep_dir, JobOutcome(number, status, folder, why, refused))
             return None
         if multirun:

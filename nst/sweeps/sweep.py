@@ -28,7 +28,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from nst.config import checks
-from nst.config.experiment import NO_EXPERIMENT, Member
+from nst.config.experiment import NO_EXPERIMENT, ExperimentJob
 from nst.config.job_overrides import labels, values
 from nst.config.keys import affects_result
 from nst.config.keys import values as key_values
@@ -241,7 +241,7 @@ def overrides(config: Any) -> list[str]:
     return list(typed)
 
 
-def member(config: Any, experiment: dict[str, Any]) -> Member | None:
+def experiment_job(config: Any, experiment: dict[str, Any]) -> ExperimentJob | None:
     """The job of an experiment that a job is; None: it belongs to none.
 
     Args:
@@ -257,7 +257,7 @@ def member(config: Any, experiment: dict[str, Any]) -> Member | None:
         # a sweep over several experiments has the jobs of each
         named = values(own).get("experiments")
         record["jobs"] = [job for job in record["jobs"] if values(job).get("experiments") == named]
-    return Member(experiment, own, record["jobs"], record["base"], record["asked"])
+    return ExperimentJob(experiment, own, record["jobs"], record["base"], record["asked"])
 
 
 def _now() -> str:

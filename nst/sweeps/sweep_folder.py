@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from nst.config.experiment import Member
+from nst.config.experiment import ExperimentJob
 from nst.config.job_overrides import meaning
 from nst.runs.folder import RunFolder
 from nst.runs.outcome import FINISHED_BEFORE
@@ -61,7 +61,11 @@ def clear(sweep_dir: Path) -> None:
 
 
 def record_refusal(
-    sweep_dir: Path, number: int, reason: str, overrides: list[str], member: Member | None
+    sweep_dir: Path,
+    number: int,
+    reason: str,
+    overrides: list[str],
+    experiment_job: ExperimentJob | None,
 ) -> None:
     """Records a refused job in the sweep's folder, as a run folder with the reason.
 
@@ -70,8 +74,8 @@ def record_refusal(
     folder = RunFolder(sweep_dir / str(number))
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.update(status=FAILED, reason=reason, overrides=_key(overrides))
-    if member is not None:
-        folder.join(member)
+    if experiment_job is not None:
+        folder.join(experiment_job)
 
 
 def failed_before(outputs: Path, overrides: list[str]) -> bool:

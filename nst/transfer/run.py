@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nst import images
-from nst.config.experiment import Member
+from nst.config.experiment import ExperimentJob
 from nst.config.schema import Config
 from nst.images.picture import Picture
 from nst.optim import PerImage
@@ -47,7 +47,7 @@ class Run:
         content: None if the task has no content loss.
         style: None if the task has no style loss.
         init: the picture of ``init=file``, else None.
-        member: its job of an experiment; None: it has none.
+        experiment_job: its job of an experiment; None: it has none.
     """
 
     config: Config
@@ -55,7 +55,7 @@ class Run:
     content: Picture | None
     style: Picture | None
     init: Picture | None
-    member: Member | None = None
+    experiment_job: ExperimentJob | None = None
 
     def shape(self, scale: Scale) -> tuple[int, int]:
         """(height, width) of the image at a scale: the aspect of the content, or else the style."""

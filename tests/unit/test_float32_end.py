@@ -38,7 +38,7 @@ def test_they_compute_with_the_other_backbone() -> None:
     run = prepared(*SMALL, "steps=4", "schedule.precise=0.5")
     rough, exact = module([run], torch.bfloat16), module([run])
     seen: list[torch.dtype] = []
-    rough.precise = exact.backbone
+    rough.float32_backbone = exact.backbone
     step = StyleTransfer.training_step
 
     def watched(made: StyleTransfer, number: int, batch_idx: int) -> Evaluated:
