@@ -17,14 +17,11 @@ _Method = TypeVar("_Method", bound=Callable[..., None])
 
 
 def guarded(method: _Method) -> _Method:
-    """Decorates a method of a ``SafeLogger``: an error disables the logger.
-
-    Once the logger is disabled or finalized, the method does nothing.
-    """
+    """Decorates a method of a ``SafeLogger``, to be skipped once an error has occurred in any."""
 
     @wraps(method)
     def call(self: SafeLogger, *args: Any, **kwargs: Any) -> None:
-        if not (self.disabled or self.finalized):
+        if self.active:
             with self.guard():
                 method(self, *args, **kwargs)
 
@@ -32,20 +29,19 @@ def guarded(method: _Method) -> _Method:
 
 
 class SafeLogger(Logger):
-    """A mixin, to be named before one of Lightning's loggers.
+    """A mixin that precedes one of Lightning's loggers among the base classes.
 
-    A tracker must not cost anyone a picture: its first error is logged as one warning, and the
-    logger ignores all calls from then on.
+    A tracker must not cost anyone a picture: its first error is logged as one warning, and all
+    later calls are ignored.
 
     Attributes:
         tracker: name for messages.
-        disabled: an error has occurred.
-        finalized: the run has ended.
+        active: whether calls have an effect: no error has occurred, and the run has not ended.
     """
 
     tracker: ClassVar[str]
-    disabled = False
-    finalized = False
+    active = True
+    _finalized = False
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -53,16 +49,16 @@ class SafeLogger(Logger):
         try:
             yield
         except Exception as error:
-            if not self.disabled:  # else a guarded call within this one has reported it
+            if self.active:  # else a guarded call within this one has reported it
                 reason = " ".join(str(error).split()) or type(error).__name__
                 message = "logging to %s is disabled for the rest of this run: %s"
                 log.warning(message, self.tracker, reason)
-            self.disabled = True
+            self.active = False
 
     @property
     def experiment(self) -> Any:
-        """The tracker's own object; if the logger is disabled, one that ignores every call."""
-        if not self.disabled:
+        """The tracker's own object; if the logger is not active, one that ignores every call."""
+        if self.active:
             with self.guard():
                 return self._start()
         return DummyLogger().experiment
@@ -105,10 +101,11 @@ class SafeLogger(Logger):
         Args:
             status: ``success``, ``failed`` or ``aborted``.
         """
-        if not self.finalized:
-            self.finalized = True
+        if not self._finalized:
+            self._finalized = True
             with self.guard():
                 self._close(status)
+            self.active = False
 
     def _close(self, status: str) -> None:
         """Ends what ``_start`` has created, if it was called."""

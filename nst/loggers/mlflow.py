@@ -150,7 +150,7 @@ class MLFlowLogger(SafeLogger, LightningMLFlowLogger):
 
     def _close(self, status: str) -> None:
         """Ends the MLflow run as FINISHED, FAILED, or KILLED if ``aborted``."""
-        if self._initialized and not self.disabled:  # a silent server would be waited for again
+        if self._initialized and self.active:  # do not wait again for a server that failed
             self._send()
             super()._close("KILLED" if status == "aborted" else status)
 

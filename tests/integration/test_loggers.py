@@ -1,4 +1,4 @@
-"""Other trackers than W&B, each read with its own reader; resumed and broken runs."""
+"""Trackers other than W&B, each read with its own reader; resumed runs and broken trackers."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ Pictures = dict[str, dict[int, np.ndarray]]
 
 
 @dataclass
-class Told:
-    """What a tracker knows of a run: by key, then by step. Nothing may be there twice."""
+class Logged:
+    """What a tracker has of a run: by key, then by step. Nothing may be there twice."""
 
     metrics: dict[str, dict[int, float]] = field(default_factory=dict)
     pictures: Pictures = field(default_factory=dict)
@@ -76,44 +76,44 @@ def mlflow_run(folder: Path, store: Path) -> MlflowRun:
     return run
 
 
-def from_mlflow(folder: Path, store: Path) -> Told:
-    run, found, told = mlflow_run(folder, store).info.run_id, client(store), Told()
+def from_mlflow(folder: Path, store: Path) -> Logged:
+    run, found, logged = mlflow_run(folder, store).info.run_id, client(store), Logged()
     for key in found.get_run(run).data.metrics:
         for metric in found.get_metric_history(run, key):
-            told.add(told.metrics, key, metric.step, metric.value)
+            logged.add(logged.metrics, key, metric.step, metric.value)
     for item in found.list_artifacts(run, "images"):
         named = re.fullmatch(
             r"images/(\w+)\+step\+(\d+)\+timestamp\+.*(?<!compressed)\.png", item.path
         )
         if named:
             with Image.open(found.download_artifacts(run, item.path)) as image:
-                told.add(told.pictures, named[1], int(named[2]), np.array(image))
-    return told
+                logged.add(logged.pictures, named[1], int(named[2]), np.array(image))
+    return logged
 
 
-def from_tensorboard(folder: Path, store: Path) -> Told:
+def from_tensorboard(folder: Path, store: Path) -> Logged:
     everything = {"scalars": 0, "images": 0}
-    found, told = EventAccumulator(str(folder / "tensorboard"), everything).Reload(), Told()
+    found, logged = EventAccumulator(str(folder / "tensorboard"), everything).Reload(), Logged()
     for key in found.Tags()["scalars"]:
         for scalar in found.Scalars(key):
-            told.add(told.metrics, key, scalar.step, scalar.value)
+            logged.add(logged.metrics, key, scalar.step, scalar.value)
     path = folder.parent / "read.png"
     for key in found.Tags()["images"]:
         for event in found.Images(key):
             path.write_bytes(event.encoded_image_string)
             with Image.open(path) as image:
-                told.add(told.pictures, key, event.step, np.array(image))
+                logged.add(logged.pictures, key, event.step, np.array(image))
     path.unlink(missing_ok=True)
-    return told
+    return logged
 
 
-def from_csv(folder: Path, store: Path) -> Told:
-    told = Told()
+def from_csv(folder: Path, store: Path) -> Logged:
+    logged = Logged()
     for row in rows(folder / "csv" / "metrics.csv"):
         for key, value in row.items():
             if key != "step" and value:
-                told.add(told.metrics, key, int(row["step"]), float(value))
-    return told
+                logged.add(logged.metrics, key, int(row["step"]), float(value))
+    return logged
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -121,14 +121,14 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-READERS: dict[str, Callable[[Path, Path], Told]] = {
+READERS: dict[str, Callable[[Path, Path], Logged]] = {
     "csv": from_csv,
     "tensorboard": from_tensorboard,
     "mlflow": from_mlflow,
 }
 
 
-def check_whole(told: Told, folder: Path, pictures: bool = True) -> None:
+def check_whole(logged: Logged, folder: Path, pictures: bool = True) -> None:
     """The same keys, steps, values and pixels as the run folder has."""
     expected: dict[str, dict[int, float]] = {}
     for row in rows(folder / "metrics.csv"):
@@ -139,36 +139,36 @@ def check_whole(told: Told, folder: Path, pictures: bool = True) -> None:
     for key, value in facts["measures"].items():
         expected[f"measure/{key}"] = {facts["steps"]: value}
     assert {"loss/total", "loss/style/conv1_1", "seconds", "lr", "measure/ssim"} <= set(expected)
-    assert set(told.metrics) == set(expected)
+    assert set(logged.metrics) == set(expected)
     for key, steps in expected.items():
-        assert told.metrics[key] == pytest.approx(steps, rel=1e-6), key  # float32 in TensorBoard
+        assert logged.metrics[key] == pytest.approx(steps, rel=1e-6), key  # float32 in TensorBoard
     if pictures:
         kept = {"snapshot": {int(path.stem): path for path in (folder / "snapshots").iterdir()}}
         kept |= {path.stem: {0: path} for path in (folder / "inputs").iterdir()}
         kept["final"] = {facts["steps"]: folder / "final.png"}
-        assert {key: set(steps) for key, steps in told.pictures.items()} == {
+        assert {key: set(steps) for key, steps in logged.pictures.items()} == {
             key: set(steps) for key, steps in kept.items()
         }
         for key, paths in kept.items():
             for step, path in paths.items():
                 with Image.open(path) as image:
-                    assert np.array_equal(told.pictures[key][step], np.array(image)), (key, step)
+                    assert np.array_equal(logged.pictures[key][step], np.array(image)), (key, step)
 
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory, store: Path) -> list[Path]:
-    """Two runs in one pass, told to three trackers."""
+    """Two runs in one batch, logged to three trackers."""
     common = [*settings(tmp_path_factory.mktemp("batch"), store), THREE, "init=noise"]
     return execute([prepared(*common, f"seed={seed}") for seed in (0, 1)], group="evening")
 
 
 @pytest.mark.parametrize("tracker", READERS)
-def test_a_tracker_knows_what_the_folder_has(tracker: str, batch: list[Path], store: Path) -> None:
+def test_a_tracker_has_what_the_folder_has(tracker: str, batch: list[Path], store: Path) -> None:
     for folder in batch:
         check_whole(READERS[tracker](folder, store), folder, pictures=tracker != "csv")
 
 
-def test_mlflow_knows_what_the_run_is(batch: list[Path], store: Path) -> None:
+def test_mlflow_has_the_facts_of_the_run(batch: list[Path], store: Path) -> None:
     for folder in batch:
         run = mlflow_run(folder, store)
         assert run.info.run_name == folder.name
@@ -192,9 +192,9 @@ def test_tensorboard_compares_runs_by_their_config(batch: list[Path]) -> None:
     for seed, folder in enumerate(batch):
         found = EventAccumulator(str(folder / "tensorboard")).Reload().summary_metadata
         content = found["_hparams_/session_start_info"].plugin_data.content
-        told = HParamsPluginData.FromString(content).session_start_info.hparams
-        assert told["seed"].number_value == seed
-        assert told["init/name"].string_value == "noise"
+        logged = HParamsPluginData.FromString(content).session_start_info.hparams
+        assert logged["seed"].number_value == seed
+        assert logged["init/name"].string_value == "noise"
 
 
 def test_nothing_is_set_for_the_whole_process(batch: list[Path]) -> None:
@@ -216,7 +216,7 @@ def test_many_is_wandb_csv_and_tensorboard(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["stopped", "failed"])
-def test_after_a_run_goes_on_each_step_is_there_once(
+def test_a_resumed_run_has_each_step_once(
     how: str, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     common = [*settings(tmp_path, store), THREE, "steps=6"]
@@ -261,15 +261,15 @@ def test_a_run_that_diverges_has_failed(tmp_path: Path, store: Path) -> None:
     assert mlflow_run(folder, store).info.status == "FAILED"
     with Image.open(folder / "best.png") as image:
         best = np.array(image)
-    for told in (from_tensorboard(folder, store), from_mlflow(folder, store)):
-        assert set(told.metrics["loss/total"]) == set(range(last + 1))
-        assert set(told.pictures["best"]) == {last}
-        assert np.array_equal(told.pictures["best"][last], best)
-        assert "final" not in told.pictures
+    for logged in (from_tensorboard(folder, store), from_mlflow(folder, store)):
+        assert set(logged.metrics["loss/total"]) == set(range(last + 1))
+        assert set(logged.pictures["best"]) == {last}
+        assert np.array_equal(logged.pictures["best"][last], best)
+        assert "final" not in logged.pictures
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "mlflow"])
-def test_a_missing_package_is_told_with_the_command(
+def test_a_missing_package_is_reported_with_the_command(
     tracker: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -286,14 +286,14 @@ def test_a_missing_package_is_told_with_the_command(
     assert not (tmp_path / "outputs").exists()
 
 
-def test_what_mlflow_cannot_use_is_told_before(tmp_path: Path) -> None:
+def test_what_mlflow_cannot_use_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"logger\.mlflow=.*unsupported URI"):
         execute([prepared(*TINY, f"outputs={tmp_path}", *MLFLOW, f"{URI}=gopher://x")])
     assert not (tmp_path / "runs").exists()
 
 
 def test_arguments_that_a_tracker_would_not_take(tmp_path: Path) -> None:
-    """They are refused before the run, which would else go without its tracker."""
+    """They are refused before the run, which would continue without its tracker."""
     for name in ("", "e" * 501):
         with pytest.raises(ArgumentError, match="1 to 500 characters"):
             MLFlowLogger(save_dir=str(tmp_path / "mlflow"), identity="x", experiment_name=name)
@@ -303,20 +303,20 @@ def test_arguments_that_a_tracker_would_not_take(tmp_path: Path) -> None:
 
 
 def test_no_mlflow_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Both runs complete; each says so in one line."""
+    """Both runs complete, and each reports the error in one line."""
     common = [*TINY, f"outputs={tmp_path}", *MLFLOW, f"{URI}=http://127.0.0.1:9"]
     folders = [execute([prepared(*common, f"seed={seed}")])[0] for seed in (0, 1)]
     assert [read_status(folder) for folder in folders] == [COMPLETED, COMPLETED]
-    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len(told) == 2
-    for line in told:
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(logged) == 2
+    for line in logged:
         assert line.startswith("logging to MLflow is disabled for the rest of this run: ")
         assert "127.0.0.1:9" in line
     assert not list(tmp_path.glob("mlflow*"))
 
 
 @pytest.mark.parametrize("fails", ["log_batch", "log_image", "set_terminated"])
-def test_mlflow_breaks_while_a_run_is_going(
+def test_mlflow_breaks_during_a_run(
     fails: str,
     tmp_path: Path,
     store: Path,
@@ -326,11 +326,11 @@ def test_mlflow_breaks_while_a_run_is_going(
     monkeypatch.setattr(MlflowClient, fails, _no_room)
     (folder,) = execute([prepared(*settings(tmp_path, store), *MLFLOW)])
     assert read_status(folder) == COMPLETED
-    told = [record.getMessage() for record in caplog.records if record.name.startswith("nst.log")]
-    assert told == ["logging to MLflow is disabled for the rest of this run: no room"]
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("nst.log")]
+    assert logged == ["logging to MLflow is disabled for the rest of this run: no room"]
 
 
-def test_tensorboard_breaks_while_a_run_is_going(
+def test_tensorboard_breaks_during_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_image", _no_room)
@@ -387,10 +387,9 @@ def test_a_logger_reports_its_first_error_and_is_disabled(
 ) -> None:
     logger = Broken(*fails)
     for _ in range(2):
-        assert logger.experiment == "it" or logger.disabled
+        assert logger.experiment == "it" or not logger.active
         logger.log_image("final", ["final.png"], 3)
     logger.finalize("failed")
-    assert logger.disabled
     assert logger.experiment.log_artifact("final.png") is None  # a stand-in
     (record,) = caplog.records
     message = "logging to a tracker is disabled for the rest of this run"
