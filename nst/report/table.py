@@ -150,7 +150,7 @@ def _caption(name: str, config: ExperimentConfig) -> str:
 def _inputs(
     config: ExperimentConfig, places: Sequence[Sequence[Sequence[JobRecord]]], gallery: Gallery
 ) -> list[dict[str, list[Shot | None]]]:
-    """Finds the first place for each input where it is one picture within every group of jobs.
+    """Places each input where all jobs of a group share its picture, at the first such place.
 
     Args:
         config: names the inputs.
@@ -171,7 +171,7 @@ def _inputs(
 
 
 def _distinct(jobs: Iterable[JobRecord], name: str, caption: str, gallery: Gallery) -> list[Shot]:
-    """The different pictures that an input is in these jobs."""
+    """The different pictures of an input in these jobs."""
     paths = (job.run.picture(name) for job in jobs if job.run)
     return list(dict.fromkeys(gallery.shot(path, caption) for path in paths if path))
 

@@ -42,7 +42,7 @@ def check_login() -> None:
     try:
         found = wandb.login(prompt=False, verify=False)
     except Exception as error:  # a malformed key
-        raise NstError(f"--wandb: {' '.join(str(error).split())}") from error
+        raise NstError(f"--wandb: {_line(error)}") from error
     if not found:
         raise NstError("--wandb: not logged in to W&B; run `wandb login` or set WANDB_API_KEY")
 
@@ -92,10 +92,10 @@ def _place(runs: Sequence[LoggedRun]) -> tuple[str, str | None]:
 
 
 def _check_sent(runs: Sequence[LoggedRun]) -> None:
-    """Refuses runs that are all missing on the server, and warns of those that are.
+    """Warns of runs that are missing on the server.
 
     Raises:
-        NstError: with the command that sends them.
+        NstError: if all are, with the command that sends them.
     """
     records = unsent(runs)
     if not records:
