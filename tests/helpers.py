@@ -6,13 +6,14 @@ import os
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from torch import Tensor
+from torch import Tensor, nn
 
 from nst.config import schema
 from nst.config.compose import conf_dir, to_config
@@ -23,9 +24,10 @@ from nst.runs.inputs import prepare
 from nst.runs.networks import network
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
-from nst.vgg import weights
+from nst.vgg import architecture
 from nst.vgg.calibration import activation_means
 from nst.vgg.network import VGG
+from nst.vgg.weights import Weights, load
 from tests import commands
 
 slow = pytest.mark.slow
@@ -84,17 +86,48 @@ def resolved(run: Run, **changes: Any) -> Run:
     return replace(run, resolved=replace(run.resolved, **changes))
 
 
-def embedded() -> weights.Weights:
-    return weights.load("vgg19", "embedded", None, None, "rgb")
+@cache
+def embedded() -> Weights:
+    return load("vgg19", "embedded", None, None, "rgb")
+
+
+@cache
+def tiny() -> Weights:
+    """A VGG-19 of 4 to 32 channels with random weights, for tests that do not look at pictures.
+
+    Their scale (He et al. 2015) keeps activations from vanishing and from exploding.
+    """
+    generator = torch.Generator().manual_seed(0)
+    convolutions, inputs = [], 3
+    for layer in architecture.convolutions("vgg19"):
+        weight = torch.randn(layer.channels // 16, inputs, 3, 3, generator=generator)
+        bias = torch.randn(layer.channels // 16, generator=generator) / 10
+        convolutions.append((weight * (2 / (9 * inputs)) ** 0.5, bias))
+        inputs = len(weight)
+    return replace(embedded(), convolutions=convolutions, sha256="tiny")
+
+
+def tiny_run(*overrides: str) -> Run:
+    """As ``prepared``, with the weights ``tiny``."""
+    return resolved(prepared(*overrides), weights=tiny())
+
+
+_activation_means = cache(activation_means)
+
+
+@lru_cache(maxsize=1)
+def _convolutions(*key: Any) -> dict[str, nn.Module]:
+    """Filled by the first ``VGG`` with this key, and shared by the next ones."""
+    return {}
 
 
 def module(runs: list[Run], dtype: torch.dtype = torch.float32) -> StyleTransfer:
     """The module of these runs with its optimiser, ready for ``optimise``, without a Trainer."""
     first = runs[0].config
-    loaded = embedded()
+    loaded = runs[0].resolved.weights
     means = None
     if first.normalize.activations:
-        means = activation_means(loaded, "vgg19", first.backbone.pooling)
+        means = tuple(_activation_means(loaded, "vgg19", first.backbone.pooling))
     taps = set().union(*(run.taps for run in runs))
     backbone = VGG(
         loaded,
@@ -106,6 +139,7 @@ def module(runs: list[Run], dtype: torch.dtype = torch.float32) -> StyleTransfer
         dtype,
         first.backbone.tiling,
         winograd=True,
+        convolutions=_convolutions(loaded, first.backbone.padding, means, dtype),
     )
     made = StyleTransfer(backbone, runs)
     if dtype == torch.float64:  # trajectories amplify rounding; only double precision is portable

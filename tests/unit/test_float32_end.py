@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-from PIL import Image, ImageChops
 
-from nst.runs.record import read_facts
 from nst.runs.signature import signature
 from nst.transfer import targets
 from nst.transfer.module import Evaluated, StyleTransfer
 from nst.transfer.run import Run
-from nst.utils.errors import NstError
-from nst.vgg.network import VGG
-from tests.helpers import execute, first_of, module, optimise, prepared, resolved
+from tests.helpers import module, optimise, prepared, resolved, tiny_run
 
 SMALL = ("image.size=32", "logger=none", "precision=bf16", "init=noise")
 
@@ -35,7 +29,7 @@ def test_when_they_begin(overrides: tuple[str, ...], first: int) -> None:
 
 
 def test_they_compute_with_the_other_backbone() -> None:
-    run = prepared(*SMALL, "steps=4", "schedule.precise=0.5")
+    run = tiny_run(*SMALL, "steps=4", "schedule.precise=0.5")
     rough, exact = module([run], torch.bfloat16), module([run])
     seen: list[torch.dtype] = []
     rough.float32_backbone = exact.backbone
@@ -62,39 +56,6 @@ def test_the_signature_knows_them_only_where_they_differ() -> None:
 
     assert signed(one, "bf16") != signed(other, "bf16")
     assert signed(one, "32") == signed(other, "32")
-
-
-@pytest.mark.parametrize("stop", first_of([3, 1]))
-def test_a_run_goes_on_before_and_within_them(stop: int, tmp_path: Path) -> None:
-    settings = (*SMALL, "steps=4", "schedule.precise=0.5")
-    (whole,) = execute([prepared(*settings, f"outputs={tmp_path / 'whole'}")])
-    broken = (*settings, f"outputs={tmp_path / 'broken'}")
-    with pytest.raises(NstError):
-        execute([prepared(*broken, f"+trainer.max_steps={stop}")])
-    (gone_on,) = execute([prepared(*broken)])
-    first, second = (Image.open(folder / "final.png") for folder in (whole, gone_on))
-    assert ImageChops.difference(first, second).getbbox() is None
-    assert read_facts(whole)["losses"] == read_facts(gone_on)["losses"]
-
-
-def test_targets_are_computed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of the same picture, layers and size in a sweep, whatever batch the runs are in."""
-    monkeypatch.setattr(targets, "_cache", type(targets._cache)())
-    seen: list[tuple[int, ...]] = []
-    computed = targets._computed
-
-    def counted(kind: str, backbone: VGG, image: torch.Tensor, layers: list[str]) -> object:
-        seen.append(tuple(image.shape))
-        return computed(kind, backbone, image, layers)
-
-    monkeypatch.setattr(targets, "_computed", counted)
-    common = (*SMALL, "precision=32", "steps=1", f"outputs={tmp_path}")
-    execute([prepared(*common, "seed=0"), prepared(*common, "seed=1")])
-    assert len(seen) == 4  # a content and a style, for the objective and for the measures
-    execute([prepared(*common, "seed=2", "weights=mild")])
-    assert len(seen) == 4
-    execute([prepared(*common, "seed=3", "style=waves")])
-    assert len(seen) == 6
 
 
 def test_the_cache_forgets_what_was_used_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 
 from nst.config.keys import affects_result, batch_shares, declared, keys
-from nst.config.schema import Affects, Config
+from nst.config.schema import Config
 from nst.runs.signature import facts, signature
 from nst.sweeps.vectorized.batches import groups
 from nst.transfer.run import Run
-from tests.helpers import execute, prepared, resolved
+from tests.helpers import prepared, resolved
 
 TINY = ("image.size=32", "steps=4", "snapshot_every=4", "logger=none", "precision=32")
 SMALL = ("layers.content=[conv2_1]", "layers.style=[conv1_1,conv2_1]")
@@ -172,27 +171,3 @@ def test_runs_share_a_batch_if_they_may(name: str) -> None:
     found = groups([resolved(each, precision=each.config.precision) for each in runs])
     same_shape = runs[0].shape(runs[0].scales[-1]) == runs[1].shape(runs[1].scales[-1])
     assert (len(found) == 1) == (same_shape and not batch_shares(name))
-
-
-SAFE = [
-    name
-    for name, key in keys().items()
-    if key.affects != Affects.RESULT and not name.startswith("run.")
-]
-
-
-def test_equal_signatures_mean_equal_pictures(tmp_path: Path) -> None:
-    """Whatever else is changed of a run: bit for bit, but for what rounds in another order."""
-    rounds = {"compile", "backbone.tiling"}
-    plain = _picture(tmp_path / "plain", "")
-    for name in SAFE:
-        if name in rounds | {"outputs", "retry"}:
-            continue
-        change = ALTERED[name][1]
-        assert _picture(tmp_path / name, change) == plain, name
-    assert _picture(tmp_path / "other", ALTERED["weights.style"][1]) != plain
-
-
-def _picture(outputs: Path, change: str) -> bytes:
-    (folder,) = execute([prepared(*TINY, *SMALL, *change.split(), f"outputs={outputs}")])
-    return (folder / "final.png").read_bytes()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nst import losses
-from tests.helpers import module, prepared
+from tests.helpers import module, prepared, tiny_run
 
 
 def test_gram_by_hand() -> None:
@@ -51,7 +51,7 @@ def test_gradients_match_finite_differences() -> None:
 
 
 def test_gradient_of_the_whole_objective_matches_finite_differences() -> None:
-    run = prepared("image.size=32", "init=noise", "weights.tv=10")
+    run = tiny_run("image.size=32", "init=noise", "weights.tv=10")
     made = module([run], torch.float64)
     objective = made.objective
     image = made.image.detach().requires_grad_()
@@ -69,7 +69,7 @@ def test_gradient_of_the_whole_objective_matches_finite_differences() -> None:
 
 
 def test_total_is_the_weighted_sum_of_the_terms() -> None:
-    run = prepared("image.size=32", "init=noise", "weights.content=2", "weights.tv=10")
+    run = tiny_run("image.size=32", "init=noise", "weights.content=2", "weights.tv=10")
     values = {name: float(v) for name, v in module([run]).evaluate().items()}
     expected = 2 * values["content"] + 1e5 * values["style"] + 10 * values["tv"]
     torch.testing.assert_close(values["total"], expected, rtol=1e-5, atol=0)
@@ -87,8 +87,8 @@ def test_the_magnitude_is_the_total_of_an_image_without_features(
     scale = ("image.size=64", "schedule=pyramid", "schedule.style=[0.5,1,1]")
     common = ("init=noise", picture, *scale)
     own = ("layers.content=[conv2_1]", "layers.style=[conv1_1]", "layer_weights=gatys")
-    runs = [prepared(f"task={task}", *common) for task in tasks]
-    made = module([*runs, prepared(*common, *own)])
+    runs = [tiny_run(f"task={task}", *common) for task in tasks]
+    made = module([*runs, tiny_run(*common, *own)])
     objective = made.objective
     plain = objective.backbone.read
 

@@ -6,14 +6,14 @@ import pytest
 from torch import Tensor
 
 from nst.transfer.module import StyleTransfer
-from tests.helpers import as_on_a_gpu, optimise, prepared
+from tests.helpers import as_on_a_gpu, optimise, tiny_run
 
 SMALL = ("image.size=32", "steps=9", "schedule.precise=0", "weights.tv=1")
 
 
 def _on_meta(*overrides: str) -> StyleTransfer:
     """Two runs as a GPU would have them, on the device that has shapes and no numbers."""
-    runs = [prepared(*SMALL, *overrides, f"init={init}") for init in ("noise", "content")]
+    runs = [tiny_run(*SMALL, *overrides, f"init={init}") for init in ("noise", "content")]
     return as_on_a_gpu(runs, "bf16", "meta")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nst.config.schema import Config, ImageConfig, ScheduleConfig
 from nst.runs.signature import signature
 from nst.transfer.schedule import Steps, scales
-from tests.helpers import embedded, module, optimise, prepared, resolved
+from tests.helpers import embedded, module, optimise, prepared, resolved, tiny_run
 
 _weights = cache(embedded)
 
@@ -49,7 +49,7 @@ HALF = ("image.size=32", "steps=4", "init=noise", "schedule.sizes=[0.5,1]", "sch
 
 def test_a_fraction_of_the_style_weight() -> None:
     """Coarse steps minimise the objective with that fraction, the last ones the whole one."""
-    terms = optimise(module([prepared(*HALF, "schedule.style=[0.01,1]")]))
+    terms = optimise(module([tiny_run(*HALF, "schedule.style=[0.01,1]")]))
     config = prepared(*HALF).config.weights
     for step, fraction in enumerate([0.01, 0.01, 1, 1, 1]):
         expected = config.content * terms["content"] + fraction * config.style * terms["style"]
@@ -60,7 +60,7 @@ def test_without_style_at_first_the_style_is_not_seen() -> None:
     """Bit for bit: what two styles make of the same noise, until their weight counts."""
     images = []
     for style in ("waves", "mosaic"):
-        made = module([prepared(*HALF, "schedule.style=[0,1]", f"style={style}")])
+        made = module([tiny_run(*HALF, "schedule.style=[0,1]", f"style={style}")])
         optimise(made, 2)  # the second enters the next scale
         images.append(made.image.detach())
     assert torch.equal(*images)

@@ -8,16 +8,18 @@ from torch import Tensor
 
 from nst.vgg import network, tiling
 from nst.vgg.tiling import Strip
-from tests.helpers import module, prepared
+from tests.helpers import module, prepared, tiny_run
 
 
 def _evaluated(
     monkeypatch: pytest.MonkeyPatch, tiling: str, *overrides: str
 ) -> tuple[dict[str, Tensor], Tensor, int]:
     """Losses, gradient, and how many strips the shallowest layer was read in."""
-    monkeypatch.setattr(network, "STRIP_BYTES", 64 * 6 * 50 * 8)  # some three rows of two in double
     settings = ["init=noise", "steps=1", "image.size=34", f"backbone.tiling={tiling}"]
-    run = prepared(*settings, *overrides)
+    make = tiny_run if overrides else prepared
+    run = make(*settings, *overrides)
+    channels = len(run.resolved.weights.convolutions[0][0])
+    monkeypatch.setattr(network, "STRIP_BYTES", channels * 6 * 50 * 8)  # three rows of two
     made = module([run, run], torch.float64)
     losses = made.objective(made.image)
     losses["total"].sum().backward()

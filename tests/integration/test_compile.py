@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import os
-import shutil
-import sysconfig
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +13,7 @@ from torch._functorch._aot_autograd.utils import make_boxed_func
 
 from nst.transfer.module import StyleTransfer
 from nst.transfer.objective import Objective
-from tests.helpers import as_on_a_gpu, first_of, nst, optimise, prepared
+from tests.helpers import as_on_a_gpu, first_of, optimise, prepared, tiny_run
 
 LAYERS = ("layers.style=[conv1_1,conv1_2]", "layers.content=[conv1_2]")
 SMALL = (*LAYERS, "image.size=32", "steps=9", "precision=32", "weights.tv=1")
@@ -69,7 +64,7 @@ def replayed(monkeypatch: pytest.MonkeyPatch) -> Replayed:
 
 
 def _module(*overrides: str) -> StyleTransfer:
-    runs = [prepared(*SMALL, *overrides, f"init={init}") for init in ("noise", "content")]
+    runs = [tiny_run(*SMALL, *overrides, f"init={init}") for init in ("noise", "content")]
     return as_on_a_gpu(runs, "32", "cpu")
 
 
@@ -107,32 +102,3 @@ def test_results_that_are_overwritten_would_be_noticed(
 
     monkeypatch.setattr(Objective, "__call__", without_copies)
     assert not torch.equal(optimise(made)["total"], plain["total"])
-
-
-HEADERS = Path(sysconfig.get_path("include")) / "Python.h"
-
-
-@pytest.mark.skipif(
-    not (shutil.which("g++") and HEADERS.is_file()) and not os.environ.get("CI"),
-    reason="no C++ compiler with Python's headers",
-)
-def test_a_whole_run_by_the_real_compiler(tmp_path: Path) -> None:
-    settings = [*LAYERS, "image.size=32", "steps=4"]
-    totals = []
-    for mode in ("null", "default"):
-        ended = nst(
-            *settings, "precision=32", "force=true", "logger=none", f"compile={mode}", cwd=tmp_path
-        )
-        assert ended.returncode == 0, ended.stderr
-        assert ("takes a while" in ended.stderr) == (mode == "default")
-        folder = Path(ended.stdout.split()[-1])
-        rows = csv.DictReader((tmp_path / folder / "metrics.csv").open(encoding="utf-8"))
-        totals.append([float(row["loss/total"]) for row in rows])
-    assert totals[1] == pytest.approx(totals[0], rel=1e-4)
-    assert len(list((tmp_path / "outputs" / "runs").iterdir())) == 2  # of the same signature
-
-
-def test_a_mode_that_there_is_not(tmp_path: Path) -> None:
-    ended = nst("compile=reduce-overheads", cwd=tmp_path)
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("nst: compile=reduce-overheads: allowed: default, reduce-ov")
