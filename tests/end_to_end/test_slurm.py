@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from nst.cli.main import invoke
 from nst.config.compose import conf_dir
+from nst.loggers.tensorboard import TensorBoardLogger
 from nst.runs import signals
 from nst.runs.record import INTERRUPTED, read_facts
 from nst.runs.signals import Interrupts
@@ -193,8 +194,8 @@ def test_what_stops_a_process_does_not_fail_its_runs(
     error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statuses: list[str] = []
-    monkeypatch.setattr(CSVLogger, "finalize", lambda self, status: statuses.append(status))
-    settings = [*TINY, "logger=csv", f"outputs={tmp_path}"]
+    monkeypatch.setattr(TensorBoardLogger, "_close", lambda self, status: statuses.append(status))
+    settings = [*TINY, "logger=tensorboard", f"outputs={tmp_path}"]
     before(monkeypatch, StyleTransfer, "training_step", raising(error), 3)
     with pytest.raises(type(error)):
         execute([prepared(*settings)])
