@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +57,11 @@ class MLFlowLogger(SafeLogger, LightningMLFlowLogger):
     Raises:
         ModuleNotFoundError: if MLflow is not installed.
         ArgumentError: for a name of an experiment that MLflow would refuse.
+        MlflowException: for an address of an unknown kind.
     """
 
     tracker = "MLflow"
+    _initialized = False
 
     def __init__(
         self,
@@ -73,23 +77,31 @@ class MLFlowLogger(SafeLogger, LightningMLFlowLogger):
         if "experiment_name" in kwargs:
             _check_experiment(kwargs["experiment_name"])
         tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+        folder = None
         if tracking_uri is None:
             folder = Path(save_dir).resolve()
-            folder.mkdir(parents=True, exist_ok=True)
             tracking_uri = f"sqlite:///{folder}/mlflow.db"
             kwargs.setdefault("artifact_location", str(folder / "artifacts"))
         pairs = dict(tag.partition("=")[::2] for tag in tags) | {IDENTITY: identity}
         if group is not None:
             pairs["group"] = group
-        super().__init__(tracking_uri=tracking_uri, tags=pairs, **kwargs)
+        _check_uri(tracking_uri)
+        arguments = {"tracking_uri": tracking_uri, "tags": pairs, **kwargs}
+        inspect.signature(LightningMLFlowLogger.__init__).bind(self, **arguments)
+        # not called yet: it opens the store, and a logger's settings are checked before its run
+        self._open = partial(super().__init__, **arguments)
         self._identity, self._params = identity, dict(params or {})
+        self._save_dir = folder
         self._unsent: list[Any] = []
         self._sent_at = 0.0
 
     def _start(self) -> Any:
         """Returns the ``MlflowClient``. The first call creates the MLflow run."""
-        client = self._mlflow_client
         if not self._initialized:
+            if self._save_dir is not None:
+                self._save_dir.mkdir(parents=True, exist_ok=True)
+            self._open()
+            client = self._mlflow_client
             # not by Lightning, which sets MLFLOW_TRACKING_URI for the whole process
             from mlflow.tracking.context.registry import resolve_tags
 
@@ -101,7 +113,7 @@ class MLFlowLogger(SafeLogger, LightningMLFlowLogger):
             run = client.create_run(experiment, tags=tags, run_name=self._run_name)
             self._run_id = run.info.run_id
             self._initialized = True
-        return client
+        return self._mlflow_client
 
     def _find_experiment(self) -> str:
         """Returns the id of the MLflow experiment, created if it is new."""
@@ -153,6 +165,17 @@ class MLFlowLogger(SafeLogger, LightningMLFlowLogger):
         if self._initialized and self.active:  # do not wait again for a server that failed
             self._send()
             super()._close("KILLED" if status == "aborted" else status)
+
+
+def _check_uri(uri: str) -> None:
+    """Applies MLflow's own rule, without opening the store.
+
+    Raises:
+        MlflowException: for an address of an unknown kind.
+    """
+    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
+
+    _tracking_store_registry.get_store_builder(uri)
 
 
 def _check_experiment(name: Any) -> None:

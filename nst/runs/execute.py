@@ -95,7 +95,7 @@ class _Batch:
     def claim(self, run: Run) -> Run:
         """Makes the folder of a run, unless the run is finished, is skipped or cannot begin."""
         folder = folder_of(run)
-        if folder in self.outcomes:
+        if folder in self.outcomes or folder in self._loggers:
             return run
         with self._alone(folder):
             if is_skipped(run):
@@ -106,9 +106,10 @@ class _Batch:
                 means(run.config, run.resolved.weights)
                 loggers = build_loggers(run.config)
                 self._trainer = self._trainer or build_trainer(run.config)
-                run = claimed(run)
-                moved = folder_of(run) != folder
-                self._loggers[folder_of(run)] = build_loggers(run.config) if moved else loggers
+                before, run = run, claimed(run)
+                if run.config.run != before.config.run:
+                    loggers = build_loggers(run.config)
+                self._loggers.setdefault(folder_of(run), loggers)
         return run
 
     def compute(self, runs: Sequence[Run]) -> None:

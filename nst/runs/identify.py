@@ -28,8 +28,8 @@ def identify(run: Run, group: str | None = None) -> Run:
 def claimed(run: Run) -> Run:
     """An identified run with its folder made.
 
-    The folder's name may change: another process, or a job of the same batch with another name for
-    a picture, may have made one for this signature meanwhile.
+    Its folder and W&B id may change: another process, or a job of the same batch with another name
+    for a picture, may have made a folder for this signature meanwhile.
     """
     found = run.config.run
     assert found.signature is not None
@@ -49,6 +49,7 @@ def _identified(run: Run, signature: str, group: str | None, find: Callable[...,
         # an unfinished attempt's, so that its W&B run is resumed
         wandb_id=wandb_agent.wandb_id(group)
         or read_facts(folder).get("wandb_id")
+        or config.run.wandb_id
         or secrets.token_hex(4),
     )
     return replace(run, config=replace(config, run=found))
