@@ -51,6 +51,15 @@ class Seen:
             self.problems.append(f"failed: {request.url}: {request.failure}")
 
 
+_MODULES = """
+addEventListener("DOMContentLoaded", async () => {
+  const map = document.querySelector("script[type=importmap]");
+  const names = Object.keys(map ? JSON.parse(map.textContent).imports : {});
+  window.nst = Object.assign({}, ...await Promise.all(names.map((name) => import(name))));
+});
+"""
+"""Gives tests what the page's modules export, as ``nst``."""
+
 _shared: list[Callable[[], Browser]] = []
 
 
@@ -93,6 +102,7 @@ def opened(
         page.on("requestfailed", seen.failed)
         page.on("request", lambda request: seen.requests.append(request.url))
         try:
+            page.add_init_script(_MODULES)
             page.goto(path.resolve().as_uri())
             yield page, seen
         finally:

@@ -1,10 +1,11 @@
-"""A run's snapshots, small, in one picture: what a page needs to show any of them at once."""
+"""Filmstrips: all snapshots of a run, small, in one picture that the page shows parts of."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +14,29 @@ from PIL import Image
 
 from nst.utils.files import write_whole
 
-HEIGHT = 144  # of a frame, px
-WIDEST = 288  # of a frame, px
-LARGEST = 16_000  # of a side of the whole, px: WebP's limit is 16,383
+HEIGHT = 144
+"""Largest height of a frame, px."""
+
+WIDTH = 288
+"""Largest width of a frame, px."""
+
+LIMIT = 16_000
+"""Largest side of a filmstrip, px; WebP's limit is 16,383."""
+
 QUALITY = 75
+FOLDER = "filmstrips"
 
 
 @dataclass(frozen=True)
-class Film:
+class Filmstrip:
     """Frames in rows, from the top left.
 
     Attributes:
         href: its file, relative to the page.
         columns: frames in a row.
-        rows: how many there are.
+        rows: number of rows.
         steps: of the frames, in order.
+        files: the snapshots themselves, relative to the page.
         size: width and height of the last snapshot itself, px.
     """
 
@@ -35,47 +44,73 @@ class Film:
     columns: int
     rows: int
     steps: list[int]
+    files: list[str]
     size: tuple[int, int]
 
 
-def film(page: Path, name: str, snapshots: Sequence[tuple[int, Path]]) -> Film | None:
-    """Makes the film of a run, or finds the one that was made before.
+def filmstrip(page: Path, name: str, snapshots: Sequence[tuple[int, Path]]) -> Filmstrip | None:
+    """The filmstrip of a run, from an earlier call if its snapshots are the same.
 
     Args:
         page: folder of the page.
         name: of the run.
-        snapshots: their steps and files.
+        snapshots: steps and files, in order; those that cannot be read are skipped.
 
     Returns:
         None if no snapshot can be read.
     """
-    images: list[Image.Image] = []
+    if not snapshots:
+        return None
     try:
         with Image.open(snapshots[-1][1]) as file:
             size = file.size
-    except (OSError, IndexError):  # none yet, or taken away meanwhile
-        return film(page, name, snapshots[:-1]) if snapshots else None
-    stamps = [(step, path.name, path.stat().st_mtime_ns) for step, path in snapshots]
-    digest = hashlib.sha256(repr((HEIGHT, WIDEST, QUALITY, stamps)).encode()).hexdigest()[:10]
-    target = page / "films" / f"{name}-{digest}.webp"
-    columns, rows = _grid(len(snapshots))
-    made = Film(f"films/{target.name}", columns, rows, [step for step, _ in snapshots], size)
-    if target.exists():
-        return made
-    # the last one tells the size of the frames: a pyramid's first snapshots are smaller
-    frame = _frame(size)
-    for each in snapshots:
-        try:
-            with Image.open(each[1]) as file:
-                images.append(file.convert("RGB").resize(frame, Image.Resampling.LANCZOS))
-        except OSError:
-            return film(page, name, [other for other in snapshots if other != each])
-    scale = min(1.0, LARGEST / (columns * frame[0]), LARGEST / (rows * frame[1]))
-    width, height = (max(1, int(side * scale)) for side in frame)
+        stamps = [(step, path.name, path.stat().st_mtime_ns) for step, path in snapshots]
+    except OSError:  # cut short, or removed meanwhile
+        return filmstrip(page, name, [each for each in snapshots[:-1] if each[1].exists()])
+    digest = hashlib.sha256(repr((HEIGHT, WIDTH, QUALITY, stamps)).encode()).hexdigest()[:10]
+    target = page / FOLDER / f"{name}-{digest}.webp"
+    columns = math.ceil(math.sqrt(len(snapshots)))
+    rows = math.ceil(len(snapshots) / columns)
+    if not target.exists():
+        shape = _frame_size(size, columns, rows)
+        frames = [_frame(path, shape) for _, path in snapshots]
+        readable = [each for each, frame in zip(snapshots, frames, strict=True) if frame]
+        if len(readable) < len(snapshots):
+            return filmstrip(page, name, readable)
+        _write(target, name, [frame for frame in frames if frame], columns, rows)
+    steps = [step for step, _ in snapshots]
+    files = [href(page, path) for _, path in snapshots]
+    return Filmstrip(href(page, target), columns, rows, steps, files, size)
+
+
+def href(page: Path, path: Path) -> str:
+    """A file relative to the folder of the page."""
+    return Path(os.path.relpath(path, page)).as_posix()
+
+
+def _frame_size(size: tuple[int, int], columns: int, rows: int) -> tuple[int, int]:
+    """Width and height of the frames, from those of the last snapshot: a pyramid's first are
+    smaller."""
+    width, height = size
+    scale = min(HEIGHT / height, WIDTH / width, 1.0)
+    scale = min(scale, LIMIT / (columns * width), LIMIT / (rows * height))
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def _frame(path: Path, size: tuple[int, int]) -> Image.Image | None:
+    try:
+        with Image.open(path) as file:
+            return file.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    except OSError:
+        return None
+
+
+def _write(target: Path, name: str, frames: Sequence[Image.Image], columns: int, rows: int) -> None:
+    """Writes the filmstrip of a run, and removes those of the same run from earlier calls."""
+    width, height = frames[0].size
     sheet = Image.new("RGB", (columns * width, rows * height))
-    for index, image in enumerate(images):
-        place = (index % columns * width, index // columns * height)
-        sheet.paste(image if scale == 1 else image.resize((width, height)), place)
+    for index, frame in enumerate(frames):
+        sheet.paste(frame, (index % columns * width, index // columns * height))
     data = io.BytesIO()
     sheet.save(data, format="WEBP", quality=QUALITY, method=2)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,15 +118,3 @@ def film(page: Path, name: str, snapshots: Sequence[tuple[int, Path]]) -> Film |
         if old.stem.rpartition("-")[0] == name:
             old.unlink(missing_ok=True)
     write_whole(target, data.getbuffer())
-    return made
-
-
-def _frame(size: tuple[int, int]) -> tuple[int, int]:
-    width, height = size
-    scale = min(HEIGHT / height, WIDEST / width, 1.0)
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _grid(count: int) -> tuple[int, int]:
-    columns = max(1, math.ceil(math.sqrt(count)))
-    return columns, max(1, math.ceil(count / columns))

@@ -1,65 +1,96 @@
-"""Which runs a person means: words and ``key=value`` against what run folders say."""
+"""The runs of an output folder, and those of them that a filter selects."""
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nst.compare.filter import TEXT_KEYS, Condition, Facts, number, parse
+from nst.config.differences import labels
+from nst.config.experiment import MEASURES
 from nst.config.keys import values
 from nst.runs.record import FACTS, RunRecord
 from nst.sweeps import sweep_folder
 from nst.utils.errors import ConfigError, NstError, listed
 from nst.utils.text import nearest
 
-SPECIAL = ("experiment", "status", "sweep", "task", "init", "content", "style")
-"""Keys besides those of configs; ``sweep=last`` is the one that was begun last."""
-
 LAST = "last"
+"""``sweep=last`` matches the runs of the sweep that began last."""
+
+SPECIAL = ("name", "status", "experiment", "sweep")
+"""Keys that every run has besides those of its config and its metrics."""
 
 
 class NoRunsError(NstError):
-    """There is no run of what was asked for, or not yet."""
+    """There is no run, or none that matches."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run that may be shown.
+    """A run that a page can show.
 
     Attributes:
-        result: what its folder says.
-        experiments: names of those that it is part of.
-        sweeps: those that it was a job of: names of their folders, and when they began (ISO 8601).
+        record: its folder.
+        sweeps: names of the sweeps that it was a job of, and ``LAST`` if one of them began last.
     """
 
-    result: RunRecord
-    experiments: list[str]
-    sweeps: dict[str, str]
+    record: RunRecord
+    sweeps: list[str]
 
     @property
     def name(self) -> str:
         """Name of the run folder."""
-        return self.result.folder.name
+        return self.record.folder.name
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
-        """What a filter may ask for, by key."""
-        config = self.result.config
-        named = {
-            group: node.get("name") or Path(str(node.get("path"))).name.removeprefix("builtin:")
-            for group in ("init", "content", "style")
-            if isinstance(node := config.get(group), dict)
+    def metrics(self) -> dict[str, float]:
+        """Measures and last losses by name; of an unfinished run, those of its last row."""
+        record = self.record
+        last = {} if record.completed else next(iter(record.rows[-1:]), {})
+        losses = {key: value for key, value in last.items() if key.startswith("loss/")}
+        losses |= record.facts.get("losses", {})
+        found = {
+            **losses,
+            **{name: record.measure(name) for name in MEASURES},
+            "loss": losses.get("loss/total"),
+            "seconds": record.measure("seconds") or last.get("seconds"),
         }
-        own = {
-            "status": self.result.status,
-            "experiment": self.experiments,
-            "sweep": list(self.sweeps),
+        return {name: value for name, value in found.items() if value is not None}
+
+    @cached_property
+    def facts(self) -> Facts:
+        """All that a filter can refer to, as text."""
+        config = self.record.config
+        found = {
+            **values(config),
+            **labels(config),
+            **self.metrics,
+            "name": self.name,
+            "status": self.record.status,
+            "experiment": self.record.experiments,
+            "sweep": self.sweeps,
         }
-        return values(config) | named | own
+        return {
+            key: [*map(text, value)] if isinstance(value, list) else text(value)
+            for key, value in found.items()
+        }
+
+
+def text(value: Any) -> str:
+    """A value as on the command line: ``true``, ``null``, ``1e6``, ``[a,b]``."""
+    if isinstance(value, list):
+        return f"[{','.join(map(text, value))}]"
+    if isinstance(value, float):
+        short = re.sub(r"e\+?(-?)0*", r"e\1", f"{value:g}")  # 1e6, not 1e+06
+        return short if float(short) == value else repr(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def entries(outputs: Path) -> list[Entry]:
@@ -68,98 +99,81 @@ def entries(outputs: Path) -> list[Entry]:
     Raises:
         NoRunsError: if there is none.
     """
-    sweeps: dict[str, dict[str, str]] = {}  # by the name of a run folder
+    jobs = _jobs(outputs)
+    found: list[tuple[RunRecord, dict[str, str]]] = []
+    for file in sorted((outputs / "runs").glob(f"*/{FACTS}"), key=_age):
+        record = RunRecord(file.parent)
+        if record.config:
+            sweeps = jobs.get(file.parent.name, {})
+            if group := (record.config.get("run") or {}).get("group"):
+                # the sweep's folder may be elsewhere: the sweep began no later than this run
+                made = datetime.fromtimestamp(_age(file.parent / "config.yaml"), UTC)
+                sweeps = {group: made.isoformat(), **sweeps}
+            found.append((record, sweeps))
+    if not found:
+        raise NoRunsError(f"no run in {outputs / 'runs'}")
+    last = _last([sweeps for _, sweeps in found])
+    return [
+        Entry(record, [*sweeps, *([LAST] if last in sweeps else [])]) for record, sweeps in found
+    ]
+
+
+def _jobs(outputs: Path) -> dict[str, dict[str, str]]:
+    """By the name of a run folder, the sweeps that it was a job of, and when they began."""
+    found: dict[str, dict[str, str]] = {}
     for path in (outputs / "sweeps").glob(f"*/{sweep_folder.JOBS}"):
         began = sweep_folder.began(path.parent)
         for ended in sweep_folder.outcomes(path.parent):
             if ended.folder is not None:
-                sweeps.setdefault(ended.folder.name, {})[path.parent.name] = began
-    found = []
-    for file in sorted((outputs / "runs").glob(f"*/{FACTS}"), key=_age):
-        folder = file.parent
-        result = RunRecord(folder)
-        if result.config:
-            own = sweeps.get(folder.name, {})
-            if group := (result.config.get("run") or {}).get("group"):
-                # a sweep whose folder was chosen, or lies in other outputs: this run began with it
-                made = datetime.fromtimestamp(_age(folder / "config.yaml"), UTC)
-                own = {group: made.isoformat(), **own}
-            found.append(Entry(result, result.experiments, own))
-    if not found:
-        raise NoRunsError(f"no run in {outputs / 'runs'}")
+                found.setdefault(ended.folder.name, {})[path.parent.name] = began
     return found
+
+
+def _last(sweeps: Iterable[dict[str, str]]) -> str:
+    """Name of the sweep that began last; empty if there is none."""
+    began: dict[str, str] = {}
+    for each in sweeps:
+        for name, time in each.items():
+            began[name] = min(time, began.get(name, time))
+    return max(began, key=began.__getitem__, default="")
 
 
 def _age(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except OSError:  # taken away meanwhile
+    except OSError:  # removed meanwhile
         return 0.0
 
 
 def select(found: Sequence[Entry], words: Iterable[str]) -> list[Entry]:
-    """The runs that all words speak of.
+    """The runs that match all words.
 
     Args:
         found: the runs to choose from.
-        words: ``KEY=PATTERN[,PATTERN]`` with ``*`` and ``?`` for a key of the config, or of
-            ``SPECIAL``; anything else is part of a run folder's name.
+        words: see ``nst.compare.filter``.
 
     Raises:
-        ConfigError: for a key that no run has.
-        NoRunsError: if there is no such run.
+        ConfigError: for a key that no run has, and for ``<`` or ``>`` without a number.
+        NoRunsError: if no run matches.
     """
     words = list(words)
-    keys = {*SPECIAL, *(key for entry in found for key in entry.settings)}
-    last = _last(found)
-    chosen = list(found)
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals:
-            pattern = word if any(sign in word for sign in "*?[") else f"*{word}*"
-            chosen = [entry for entry in chosen if fnmatchcase(entry.name, pattern)]
-            continue
-        if key not in keys:
-            near = nearest(key, keys)
-            hint = f" (did you mean {near}?)" if near else ""
-            problem = f"no key of these runs{hint}; allowed: keys of the config, {listed(SPECIAL)}"
-            raise ConfigError(key, text, problem)
-        patterns = [text]  # a value may itself have commas or brackets
-        if not text.startswith("["):
-            patterns += text.strip("[]").split(",")
-        if key == "sweep":
-            patterns = [last if pattern == LAST else pattern for pattern in patterns]
-        chosen = [entry for entry in chosen if _matches(entry.settings.get(key), patterns)]
+    conditions = [parse(word) for word in words]
+    for condition in conditions:
+        if condition.keys != TEXT_KEYS:
+            _check(condition, found)
+    chosen = [entry for entry in found if all(each.matches(entry.facts) for each in conditions)]
     if not chosen:
         raise NoRunsError(f"no run matches {' '.join(words)} ({len(found)} searched)")
     return chosen
 
 
-def _last(found: Sequence[Entry]) -> str:
-    """Name of the sweep that began last; empty if there is none."""
-    began: dict[str, str] = {}
-    for entry in found:
-        for name, time in entry.sweeps.items():
-            began[name] = min(time, began.get(name, time))
-    return max(began, key=began.__getitem__, default="")
-
-
-def _matches(value: Any, patterns: Sequence[str]) -> bool:
-    values = value if isinstance(value, list) else [value]
-    whole = f"[{','.join(map(str, values))}]" if isinstance(value, list) else str(value)
-    return any(
-        pattern.replace(" ", "") == whole
-        or any(
-            str(each) == pattern or fnmatchcase(str(each), pattern) or _same(each, pattern)
-            for each in values
-        )
-        for pattern in patterns
-    )
-
-
-def _same(value: Any, text: str) -> bool:
-    """1e5 is 100000.0."""
-    try:
-        return not isinstance(value, bool) and float(value) == float(text)
-    except (TypeError, ValueError):
-        return False
+def _check(condition: Condition, found: Sequence[Entry]) -> None:
+    key, value = condition.keys[0], condition.patterns[0]
+    known = {*SPECIAL, *MEASURES, *(key for entry in found for key in entry.facts)}
+    if key not in known:
+        near = nearest(key, known)
+        hint = f" (did you mean {near}?)" if near else ""
+        allowed = f"keys of config.yaml, metrics, {listed(SPECIAL)}"
+        raise ConfigError(key, value, f"no run has such a key{hint}; allowed: {allowed}")
+    if condition.sign != "=" and math.isnan(number(value)):
+        raise ConfigError(key, value, f"{key}{condition.sign} must be followed by a number")

@@ -6,7 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nst.config.keys import is_label, shown
+from nst.config.keys import is_label, shown, values
+
+
+def labels(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What is chosen in each group, by name: ``{"init": ["noise"], "style": ["waves"]}``.
+
+    A group has several names if a file is chosen in it: ``{"init": ["file", "start.png"]}``.
+    """
+    found: dict[str, list[str]] = {}
+    for key, value in values(config).items():
+        if is_label(key) and value is not None:
+            found.setdefault(key.rpartition(".")[0], []).append(_name(value))
+    return found
+
+
+def _name(value: Any) -> str:
+    return Path(str(value)).name.removeprefix("builtin:")
 
 
 def settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -29,7 +45,8 @@ def _named(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     for key in keys:
         group = key.rpartition(".")[0]
         if is_label(key):
-            found[group] = Path(str(config[key])).name.removeprefix("builtin:")
+            if config[key] is not None or group not in found:
+                found[group] = _name(config[key])
         elif group not in labelled:
             found[key] = config[key]
     return found

@@ -51,6 +51,8 @@ class Key:
         file: whether it takes the name of a file.
         label: whether it is the name of its group's option: pages show it in place of the keys
             beside it.
+        rerun: whether it only says what happens to a run that exists already: the command that a
+            page shows for a run omits it.
         one_of: all values that it may have; None: any of its type.
         valid: a test of values that are not null, and the message for one that fails it.
     """
@@ -63,6 +65,7 @@ class Key:
     parts: Mapping[str, Affects] = field(default_factory=dict)
     file: bool = False
     label: bool = False
+    rerun: bool = False
     one_of: tuple[str | None, ...] | None = None
     valid: tuple[Callable[[Any], bool], str] | None = None
 
@@ -293,8 +296,8 @@ class Config:
         ),
     )
     outputs: str = key(Affects.NEITHER)
-    force: bool = key(Affects.NEITHER, False)
-    retry: str | None = key(Affects.NEITHER, None, one_of=("failed", None))
+    force: bool = key(Affects.NEITHER, False, rerun=True)
+    retry: str | None = key(Affects.NEITHER, None, rerun=True, one_of=("failed", None))
     trainer: Any = key(Affects.BATCH, parts=TRAINER, fact="trainer")
     logger: Any = key(Affects.NEITHER, None)
     experiment: ExperimentConfig = key(Affects.NEITHER, ExperimentConfig)

@@ -54,7 +54,7 @@ def main() -> None:
             times.append(time.perf_counter() - began)
         sizes = {
             name: sum(path.stat().st_size for path in page.parent.glob(name)) / 1e6
-            for name in ("films/*.webp", "runs.js", "plotly.min.js", "index.html")
+            for name in ("filmstrips/*.webp", "runs.js", "plotly.min.js", "index.html")
         }
         made, again = times
         print(f"{RUNS} runs, 21 snapshots of 256 px: made in {made:.1f} s, again {again:.1f} s")
@@ -75,7 +75,7 @@ def main() -> None:
             print(f"all curves drawn: {time.time() - launched:.2f} s")
             cost = browser.evaluate(
                 "() => { const began = performance.now();"
-                "for (let index = 0; index < 20; index++) scrub(index);"
+                "for (let index = 0; index < 20; index++) nst.scrub(index);"
                 "return (performance.now() - began) / 20 }"
             )
             print(f"a move of the slider: {cost:.1f} ms of script")

@@ -22,7 +22,7 @@ from playwright.sync_api import Page
 
 from nst.cli import report
 from nst.compare.comparison import build
-from nst.compare.filmstrips import film
+from nst.compare.filmstrips import filmstrip
 from nst.compare.select import NoRunsError, entries, select
 from nst.runs.record import read_facts
 from nst.utils.errors import ConfigError
@@ -71,7 +71,7 @@ def view(open_page: tuple[Page, Seen]) -> tuple[Page, Seen]:
     browser.mouse.move(0, 0)
     browser.evaluate(
         "() => { history.replaceState(null, '', location.pathname);"
-        "readLink(); fillMetrics(); refresh(); scrollTo(0, 0); document.activeElement.blur(); }"
+        "dispatchEvent(new Event('hashchange')); scrollTo(0, 0); document.activeElement.blur(); }"
     )
     return browser, seen
 
@@ -123,7 +123,7 @@ def test_the_slider_moves_every_picture(root: Path, view: tuple[Page, Seen]) -> 
     assert all(url.startswith(("file://", "data:")) for url in seen.requests)
 
 
-def test_the_film_shows_the_frame_before_the_snapshot_is_there(page: Path) -> None:
+def test_the_filmstrip_shows_the_frame_before_the_snapshot_is_there(page: Path) -> None:
     """Of all snapshots, the small frame is most like the one that follows it."""
     with opened(page) as (browser, _):
         browser.emulate_media(reduced_motion="reduce")  # else a snapshot may be half faded in
@@ -149,7 +149,7 @@ def test_by_seconds(root: Path, view: tuple[Page, Seen]) -> None:
     slide(browser, 0)
     assert steps(browser) == [0] * 4
     slide(browser, 50)
-    at = browser.evaluate("positions[50]")
+    at = browser.evaluate("nst.state.positions[50]")
     assert browser.locator("#at").inner_text() == f"{at:.1f} s"
     expected = []
     for address in pictures(browser):
@@ -221,14 +221,14 @@ def test_the_same_detail_everywhere(view: tuple[Page, Seen]) -> None:
     stage.dblclick(position={"x": 10, "y": 10})
     scales = {text.split(",")[0] for text in places()}
     assert scales == {"matrix(2"}
-    before = browser.evaluate("[view.x, view.y]")
+    before = browser.evaluate("[nst.view.x, nst.view.y]")
     box = stage.bounding_box()
     assert box is not None
     browser.mouse.move(box["x"] + 60, box["y"] + 60)
     browser.mouse.down()
     browser.mouse.move(box["x"] + 20, box["y"] + 40, steps=3)
     browser.mouse.up()
-    after = browser.evaluate("[view.x, view.y]")
+    after = browser.evaluate("[nst.view.x, nst.view.y]")
     assert after[0] == pytest.approx(before[0] - 40 / box["width"], abs=0.01)
     assert after[1] == pytest.approx(before[1] - 20 / box["height"], abs=0.01)
     shares = browser.locator(".layer").evaluate_all(
@@ -238,7 +238,7 @@ def test_the_same_detail_everywhere(view: tuple[Page, Seen]) -> None:
     assert len(shares) == 12  # four cells and the pair, two layers each
     for x, y in shares:
         assert (x, y) == pytest.approx(after, abs=0.01)
-    browser.locator("#whole").click()
+    browser.locator("#fit").click()
     assert places() == {"matrix(1, 0, 0, 1, 0, 0)"}
 
 
@@ -256,11 +256,16 @@ def test_filter_sort_and_pin(view: tuple[Page, Seen]) -> None:
 
     shown("init=noise", 2)
     shown("init=noise weights.style=1e6", 1)
-    shown("loss<100", browser.evaluate("runs.filter(r => r.measures.loss < 100).length"))
+    shown(
+        "loss<100",
+        browser.evaluate("nst.state.runs.filter(r => nst.numberOf(r, 'loss') < 100).length"),
+    )
     shown("no-such-thing", 0)
-    assert "No run is like that" in browser.locator("#grid").inner_text()
+    assert "No run matches the filter" in browser.locator("#grid").inner_text()
     shown("", 4)
-    losses = browser.evaluate("Object.fromEntries(runs.map(r => [r.key, r.measures.loss]))")
+    losses = browser.evaluate(
+        "Object.fromEntries(nst.state.runs.map(r => [r.key, nst.numberOf(r, 'loss')]))"
+    )
     heading = browser.get_by_role("button", name="final loss")
     heading.click()
     assert [losses[key] for key in labels(browser)] == sorted(losses.values())
@@ -285,14 +290,14 @@ def test_a_link_restores_the_view(page: Path) -> None:
         browser.locator("#logx").check()
         browser.locator("#in").click()
         browser.get_by_role("button", name="time").click()
-        browser.wait_for_function("location.hash === link()")
+        browser.wait_for_function("location.hash === nst.link()")
         link = browser.url
-        state = browser.evaluate("JSON.stringify(view)")
+        state = browser.evaluate("JSON.stringify(nst.view)")
     with opened(page) as (browser, seen):
         browser.goto(link)
         browser.reload()
         ready(browser, 2)
-        assert json.loads(browser.evaluate("JSON.stringify(view)")) == json.loads(state)
+        assert json.loads(browser.evaluate("JSON.stringify(nst.view)")) == json.loads(state)
         assert steps(browser) == [2, 2]
         assert browser.locator("#filter").input_value() == "1e6"
         assert browser.locator("#gain").input_value() == "7"
@@ -312,13 +317,13 @@ def test_a_link_put_in_while_the_page_is_about_to_write_its_own(page: Path) -> N
                 const later = window.setTimeout;
                 let write;
                 window.setTimeout = (job) => { write = job; };
-                writeLink();
+                nst.writeLink();
                 window.setTimeout = later;
                 location.hash = "#zoom=1.5";
                 write();
             }"""
         )
-        browser.wait_for_function("view.zoom === 1.5")
+        browser.wait_for_function("nst.view.zoom === 1.5")
         browser.wait_for_timeout(300)
         assert browser.url.endswith("#zoom=1.5")
 
@@ -341,23 +346,23 @@ def test_with_the_keyboard_alone(page: Path) -> None:
         browser.wait_for_function("document.querySelector('#play').textContent === 'play'")
         press("+")
         press("Shift+ArrowRight")
-        assert browser.evaluate("view.zoom") == 1.5
+        assert browser.evaluate("nst.view.zoom") == 1.5
         press("0")
         press("/")
         browser.keyboard.type("noise")
-        browser.wait_for_function("view.filter === 'noise'")
+        browser.wait_for_function("nst.view.filter === 'noise'")
         assert browser.locator("#grid .cell").count() == 2
         for _ in range(40):  # on to the second picture, in the order of focus
             press("Tab")
             at = browser.evaluate("document.activeElement.closest('figure')?.dataset.run")
-            if at == browser.evaluate("shown[1].key"):
+            if at == browser.evaluate("nst.state.shown[1].key"):
                 break
         assert browser.evaluate("document.activeElement.matches('figure.cell')")
-        second = browser.evaluate("shown[1].key")
+        second = browser.evaluate("nst.state.shown[1].key")
         press("a")
-        assert browser.evaluate("pairOf().map(run => run.key)")[0] == second
+        assert browser.evaluate("nst.pairOf().map(run => run.key)")[0] == second
         press("p")
-        assert browser.evaluate("view.pins") == [second]
+        assert browser.evaluate("nst.view.pins") == [second]
         assert browser.evaluate("document.activeElement.dataset.run") == second
         assert seen.problems == []
 
@@ -366,7 +371,7 @@ def test_hovering_is_linked(view: tuple[Page, Seen]) -> None:
     browser, _ = view
     ready(browser)
     browser.wait_for_function("document.querySelectorAll('#plot .trace').length === 4")
-    key = browser.evaluate("traces[2].key")
+    key = browser.evaluate("nst.traces[2].key")
     browser.locator(f"figure[data-run='{key}'] .stage").hover()
     strong = "[...document.querySelectorAll('#plot .trace')].map(t => +t.style.opacity)"
     assert browser.evaluate(strong) == [0.15, 0.15, 1, 0.15]
@@ -379,7 +384,7 @@ def test_hovering_is_linked(view: tuple[Page, Seen]) -> None:
     )
     place = browser.evaluate(
         "() => { const plot = document.querySelector('#plot'), l = plot._fullLayout;"
-        "const box = plot.getBoundingClientRect(), y = traces[0].curves['loss/total'][2];"
+        "const box = plot.getBoundingClientRect(), y = nst.traces[0].curves['loss/total'][2];"
         "const at = (axis, value) => axis._offset + axis.d2p(value);"
         "return [box.x + at(l.xaxis, 2), box.y + at(l.yaxis, y)] }"
     )
@@ -399,7 +404,7 @@ def test_every_curve_is_there(root: Path, view: tuple[Page, Seen]) -> None:
     assert {"loss/total", "loss/style/conv1_1", "loss/style/conv5_1"} <= set(options)
     browser.locator("#metric").select_option("loss/style/conv1_1")
     drawn = browser.evaluate("document.querySelector('#plot').data.map(t => [t.x, t.y])")
-    for (xs, ys), run in zip(drawn, browser.evaluate("traces.map(r => r.id)"), strict=True):
+    for (xs, ys), run in zip(drawn, browser.evaluate("nst.traces.map(r => r.name)"), strict=True):
         lines = (root / "outputs/runs" / run / "metrics.csv").read_text().splitlines()
         column = lines[0].split(",").index("loss/style/conv1_1")
         assert xs == list(range(7))
@@ -488,7 +493,7 @@ def test_unfinished_and_hostile(root: Path, tmp_path: Path) -> None:
         assert browser.locator("#about").inner_text().startswith("4 runs (")
         assert hostile in browser.locator("#table").inner_text()
         assert browser.locator("#grid .empty", has_text="onerror").count() == 1
-        running = browser.locator("#grid .told", has_text="running")
+        running = browser.locator("#grid .state", has_text="running")
         assert running.inner_text().startswith("step 4")  # the last that can be read
         assert browser.locator("img[src=x]").count() == 0
         assert seen.problems == []
@@ -513,7 +518,7 @@ def test_the_page_keeps_itself_up_to_date(root: Path, tmp_path: Path) -> None:
         wait_until(made.exists, process)
         with opened(made) as (browser, seen):
             ready(browser, 3)
-            assert "keeps itself up to date" in browser.locator("#about").inner_text()
+            assert "updated automatically" in browser.locator("#about").inner_text()
             slide(browser, 1)
             browser.evaluate("window.still = true")
             later.rename(runs[0])
@@ -525,7 +530,7 @@ def test_the_page_keeps_itself_up_to_date(root: Path, tmp_path: Path) -> None:
             assert process.returncode == 0, told
             assert "Traceback" not in told
             assert out == "outputs/compare/index.html\n"
-            browser.wait_for_function("data.live === null")
+            browser.wait_for_function("nst.state.data.live === null")
             assert seen.problems == []
     finally:
         process.kill()
@@ -551,7 +556,7 @@ def test_which_runs(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"did you mean weights\.style"):
         select(found, ["weights.stile=1"])
     for words, status, told in (
-        (["seeed=1"], 2, "seeed=1: no key of these runs (did you mean seed?)"),
+        (["seeed=1"], 2, "seeed=1: no run has such a key (did you mean seed?)"),
         (["nobody"], 1, "no run matches nobody (4 searched)"),
     ):
         ended = nst_report("compare", *words, cwd=root)
@@ -579,7 +584,7 @@ def test_the_old_flag_works_and_names_the_command(
     assert all(f"  {command}  " in out for command in report.COMMANDS)
 
 
-def test_films(tmp_path: Path) -> None:
+def test_filmstrips(tmp_path: Path) -> None:
     """Made once, in order, and of what can be read."""
     (tmp_path / "snapshots").mkdir()
     snapshots = []
@@ -587,7 +592,7 @@ def test_films(tmp_path: Path) -> None:
         path = tmp_path / "snapshots" / f"{step:05d}.png"
         Image.new("RGB", (40, 30), (step * 40, 0, 0)).save(path)
         snapshots.append((step, path))
-    made = film(tmp_path, "run", snapshots)
+    made = filmstrip(tmp_path, "run", snapshots)
     assert made is not None
     assert (made.columns, made.rows, made.steps, made.size) == (3, 3, list(range(7)), (40, 30))
     with Image.open(tmp_path / made.href) as sheet:
@@ -596,12 +601,12 @@ def test_films(tmp_path: Path) -> None:
             pixel: Any = sheet.getpixel((step % 3 * 40 + 20, step // 3 * 30 + 15))
             assert abs(pixel[0] - step * 40) < 12
     stamp = (tmp_path / made.href).stat().st_mtime_ns
-    assert film(tmp_path, "run", snapshots) == made
+    assert filmstrip(tmp_path, "run", snapshots) == made
     assert (tmp_path / made.href).stat().st_mtime_ns == stamp
     snapshots[3][1].write_bytes(b"")
-    shorter = film(tmp_path, "run", snapshots)
+    shorter = filmstrip(tmp_path, "run", snapshots)
     assert shorter is not None
     assert shorter.steps == [0, 1, 2, 4, 5, 6]
-    assert re.fullmatch(r"films/run-[0-9a-f]{10}\.webp", shorter.href)
-    assert len(list((tmp_path / "films").iterdir())) == 1  # the old one is gone
-    assert film(tmp_path, "none", []) is None
+    assert re.fullmatch(r"filmstrips/run-[0-9a-f]{10}\.webp", shorter.href)
+    assert len(list((tmp_path / "filmstrips").iterdir())) == 1  # the old one is gone
+    assert filmstrip(tmp_path, "none", []) is None

@@ -1,113 +1,125 @@
-/* Loss curves of all that is shown; hovering is linked to the pictures and the table. */
+/** The loss curves of the runs that are shown. */
+import { axes, NONE } from "nst/axes";
+import { textOf } from "nst/data";
+import { byId, colour, options } from "nst/dom";
+import { light } from "nst/highlight";
+import { writeLink } from "nst/link";
+import { pairOf } from "nst/pair";
+import { play, scrub } from "nst/slider";
+import { START, state, view } from "nst/state";
+import { position } from "nst/time";
+
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f"];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
 const EVERY = "style, every layer of A and B";
-let traces = []; // runs, in the order of the lines
+/** The runs of the lines, in order. @type {Run[]} */
+export const traces = [];
+let frame = 0;
 
-function fillMetrics() {
-  const names = [...new Set(runs.flatMap((run) => Object.keys(run.curves)))].filter((name) => name.startsWith("loss/"));
-  byId("metric").replaceChildren(...[...names, EVERY].map((name) =>
-    element("option", { value: name, textContent: name.replace("loss/", "") })));
-  if (![...names, EVERY].includes(view.metric)) view.metric = START.metric;
-  byId("metric").value = view.metric;
+export function fillMetrics() {
+  const columns = new Set(state.runs.flatMap((run) => Object.keys(run.curves)));
+  const names = [...[...columns].filter((name) => name.startsWith("loss/")), EVERY];
+  if (!names.includes(view.metric)) view.metric = START.metric;
+  const select = byId("metric", HTMLSelectElement);
+  select.replaceChildren(...options(names.map((name) => [name, name.replace("loss/", "")])));
+  select.value = view.metric;
 }
 
-function lines() {
-  const axis = view.by;
-  const line = (run, name, colour, dash, title) => {
-    const from = view.logx ? run.curves[axis].findIndex((value) => value > 0) : 0;
-    return {
-      run, x: run.curves[axis].slice(from), y: run.curves[name].slice(from), mode: "lines", name: title, type: "scatter",
-      line: { color: colour, dash, width: shown.length > 40 ? 1 : 1.8 },
-      hovertemplate: `${escaped(title)}<br>${axis} %{x}: %{y:.4g}<extra></extra>`,
-    };
-  };
-  if (view.metric === EVERY) {
-    return pairOf().filter(Boolean).flatMap((run, index) => Object.keys(run.curves)
-      .filter((name) => name.startsWith("loss/style/"))
-      .map((name, layer) => line(run, name, COLOURS[layer % COLOURS.length], DASHES[index], `${"AB"[index]} ${name.slice(11)}`)));
-  }
-  const [rowKey, columnKey] = axes();
-  const [colourKey, dashKey] = columnKey ? [columnKey, rowKey] : [rowKey, NONE];
-  const place = (key) => {
-    const values = [...new Set(shown.map((run) => run.values[key]))];
-    return (run) => (key ? values.indexOf(run.values[key]) : shown.indexOf(run));
-  };
-  const [colour, dash] = [place(colourKey), dashKey ? place(dashKey) : () => 0];
-  return shown.filter((run) => run.curves[view.metric]?.length).map((run) =>
-    line(run, view.metric, COLOURS[colour(run) % COLOURS.length], DASHES[dash(run) % DASHES.length], run.label));
-}
-
+/** @param {string} text */
 const escaped = (text) => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
-function drawCurves() {
-  byId("x-name").textContent = view.by === "step" ? "steps" : "seconds";
-  byId("logx").checked = view.logx;
-  byId("logy").checked = view.logy;
-  if (!window.Plotly || !data) return;
-  const found = lines();
-  traces = found.map((trace) => trace.run);
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** @param {Run} run @param {string} column @param {number} hue @param {number} dash @param {string} title */
+function line(run, column, hue, dash, title) {
+  const times = run.curves[view.by];
+  const from = view.logx ? times.findIndex((value) => Number(value) > 0) : 0;
+  return {
+    run, x: times.slice(from), y: run.curves[column].slice(from), mode: "lines", name: escaped(title), type: "scatter",
+    line: { color: COLOURS[hue % COLOURS.length], dash: DASHES[dash % DASHES.length], width: state.shown.length > 40 ? 1 : 1.8 },
+    hovertemplate: `${escaped(title)}<br>${view.by} %{x}: %{y:.4g}<extra></extra>`,
+  };
+}
+
+/** A line per run: its colour by the setting across, its dashes by the one down. */
+function lines() {
+  if (view.metric === EVERY) return layers();
+  const [rowKey, columnKey] = axes();
+  /** @param {string} key */
+  const places = (key) => {
+    const values = [...new Set(state.shown.map((run) => textOf(run, key)))];
+    return (/** @type {Run} */ run) => values.indexOf(textOf(run, key));
+  };
+  const [first, second] = columnKey === NONE ? [rowKey, NONE] : [columnKey, rowKey];
+  const hue = first === NONE ? (/** @type {Run} */ run) => state.shown.indexOf(run) : places(first);
+  const dash = second === NONE ? () => 0 : places(second);
+  return state.shown.filter((run) => run.curves[view.metric]?.length)
+    .map((run) => line(run, view.metric, hue(run), dash(run), run.label));
+}
+
+/** A line per style layer of A and of B. */
+const layers = () => pairOf().flatMap((run, index) => Object.keys(run?.curves ?? {})
+  .filter((name) => run && name.startsWith("loss/style/"))
+  .map((name, layer) => line(/** @type {Run} */ (run), name, layer, index, `${"AB"[index]} ${name.slice(11)}`)));
+
+/** @param {boolean} legend */
+function layout(legend) {
   const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line") };
-  const layout = {
+  return {
     height: 380, margin: { l: 64, r: 16, t: 12, b: 48 }, hovermode: "closest",
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", color: colour("--ink") },
     xaxis: { ...axis, title: { text: view.by }, type: view.logx ? "log" : "linear" },
     yaxis: { ...axis, title: { text: view.metric.replace("loss/", "") }, type: view.logy ? "log" : "linear" },
-    showlegend: found.length > 1 && found.length <= 16, legend: { orientation: "h", y: -0.2 },
+    showlegend: legend, legend: { orientation: "h", y: -0.2 },
     hoverlabel: { bgcolor: colour("--raised") }, shapes: timeLine(),
   };
+}
+
+export function drawCurves() {
+  byId("x-name").textContent = view.by === "step" ? "steps" : "seconds";
+  byId("logx", HTMLInputElement).checked = view.logx;
+  byId("logy", HTMLInputElement).checked = view.logy;
+  if (!window.Plotly) return;
+  const found = lines();
+  traces.splice(0, Infinity, ...found.map(({ run }) => run));
   const plot = byId("plot");
-  const drawn = Plotly.react(plot, found.map(({ run, ...trace }) => ({ ...trace, name: escaped(trace.name) })), layout,
-    { displaylogo: false, responsive: true, displayModeBar: false });
-  drawn.then(() => {
-    if (plot.dataset.linked) return;
-    plot.dataset.linked = "yes";
-    plot.on("plotly_hover", (event) => light(traces[event.points[0].curveNumber]?.key));
-    plot.on("plotly_unhover", () => light(null));
-    plot.on("plotly_click", (event) => {
-      const at = event.points[0].x;
-      play(false);
-      scrub(positions.findLastIndex((value) => value <= at));
-    });
+  window.Plotly.react(plot, found.map(({ run, ...trace }) => trace), layout(found.length > 1 && found.length <= 16),
+    { displaylogo: false, responsive: true, displayModeBar: false }).then(() => linkPlot(plot));
+}
+
+/** A curve under the pointer lights up its run; a click moves the slider there. @param {any} plot */
+function linkPlot(plot) {
+  if (plot.dataset.linked) return;
+  plot.dataset.linked = "yes";
+  plot.on("plotly_hover", (/** @type {any} */ event) => light(traces[event.points[0].curveNumber]?.key));
+  plot.on("plotly_unhover", () => light());
+  plot.on("plotly_click", (/** @type {any} */ event) => {
+    play(false);
+    scrub(state.positions.findLastIndex((value) => value <= event.points[0].x));
   });
 }
 
 function timeLine() {
-  const at = positions[position()];
-  if (at === undefined || (view.logx && at <= 0)) return [];
-  const colour = getComputedStyle(document.documentElement).getPropertyValue("--accent").trim();
-  return [{ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: colour, width: 1.5, dash: "dot" } }];
+  const at = state.positions[position()];
+  if (view.logx && at <= 0) return [];
+  return [{ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: colour("--accent"), width: 1.5, dash: "dot" } }];
 }
 
-let timeFrame = 0;
-function markTime() {
-  cancelAnimationFrame(timeFrame);
-  timeFrame = requestAnimationFrame(() => {
-    if (window.Plotly && byId("plot").data) Plotly.relayout(byId("plot"), { shapes: timeLine() });
+/** Moves the line that marks the slider's place. */
+export function markTime() {
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(() => {
+    const plot = byId("plot");
+    if ("data" in plot) window.Plotly.relayout(plot, { shapes: timeLine() });
   });
 }
 
-/* Lights a run up in the pictures, the table and the curves. */
-function light(key) {
-  for (const each of document.querySelectorAll("[data-run]")) each.classList.toggle("lit", each.dataset.run === key);
-  const drawn = byId("plot").querySelectorAll(".scatterlayer .trace");
-  drawn.forEach((line, index) => {
-    line.style.opacity = key && traces[index]?.key !== key ? 0.15 : 1;
-  });
-}
-
-function listenCurves() {
-  byId("metric").addEventListener("change", (event) => { view.metric = event.target.value; drawCurves(); writeLink(); });
-  for (const name of ["logx", "logy"]) {
-    byId(name).addEventListener("change", (event) => { view[name] = event.target.checked; drawCurves(); writeLink(); });
-  }
-  for (const [on, key] of [["pointerover", true], ["pointerout", false], ["focusin", true], ["focusout", false]]) {
-    document.addEventListener(on, (event) => {
-      const linked = event.target.closest?.("figure[data-run], tr[data-run]");
-      if (linked) light(key ? linked.dataset.run : null);
-    });
+export function listenCurves() {
+  const metric = byId("metric", HTMLSelectElement);
+  metric.addEventListener("change", () => { view.metric = metric.value; drawCurves(); writeLink(); });
+  for (const name of /** @type {const} */ (["logx", "logy"])) {
+    const box = byId(name, HTMLInputElement);
+    box.addEventListener("change", () => { view[name] = box.checked; drawCurves(); writeLink(); });
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCurves);
+  byId("plotly").addEventListener("load", drawCurves); // the library is large, and comes late
 }

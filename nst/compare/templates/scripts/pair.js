@@ -1,57 +1,77 @@
-/* Two pictures on top of each other: wipe, difference, one at a time. */
-const over = { a: null, b: null };
+/** Two pictures on top of each other: an edge between them, their difference, or one at a time. */
+import { axes } from "nst/axes";
+import { byKey, textOf } from "nst/data";
+import { byId, element, options, radios, within } from "nst/dom";
+import { emit } from "nst/events";
+import { writeLink } from "nst/link";
+import { setFrame, stage } from "nst/stage";
+import { state, view } from "nst/state";
+import { stepOf } from "nst/time";
+import { drawVersus } from "nst/versus";
 
-function pairOf() {
-  const first = byKey(view.a) || shown.find((run) => run.key !== view.b);
-  return [first, byKey(view.b) || nearest(first) || first];
+/** The pictures that are drawn. @type {{a: Run, b: Run, box: HTMLElement, under: HTMLElement, top: HTMLElement} | null} */
+let drawn = null;
+
+/** A and B. @returns {[Run, Run] | [undefined, undefined]} */
+export function pairOf() {
+  const first = byKey(view.a) ?? state.shown.find((run) => run.key !== view.b) ?? state.shown[0];
+  return first ? [first, byKey(view.b) ?? nearest(first) ?? first] : [undefined, undefined];
 }
 
-/* The one that differs least, in what is set across before all else. */
+/** The run with the fewest other settings, above all one in another column. @param {Run} run */
 function nearest(run) {
   const [, columnKey] = axes();
-  const apart = (other) => {
-    const keys = data.keys.filter((key) => other.values[key] !== run.values[key]);
+  /** @param {Run} other */
+  const distance = (other) => {
+    const keys = state.data.keys.filter((key) => textOf(other, key) !== textOf(run, key));
     return keys.length - (keys.includes(columnKey) ? 0.5 : 0);
   };
-  return shown.filter((other) => other !== run).sort((one, other) => apart(one) - apart(other))[0];
+  return state.shown.filter((other) => other !== run).sort((one, other) => distance(one) - distance(other))[0];
 }
 
-function drawPair() {
+export function drawPair() {
   const [a, b] = pairOf();
   byId("pair").hidden = !a || a === b;
-  if (byId("pair").hidden) { Object.assign(over, { a: null, b: null }); return; }
-  for (const [name, run] of [["a", a], ["b", b]]) {
-    const select = byId(name);
-    const list = shown.includes(run) ? shown : [...shown, run];
-    select.replaceChildren(...list.map((each) => element("option", { value: each.key, textContent: each.label })));
+  if (!a || a === b) { drawn = null; return; }
+  for (const [name, run] of /** @type {const} */ ([["a", a], ["b", b]])) {
+    const select = byId(name, HTMLSelectElement);
+    const list = state.shown.includes(run) ? state.shown : [...state.shown, run];
+    select.replaceChildren(...options(list.map((each) => [each.key, each.label])));
     select.value = run.key;
   }
-  if (over.a !== a || over.b !== b) {
+  if (drawn?.a !== a || drawn?.b !== b) {
     const [under, top] = [stage(a), stage(b)];
     under.classList.add("under");
     top.classList.add("top");
-    const handle = element("div", { className: "edge-handle", title: "drag the edge" });
-    const box = element("div", { className: "overlay" }, under, top, handle);
+    const box = element("div", { className: "overlay" }, under, top);
+    box.append(edgeHandle(box));
     byId("over").replaceChildren(box, inputs(a, b));
-    handle.addEventListener("pointerdown", (event) => {
-      event.preventDefault();
-      handle.setPointerCapture(event.pointerId);
-      handle.onpointermove = (moved) => { setWipe(100 * within(box, moved)[0]); };
-    });
-    handle.addEventListener("pointerup", () => { handle.onpointermove = null; });
-    Object.assign(over, { a, b });
+    drawn = { a, b, box, under, top };
   }
   showMode();
   showPair(true);
 }
 
-/* What went into A and B, the same picture once. */
+/** @param {HTMLElement} box */
+function edgeHandle(box) {
+  const handle = element("div", { className: "edge-handle", title: "drag the edge" });
+  handle.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    handle.setPointerCapture(event.pointerId);
+    handle.onpointermove = (moved) => setWipe(100 * within(box, moved)[0]);
+  });
+  handle.addEventListener("pointerup", () => { handle.onpointermove = null; });
+  return handle;
+}
+
+/** The content and style pictures of A and B; the same picture once. @param {Run} a @param {Run} b */
 function inputs(a, b) {
+  /** @type {Map<string, {name: string, href: string, letters: string[]}>} */
   const pictures = new Map();
-  for (const [letter, run] of [["A", a], ["B", b]]) {
+  for (const [letter, run] of /** @type {const} */ ([["A", a], ["B", b]])) {
     for (const [name, href] of Object.entries(run.inputs)) {
-      const key = `${name} ${run.values[name] ?? data.same[`${name}.path`]}`;
-      const found = pictures.get(key) || { name, href, letters: [] };
+      const key = `${name} ${textOf(run, name)}`;
+      const found = pictures.get(key) ?? { name, href, letters: [] };
       found.letters.push(letter);
       pictures.set(key, found);
     }
@@ -64,15 +84,17 @@ function inputs(a, b) {
   }));
 }
 
-function showPair(sharp) {
-  const box = document.querySelector("#over .overlay");
-  if (!box || !over.a) return;
-  setFrame(box.querySelector(".under"), over.a, sharp);
-  setFrame(box.querySelector(".top"), over.b, sharp);
-  box.dataset.steps = [over.a, over.b].map((run) => run.film?.steps[frameOf(run)]).join(" ");
-  drawVersus();
+/** @param {boolean} sharp the snapshots themselves */
+export function showPair(sharp) {
+  if (!drawn) return;
+  const { a, b, box, under, top } = drawn;
+  setFrame(under, a, sharp);
+  setFrame(top, b, sharp);
+  box.dataset.steps = `${stepOf(a)} ${stepOf(b)}`;
+  drawVersus(a, b);
 }
 
+/** @param {number} percent */
 function setWipe(percent) {
   view.wipe = Math.round(Math.min(Math.max(percent, 0), 100));
   showMode();
@@ -80,60 +102,42 @@ function setWipe(percent) {
 }
 
 function showMode() {
-  const box = document.querySelector("#over .overlay");
-  for (const radio of document.querySelectorAll("[name=mode]")) radio.checked = radio.value === view.mode;
+  for (const radio of radios("mode")) radio.checked = radio.value === view.mode;
   byId("wipe-label").hidden = view.mode !== "wipe";
   byId("gain-label").hidden = view.mode !== "difference";
-  byId("wipe").value = view.wipe;
-  byId("gain").value = view.gain;
-  byId("gain-shown").textContent = view.gain;
-  if (!box) return;
-  box.dataset.mode = view.mode;
-  box.style.setProperty("--wipe", `${view.wipe}%`);
-  box.style.setProperty("--gain", view.gain);
+  byId("wipe", HTMLInputElement).value = String(view.wipe);
+  byId("gain", HTMLInputElement).value = String(view.gain);
+  byId("gain-shown").textContent = String(view.gain);
+  if (!drawn) return;
+  drawn.box.dataset.mode = view.mode;
+  drawn.box.style.setProperty("--wipe", `${view.wipe}%`);
+  drawn.box.style.setProperty("--gain", String(view.gain));
 }
 
-/* Losses at the slider, measures of the results. No loss is the better one: weights may differ. */
-function drawVersus() {
-  const { a, b } = over;
-  const losses = Object.keys(a.curves).filter((name) => name.startsWith("loss/") && name in b.curves);
-  const measures = Object.keys(data.measures)
-    .filter((name) => name in a.measures && name in b.measures && name !== "loss");
-  const row = (title, x, y, better) => {
-    const known = typeof x === "number" && typeof y === "number" && x !== y && better;
-    const wins = known && ((x < y) === (better === "lower") ? "a" : "b");
-    const cell = (value, name) => element("td", { className: wins === name ? "best" : "", textContent: digits(value) });
-    const times = x && y ? `${digits(y / x)}×` : "–";
-    return element("tr", {}, element("th", { scope: "row", textContent: title }), cell(x, "a"), cell(y, "b"), element("td", { textContent: times }));
-  };
-  const step = a.film ? a.film.steps[frameOf(a)] : 0;
-  const head = element("thead", {}, element("tr", {}, ...["", "A", "B", "B / A"].map((text) => element("th", { scope: "col", textContent: text }))));
-  const part = (text) => element("tr", {}, element("th", { scope: "rowgroup", colSpan: 4, className: "part", textContent: text }));
-  byId("versus").replaceChildren(head, element("tbody", {},
-    part(`losses at step ${step}`), ...losses.map((name) => row(name.slice(5), lossAt(a, name), lossAt(b, name))),
-    ...(measures.length ? [part("measures of the results")] : []),
-    ...measures.map((name) => row(data.measures[name].title, a.measures[name], b.measures[name], data.measures[name].better))));
-}
-
-function listenPair() {
-  for (const name of ["a", "b"]) {
-    byId(name).addEventListener("change", (event) => { lay(name, event.target.value); });
+export function listenPair() {
+  for (const name of /** @type {const} */ (["a", "b"])) {
+    const select = byId(name, HTMLSelectElement);
+    select.addEventListener("change", () => lay(name, select.value));
   }
-  for (const radio of document.querySelectorAll("[name=mode]")) {
-    radio.addEventListener("change", () => { view.mode = radio.value; showMode(); writeLink(); });
+  for (const radio of radios("mode")) {
+    radio.addEventListener("change", () => {
+      view.mode = /** @type {View["mode"]} */ (radio.value);
+      showMode();
+      writeLink();
+    });
   }
-  byId("wipe").addEventListener("input", (event) => setWipe(Number(event.target.value)));
-  byId("gain").addEventListener("input", (event) => { view.gain = Number(event.target.value); showMode(); writeLink(); });
+  const [wipe, gain] = [byId("wipe", HTMLInputElement), byId("gain", HTMLInputElement)];
+  wipe.addEventListener("input", () => setWipe(Number(wipe.value)));
+  gain.addEventListener("input", () => { view.gain = Number(gain.value); showMode(); writeLink(); });
 }
 
-/* Lays a run under (a) or over (b) the other one; who is there already changes places. */
-function lay(name, key) {
+/** Makes a run A or B; if it is the other one already, the two change places. @param {"a" | "b"} name @param {string} key */
+export function lay(name, key) {
   const [a, b] = pairOf();
-  const before = { a: a?.key, b: b?.key };
+  const before = { a: a?.key ?? "", b: b?.key ?? "" };
   const other = name === "a" ? "b" : "a";
   view[name] = key;
   view[other] = before[other] === key ? before[name] : before[other];
-  drawPair();
-  markRuns();
+  emit("pair");
   writeLink();
 }

@@ -1,102 +1,79 @@
-/* Puts it together: data comes in by `nstRuns`, which the file beside the page calls. */
-function refresh() {
+/** Puts the modules together, and takes the data that `runs.js` brings. */
+import { listenAxes, showAxes } from "nst/axes";
+import { choose } from "nst/choose";
+import { drawCurves, fillMetrics, listenCurves, markTime, traces } from "nst/curves";
+import { takeData } from "nst/data";
+import { byId, element, radios } from "nst/dom";
+import { emit, on } from "nst/events";
+import { drawGrid, showFrames } from "nst/grid";
+import { listenHighlight } from "nst/highlight";
+import { listenKeyboard } from "nst/keyboard";
+import { readLink, writeLink } from "nst/link";
+import { listenMarks, showMarks } from "nst/marks";
+import { drawPair, listenPair, showPair } from "nst/pair";
+import { listenSlider, showTime } from "nst/slider";
+import { state, view } from "nst/state";
+import { drawAbout, drawTable } from "nst/table";
+import { findPositions } from "nst/time";
+import { listenZoom, showZoom } from "nst/zoom";
+
+const filter = byId("filter", HTMLInputElement);
+let typing = 0;
+
+on("refresh", () => {
   choose();
+  findPositions();
   drawGrid();
+  showAxes();
   drawPair();
   drawTable();
   drawCurves();
-  markRuns();
+  showMarks();
   drawAbout();
   showTime();
   showZoom();
-  for (const radio of document.querySelectorAll("[name=by]")) radio.checked = radio.value === view.by;
-  if (byId("filter").value !== view.filter) byId("filter").value = view.filter;
+  for (const radio of radios("by")) radio.checked = radio.value === view.by;
+  if (filter.value !== view.filter) filter.value = view.filter;
   writeLink();
-}
+});
+on("pair", () => { drawPair(); showMarks(); });
+on("moved", () => { showFrames(false); showPair(false); markTime(); });
+on("rested", () => { showFrames(true); showPair(true); });
 
-let listening = false;
-function nstRuns(found) {
-  const newer = !data || found.made !== data.made;
-  if (newer) takeData(found);
-  else data.live = found.live;
-  if (!listening) {
-    listening = true;
-    readLink();
-    listen();
-  }
-  if (newer) { fillMetrics(); refresh(); }
-  if (data.live) setTimeout(lookAgain, data.live * 1000);
-}
-
-/* A page from disk may not fetch, but it may load a script. */
-function lookAgain() {
-  const script = element("script", { src: `runs.js?${Date.now()}` });
-  script.onload = () => script.remove();
-  script.onerror = () => { script.remove(); setTimeout(lookAgain, 3000); }; // between two versions
-  document.body.append(script);
-}
-
-function togglePin(key) {
-  view.pins = view.pins.includes(key) ? view.pins.filter((each) => each !== key) : [...view.pins, key];
-  refresh();
-}
-
-async function copy(button, text) {
-  const before = button.textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "copied";
-  } catch {
-    // pages from disk may not be allowed to: let the person do it
-    prompt("copy it from here", text);
-  }
-  setTimeout(() => { button.textContent = before; }, 1500);
+function start() {
+  readLink();
+  fillMetrics();
+  emit("refresh");
 }
 
 function listen() {
-  listenLook();
-  listenPair();
-  listenCurves();
-  for (const name of ["rows", "columns"]) {
-    byId(name).addEventListener("change", (event) => { view[name] = event.target.value; refresh(); });
-  }
-  let typed = 0;
-  byId("filter").addEventListener("input", (event) => {
-    clearTimeout(typed);
-    typed = setTimeout(() => { view.filter = event.target.value; refresh(); }, 150);
+  for (const each of [listenAxes, listenCurves, listenKeyboard, listenMarks, listenPair, listenSlider, listenZoom]) each();
+  listenHighlight(() => traces.map((run) => run.key));
+  filter.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => { view.filter = filter.value; emit("refresh"); }, 150);
   });
-  byId("link").addEventListener("click", () => {
-    putLink();
-    copy(byId("link"), location.href);
-  });
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (button?.dataset.copy) { copy(button, button.dataset.copy); return; }
-    const key = event.target.closest("[data-run]")?.dataset.run;
-    if (!button?.dataset.mark || !key) return;
-    if (button.dataset.mark === "pin") togglePin(key);
-    else lay(button.dataset.mark.toLowerCase(), key);
-  });
-  addEventListener("hashchange", () => { readLink(); fillMetrics(); refresh(); });
-  document.addEventListener("keydown", keys);
+  addEventListener("hashchange", start);
 }
 
-function keys(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const at = event.target;
-  if (at.matches("input:not([type=radio]):not([type=checkbox]), select, textarea")) return;
-  const key = at.closest("figure[data-run]")?.dataset.run;
-  const moves = { ArrowLeft: [0.1, 0], ArrowRight: [-0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] };
-  if (event.shiftKey && moves[event.key]) pan(...moves[event.key]);
-  else if (event.key === "ArrowLeft" && at.type !== "radio") { play(false); scrub(position() - 1); }
-  else if (event.key === "ArrowRight" && at.type !== "radio") { play(false); scrub(position() + 1); }
-  else if (event.key === " " && !at.matches("button, input, summary")) play();
-  else if (event.key === "+" || event.key === "=") zoomTo(view.zoom * 1.5);
-  else if (event.key === "-") zoomTo(view.zoom / 1.5);
-  else if (event.key === "0") zoomTo(1);
-  else if (event.key === "/") byId("filter").focus();
-  else if (key && "ab".includes(event.key)) lay(event.key, key);
-  else if (key && event.key === "p") togglePin(key);
-  else return;
-  event.preventDefault();
+window.nstRuns = (data) => {
+  const [first, newer] = [state.data.made === 0, data.made !== state.data.made];
+  if (newer) takeData(data);
+  else state.data.live = data.live;
+  if (first) {
+    listen();
+    start();
+  } else if (newer) {
+    fillMetrics();
+    emit("refresh");
+  }
+  if (data.live) setTimeout(lookAgain, data.live * 1000);
+};
+
+/** A page from disk may not fetch, but it may load a script. */
+function lookAgain() {
+  const script = element("script", { src: `runs.js?${Date.now()}` });
+  script.onload = () => script.remove();
+  script.onerror = () => { script.remove(); setTimeout(lookAgain, 3000); }; // the file is being replaced
+  document.body.append(script);
 }

@@ -1,59 +1,70 @@
-/* The table: only settings that differ, and the numbers; a click on a heading sorts everything. */
-function drawTable() {
-  const keys = data.keys;
-  const measures = Object.keys(data.measures).filter((name) => runs.some((run) => name in run.measures));
-  const heading = (key, text, title = "") => {
-    const [falling, on] = [view.sort === `-${key}`, view.sort === key || view.sort === `-${key}`];
-    const button = element("button", { type: "button", className: "sort", textContent: text + (on ? (falling ? " ↓" : " ↑") : ""), title });
-    button.addEventListener("click", () => {
-      view.sort = view.sort === key ? `-${key}` : view.sort === `-${key}` ? "" : key;
-      refresh();
+/** The table: the settings that differ, and the measures; a click on a heading sorts the page. */
+import { numberOf, textOf } from "nst/data";
+import { byId, copyButton, element } from "nst/dom";
+import { emit } from "nst/events";
+import { state, view } from "nst/state";
+import { digits } from "nst/time";
+
+export function drawTable() {
+  const { keys, measures } = state.data;
+  const names = Object.keys(measures).filter((name) => state.runs.some((run) => numberOf(run, name) !== undefined));
+  const best = new Map(names.map((name) => [name, bestOf(name)]));
+  const head = element("tr", {}, element("td"), heading("status", "status"), ...keys.map((key) => heading(key, key)),
+    ...names.map((name) => heading(name, measures[name].title, `${measures[name].about} ${measures[name].better} is better`)),
+    element("td"));
+  const rows = state.shown.map((run) => {
+    const pinned = view.pins.includes(run.key);
+    const pin = element("button", {
+      type: "button", textContent: "pin", "aria-pressed": pinned, "aria-label": `keep in view: ${run.label}`, "data-mark": "pin",
     });
-    return element("th", { scope: "col", "aria-sort": on ? (falling ? "descending" : "ascending") : "none" }, button);
-  };
-  // no loss is the best one: weights may differ
-  const best = new Map(measures.filter((name) => name !== "loss").map((name) => {
-    const numbers = shown.map((run) => run.measures[name]).filter((value) => value !== undefined);
-    return [name, data.measures[name].better === "lower" ? Math.min(...numbers) : Math.max(...numbers)];
-  }));
-  const head = element("thead", {}, element("tr", {}, element("td", {}),
-    heading("status", "status"), ...keys.map((key) => heading(key, key)),
-    ...measures.map((name) => heading(name, data.measures[name].title, `${data.measures[name].about} ${data.measures[name].better} is better`)),
-    element("td", {})));
-  const rows = shown.map((run) => {
-    const pin = element("button", { type: "button", textContent: "pin", "aria-pressed": String(view.pins.includes(run.key)), "aria-label": `keep in view: ${run.label}` });
-    pin.dataset.mark = "pin";
-    return element("tr", { "data-run": run.key, className: view.pins.includes(run.key) ? "pinned" : "" },
+    return element("tr", { "data-run": run.key, className: pinned ? "pinned" : "" },
       element("td", {}, pin),
       element("td", { textContent: run.status, title: run.reason || "" }),
-      ...keys.map((key) => element("td", { textContent: run.values[key] ?? "–" })),
-      ...measures.map((name) => element("td", {
-        className: shown.length > 1 && run.measures[name] === best.get(name) ? "best" : "",
-        textContent: digits(run.measures[name]),
-      })),
+      ...keys.map((key) => element("td", { textContent: textOf(run, key) })),
+      ...names.map((name) => {
+        const value = numberOf(run, name);
+        return element("td", { className: value !== undefined && value === best.get(name) ? "best" : "", textContent: digits(value) });
+      }),
       element("td", {}, run.command ? copyButton(run.command, "command") : null,
-        element("a", { href: encodeURI(`${run.folder}/`), textContent: "folder", title: run.id })));
+        element("a", { href: encodeURI(`${run.folder}/`), textContent: "folder", title: run.name })));
   });
-  byId("table").replaceChildren(head, element("tbody", {}, ...rows));
-  byId("same").replaceChildren(...Object.entries(data.same).flatMap(([key, value]) =>
-    [element("dt", { textContent: key }), element("dd", { textContent: value })]));
+  byId("table").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
+  drawSame();
 }
 
-function drawAbout() {
+/** The best value of a measure among several runs. A loss has none: weights may differ. @param {string} name */
+function bestOf(name) {
+  const values = state.shown.map((run) => numberOf(run, name)).filter((value) => value !== undefined);
+  if (name === "loss" || state.shown.length < 2) return undefined;
+  return state.data.measures[name].better === "lower" ? Math.min(...values) : Math.max(...values);
+}
+
+/** @param {string} key @param {string} text @param {string} title */
+function heading(key, text, title = "") {
+  const sorted = view.sort === key ? "ascending" : view.sort === `-${key}` ? "descending" : "none";
+  const arrow = { ascending: " ↑", descending: " ↓", none: "" }[sorted];
+  const button = element("button", { type: "button", className: "sort", textContent: text + arrow, title });
+  button.addEventListener("click", () => {
+    view.sort = { ascending: `-${key}`, descending: "", none: key }[sorted];
+    emit("refresh");
+  });
+  return element("th", { scope: "col", "aria-sort": sorted }, button);
+}
+
+/** The settings that are the same in all runs. */
+function drawSame() {
+  const [run] = state.runs;
+  const keys = state.data.settings.filter((key) => key in state.data.shared);
+  byId("same").replaceChildren(...keys.flatMap((key) =>
+    [element("dt", { textContent: key }), element("dd", { textContent: textOf(run, key) })]));
+}
+
+export function drawAbout() {
+  /** @type {Record<string, number>} */
   const counts = {};
-  for (const run of runs) counts[run.status] = (counts[run.status] || 0) + 1;
-  const states = Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(", ");
-  const part = shown.length < runs.length ? `${shown.length} of ${runs.length}` : String(runs.length);
-  byId("about").textContent = `${part} runs (${states})${data.live ? "; the page keeps itself up to date" : ""}`;
-}
-
-/* Marks A, B and the pinned ones wherever they are. */
-function markRuns() {
-  const [a, b] = pairOf();
-  for (const each of document.querySelectorAll("figure[data-run]")) {
-    for (const button of each.querySelectorAll("[data-mark]")) {
-      const on = { A: each.dataset.run === a?.key, B: each.dataset.run === b?.key, pin: view.pins.includes(each.dataset.run) };
-      button.setAttribute("aria-pressed", String(on[button.dataset.mark]));
-    }
-  }
+  for (const run of state.runs) counts[run.status] = (counts[run.status] ?? 0) + 1;
+  const statuses = Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(", ");
+  const [shown, known] = [state.shown.length, state.runs.length];
+  const live = state.data.live ? "; updated automatically" : "";
+  byId("about").textContent = `${shown < known ? `${shown} of ${known}` : known} runs (${statuses})${live}`;
 }

@@ -1,0 +1,143 @@
+"""What the page knows of the runs: the content of ``runs.js``, see ``scripts/types.d.ts``."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from nst.compare.filmstrips import Filmstrip, filmstrip, href
+from nst.compare.select import Entry
+from nst.config.differences import settings
+from nst.config.experiment import MEASURES
+from nst.config.job_overrides import split
+from nst.config.keys import declared, shown
+
+POINTS = 150
+"""Largest number of rows of ``metrics.csv`` per run, closer together at the beginning."""
+
+
+def data(page: Path, chosen: Sequence[Entry], refresh: float | None) -> dict[str, Any]:
+    """The data of the page.
+
+    Args:
+        page: its folder.
+        chosen: the runs.
+        refresh: seconds between two looks for newer data; None: the page never looks.
+    """
+    configs = [entry.record.config for entry in chosen]
+    keys = list(dict.fromkeys(key for found in settings(configs) for key in found))
+    labels = _labels(chosen, keys)
+    facts = [{**entry.facts, "label": label} for entry, label in zip(chosen, labels, strict=True)]
+    shared = {
+        key: value
+        for key, value in facts[0].items()
+        if all(other.get(key) == value for other in facts)
+    }
+    strips = _filmstrips(page, chosen)
+    return {
+        "live": refresh,
+        "made": time.time(),
+        "keys": keys,
+        "settings": list(shown(configs[0])),
+        "shared": shared,
+        "measures": {name: asdict(measure) for name, measure in MEASURES.items()},
+        "runs": [
+            _run(page, entry, strip)
+            | {"facts": {key: value for key, value in own.items() if key not in shared}}
+            for entry, own, strip in zip(chosen, facts, strips, strict=True)
+        ],
+    }
+
+
+def _key(entry: Entry) -> str:
+    """A short name of a run: the end of its folder's, from its signature."""
+    place = entry.name.rfind(str(entry.record.facts.get("signature", "")))
+    return entry.name[max(place, 0) :] or entry.name
+
+
+def _labels(chosen: Sequence[Entry], keys: Sequence[str]) -> list[str]:
+    """For each run the settings in which it differs from others, unique."""
+    labels = []
+    for entry in chosen:
+        own = {key: entry.facts[key] for key in keys if key in entry.facts}
+        texts = {key: ", ".join(v) if isinstance(v, list) else v for key, v in own.items()}
+        labels.append(" ".join(f"{key}={value}" for key, value in texts.items()) or entry.name)
+    counts = Counter(labels)
+    return [
+        label if counts[label] == 1 else f"{label} ({_key(entry)})"
+        for entry, label in zip(chosen, labels, strict=True)
+    ]
+
+
+def _filmstrips(page: Path, chosen: Sequence[Entry]) -> list[Filmstrip | None]:
+    console = Console(stderr=True)
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
+    ):
+        snapshots = [list(entry.record.snapshots.items()) for entry in chosen]
+        names = [entry.name for entry in chosen]
+        made = pool.map(filmstrip, [page] * len(chosen), names, snapshots)
+        return list(bar.track(made, total=len(chosen), description="thumbnails"))
+
+
+def _run(page: Path, entry: Entry, strip: Filmstrip | None) -> dict[str, Any]:
+    record = entry.record
+    seconds = {int(row["step"]): row["seconds"] for row in record.rows}
+    inputs = {name: record.picture(name) for name in ("content", "style")}
+    return {
+        "key": _key(entry),
+        "folder": href(page, record.folder),
+        "reason": record.facts.get("reason"),
+        "filmstrip": strip
+        and asdict(strip) | {"seconds": [seconds.get(step, 0.0) for step in strip.steps]},
+        "inputs": {name: href(page, path) for name, path in inputs.items() if path},
+        "command": _command(record.config),
+        "curves": _curves(record.rows),
+    }
+
+
+def _command(config: dict[str, Any]) -> str | None:
+    """The command that makes the run; None if it was not made from the command line."""
+    words = (config.get("run") or {}).get("overrides")
+    if words is None:
+        return None
+    parsed = [(word, (split(word) or ("", ""))[0]) for word in words]
+    own = [word for word, key in parsed if not ((found := declared(key)) and found.rerun)]
+    if any(key == "experiments" for _, key in parsed):
+        own.append("hydra.mode=RUN")  # the experiment's file chooses a sweep
+    return " ".join(["nst", *map(shlex.quote, own)])
+
+
+def _curves(rows: Sequence[dict[str, float]]) -> dict[str, list[float | None]]:
+    """Columns of ``metrics.csv``, at most ``POINTS`` rows, to four digits."""
+    chosen = [rows[index] for index in _thinned(len(rows))]
+    names = [key for key in rows[0] if key not in ("step", "lr")] if rows else []
+    curves = {name: [_rounded(row.get(name)) for row in chosen] for name in names}
+    return {"step": [int(row["step"]) for row in chosen], **curves} if rows else {}
+
+
+def _thinned(count: int) -> list[int]:
+    if count <= POINTS:
+        return list(range(count))
+    # dense where losses fall fast, even on a log axis
+    exponent = 2.0
+    spread = {round((count - 1) * (index / (POINTS - 1)) ** exponent) for index in range(POINTS)}
+    return sorted(spread)
+
+
+def _rounded(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None  # JSON has no such number
+    return float(f"{value:.4g}")

@@ -1,0 +1,104 @@
+// The types of the page's modules, for the type check and for editors. `nst/compare/data.py` makes `Data`.
+
+/** The values of a run by key, as text: settings, metrics, status and so on. */
+type Facts = Map<string, string | string[]>;
+
+/** What one word of the filter demands of a run: a value of one of the keys matches a pattern. */
+interface Condition { keys: string[]; sign: string; patterns: string[] }
+
+/** All snapshots of a run, small, in rows from the top left of one picture. */
+interface Filmstrip {
+  href: string;
+  columns: number;
+  rows: number;
+  /** Of each frame: the step, seconds since the run began, and the snapshot's file. */
+  steps: number[];
+  seconds: number[];
+  files: string[];
+  /** Width and height of the last snapshot, px. */
+  size: [number, number];
+}
+
+/** A run in `runs.js`. */
+interface RunData {
+  /** Unique, and short: the signature. */
+  key: string;
+  folder: string;
+  /** Why it failed, diverged or was interrupted. */
+  reason: string | null;
+  filmstrip: Filmstrip | null;
+  /** Files of the content and the style picture. */
+  inputs: Record<string, string>;
+  command: string | null;
+  /** Columns of metrics.csv, thinned. */
+  curves: Record<string, (number | null)[]>;
+  /** Those that are not the same in all runs. */
+  facts: Record<string, string | string[]>;
+}
+
+interface Run extends Omit<RunData, "facts"> { facts: Facts; name: string; status: string; label: string }
+
+interface Measure { title: string; better: "higher" | "lower"; about: string; unit: string }
+
+/** The content of `runs.js`. */
+interface Data {
+  /** Seconds between two looks for newer data; null: never. */
+  live: number | null;
+  /** When the file was made, seconds since 1970. */
+  made: number;
+  /** Settings in which the runs differ. */
+  keys: string[];
+  /** All settings that can change the picture. */
+  settings: string[];
+  /** Facts that are the same in all runs. */
+  shared: Record<string, string | string[]>;
+  measures: Record<string, Measure>;
+  runs: RunData[];
+}
+
+/** What the person has chosen; a link restores it. */
+interface View {
+  /** Unit of the slider. */
+  by: "step" | "seconds";
+  /** Place of the slider in that unit; Infinity: the end. */
+  at: number;
+  /** Keys of the grid's rows and columns, "auto", or "" for none. */
+  rows: string;
+  columns: string;
+  filter: string;
+  /** A key, with "-" before it for falling order; "": the order of the data. */
+  sort: string;
+  /** Keys of runs. */
+  pins: string[];
+  a: string;
+  b: string;
+  mode: "wipe" | "difference" | "a" | "b";
+  /** Place of the edge, percent of the width. */
+  wipe: number;
+  /** Factor of the difference. */
+  gain: number;
+  /** Scale of the pictures, and their shift as a fraction of the frame. */
+  zoom: number;
+  x: number;
+  y: number;
+  /** Column of metrics.csv that the curves show. */
+  metric: string;
+  logx: boolean;
+  logy: boolean;
+}
+
+interface State {
+  data: Data;
+  /** All runs, in the order of the data. */
+  runs: Run[];
+  /** Those that match the filter, pinned ones first. */
+  shown: Run[];
+  /** Places of the slider, in steps or seconds. */
+  positions: number[];
+}
+
+interface Window {
+  /** Called by `runs.js`. */
+  nstRuns(data: Data): void;
+  Plotly?: any;
+}
