@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TYPESCRIPT := 7.0.2
+TSC := $(VENV)/.typescript-$(TYPESCRIPT)
+WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -40,11 +43,16 @@ test-unit: $(READY) ## Run the quick ones: functions, the network and configs, i
 torture: $(READY) ## The slow tests too: 60 kills, a thousand configs, every fault (docs/reliability.md)
 	$(PYTEST) -rP -m "slow or not slow" --hypothesis-profile=thorough
 
-lint: $(READY) ## Check style, types and which room imports which
+lint: $(TSC) ## Check style, types (of Python and JavaScript) and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(WITH_NODE) $(BIN)/tsc --project nst/compare/templates/scripts
+
+$(TSC): $(READY)
+	$(WITH_NODE) $(BIN)/npm install --loglevel=error --no-fund --global --prefix $(VENV) typescript@$(TYPESCRIPT)
+	@touch $(TSC)
 
 format: $(READY) ## Put the code into its style
 	$(BIN)/ruff check --fix .
