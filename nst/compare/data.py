@@ -21,7 +21,7 @@ from nst.compare.select import Entry
 from nst.config.differences import settings
 from nst.config.experiment import MEASURES
 from nst.config.job_overrides import split
-from nst.config.keys import declared, shown
+from nst.config.keys import declared, displayed_values
 
 POINTS = 150
 """Largest number of rows of ``metrics.csv`` per run, closer together at the beginning."""
@@ -49,7 +49,7 @@ def data(page: Path, chosen: Sequence[Entry], refresh: float | None) -> dict[str
         "live": refresh,
         "made": time.time(),
         "keys": keys,
-        "settings": list(shown(configs[0])),
+        "settings": list(displayed_values(configs[0])),
         "shared": shared,
         "measures": {name: asdict(measure) for name, measure in MEASURES.items()},
         "runs": [

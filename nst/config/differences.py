@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nst.config.keys import is_label, shown, values
+from nst.config.keys import displayed_values, is_label, values
 
 
 def labels(config: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -33,7 +33,7 @@ def settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Args:
         configs: resolved, as run folders have them.
     """
-    found = [shown(config) for config in configs]
+    found = [displayed_values(config) for config in configs]
     keys = dict.fromkeys(key for each in found for key in each)
     differing = [key for key in keys if len({str(each.get(key)) for each in found}) > 1]
     return [_named(each, [key for key in differing if key in each]) for each in found]

@@ -85,7 +85,7 @@ def values(config: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def shown(config: Any) -> dict[str, Any]:
+def displayed_values(config: Any) -> dict[str, Any]:
     """Those of ``values`` that pages show where runs differ: all that may change the picture."""
     return {
         key: value for key, value in values(config).items() if affects_result(key) or is_label(key)
