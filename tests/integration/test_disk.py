@@ -21,6 +21,8 @@ from nst.utils.files import write_whole
 from tests.helpers import execute, first_of, nst, prepared
 from tests.run_folders import contents
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 LAYERS = ("layers.style=[conv1_1]", "layers.content=[conv2_1]")
 TINY = (
     *LAYERS,

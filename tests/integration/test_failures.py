@@ -21,6 +21,8 @@ from nst.utils.errors import DivergedError, NstError
 from tests.helpers import WILD, execute, first_of, prepared, slow
 from tests.run_folders import contents
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 TINY = ("image.size=48", "steps=6", "snapshot_every=4", "logger=none")
 
 

@@ -14,6 +14,8 @@ from nst.utils.errors import NstError
 from nst.vgg.network import VGG
 from tests.helpers import execute, first_of, tiny_run
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 SMALL = ("image.size=32", "logger=none", "precision=bf16", "init=noise")
 
 

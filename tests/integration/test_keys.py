@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from nst.config.keys import keys
 from nst.config.schema import Affects
 from tests.helpers import execute, prepared
+
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
 TINY = ("image.size=32", "steps=4", "snapshot_every=4", "logger=none", "precision=32")
 

@@ -15,6 +15,8 @@ from nst.transfer.divergence import LONGEST_RECOVERY, Divergence
 from nst.transfer.module import StyleTransfer
 from tests.helpers import execute, prepared
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 CPU = torch.device("cpu")
 NOTHING, INFINITE = float("nan"), float("inf")
 

@@ -85,6 +85,7 @@ class Failing(L.Callback):
 )
 @pytest.mark.usefixtures("uncollected")
 @pytest.mark.filterwarnings("ignore")  # of what becomes of some object once it is looked at
+@pytest.mark.usefixtures("tiny_backbone")
 def test_finished_runs_are_freed_at_once(
     overrides: tuple[str, ...], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +202,7 @@ def test_what_a_failed_batch_had_is_not_used_again(monkeypatch: pytest.MonkeyPat
         assert len(found) == count
 
 
+@pytest.mark.usefixtures("tiny_backbone")
 def test_the_result_does_not_depend_on_the_runs_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit: deeper, shallower, with other pooling, in strips, with a late end in float32."""
     variants = [
@@ -315,6 +317,7 @@ def test_a_run_too_wide_for_a_picture(tmp_path: Path) -> None:
         contact_sheet.side_by_side([folder])
 
 
+@pytest.mark.usefixtures("tiny_backbone")
 def test_a_sweep_whose_picture_fails_ends_well(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,8 @@ from tests.examples import EXAMPLES, bounded
 from tests.helpers import execute, prepared
 from tests.run_folders import contents
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 STEPS = 8
 TINY = (
     *("image.size=32", f"steps={STEPS}", "snapshot_every=3", "logger=none", "init=noise"),

@@ -25,6 +25,8 @@ from nst.sweeps.sweep import Sweep
 from nst.sweeps.sweep_folder import JobOutcome
 from tests.helpers import slow
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 TINY = ("image.size=32", "steps=1", "logger=none")
 Launch = Callable[[BasicLauncher, Sequence[Sequence[str]], int], Sequence[JobReturn]]
 

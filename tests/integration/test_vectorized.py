@@ -32,6 +32,8 @@ from nst.transfer.objective import Objective
 from tests.helpers import execute, first_of, module, optimise, prepared
 from tests.run_folders import contents, two_names, wandb_history, wandb_records
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 BASE = ("image.size=32", "steps=4", "snapshot_every=2", "logger=none", "precision=32")
 TINY = (*BASE, "layers.style=[conv2_1]", "layers.content=[conv3_1]")
 VECTORIZED = ("-m", "hydra/launcher=vectorized")
