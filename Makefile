@@ -43,7 +43,7 @@ test-unit: $(READY) ## Run the quick ones: functions, the network and configs, i
 torture: $(READY) ## The slow tests too: 60 kills, a thousand configs, every fault (docs/reliability.md)
 	$(PYTEST) -rP -m "slow or not slow" --hypothesis-profile=thorough
 
-lint: $(TSC) ## Check style, types (of Python and JavaScript) and which room imports which
+lint: $(TSC) ## Check style, types (of Python and JavaScript) and the layers of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -59,12 +59,14 @@ class VectorizedLauncher(Launcher):
         self._log_as_hydra()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         log.info("Launching %d jobs locally, in batches", len(job_overrides))
-        unheard = HydraContext(self.context.config_loader, Callbacks())  # no job has begun yet
+        without_callbacks = HydraContext(
+            self.context.config_loader, Callbacks()
+        )  # no job has begun yet
         batches = Batches(self.max_batch_size, self.jobs.plan)
         jobs = []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
             config = self._compose(number, overrides)
-            job = self._run(config, self.jobs.prepare, unheard).return_value
+            job = self._run(config, self.jobs.prepare, without_callbacks).return_value
             if job.run is not None:
                 job.run = batches.add(number, job.run)
             jobs.append((number, config, job))

@@ -63,7 +63,7 @@ def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
     stopped: KeyboardInterrupt | None = None
     parent = os.getppid()
     try:
-        with _errors_raised(), swept.following():
+        with _errors_raised(), swept.tracking_launchers():
             run()
     except KeyboardInterrupt as error:
         stopped = error.with_traceback(None)  # its frames hold the run's memory

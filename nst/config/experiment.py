@@ -10,7 +10,7 @@ from typing import Any
 from nst.utils.errors import ConfigError, listed
 
 NO_EXPERIMENT = "sweep"
-"""Name of no experiment; the folders of such sweeps begin with it."""
+"""Name of a sweep without an experiment; its folder begins with it."""
 
 INPUTS = ("content", "style", "source", "mask", "target", "paste")
 SHOWS = ("start", "final")

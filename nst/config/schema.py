@@ -114,7 +114,7 @@ def _from_file(config: Config) -> bool:
 CONTENT = {"own": True, "when": _content}
 STYLE = {"own": True, "when": _style}
 TRAINER = {"callbacks": Affects.RESULT, "_target_": Affects.RESULT}
-"""No other argument that ``runs/trainer.py`` accepts changes the picture."""
+"""No other argument that ``runs/trainer.py`` accepts changes the picture but by rounding."""
 
 
 def within(least: float, most: float, problem: str) -> tuple[Callable[[Any], bool], str]:
@@ -304,7 +304,7 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def asdict(self) -> dict[str, Any]:
-        """Plain containers, for YAML, trackers and checkpoints."""
+        """Plain containers, for YAML and trackers."""
         return asdict(self)
 
     @property

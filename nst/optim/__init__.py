@@ -1,6 +1,6 @@
-"""Optimisers of a batch of images, with a curvature, a step and a history for each image.
+"""Optimisers of a batch of images, with a state of its own for each image.
 
-Both project the images to [0, 1] after the step. One ``step`` takes one evaluation.
+One ``step`` takes one evaluation, and by default ends with a projection of the images to [0, 1].
 """
 
 from nst.optim.adam import Adam

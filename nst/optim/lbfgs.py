@@ -14,7 +14,7 @@ from nst.optim.per_image import PerImage, check, check_positive
 PROJECTIONS = ("honest", "textbook", "none")
 
 GROWTH = 10
-"""Slots by which the history grows: a few steps at a large size need no memory for all pairs."""
+"""Pairs by which the history grows: a few steps at a large size do not need memory for all."""
 
 LEAST_COSINE = 0.03
 """The least cosine between displacement and change of gradient of a pair that is kept.
@@ -103,8 +103,8 @@ class LBFGS(PerImage):
             direction = -self._filtered(gradient)
             step = self._lr * direction * self._first_length(direction)
         else:
-            gradient = self._take_back(state, gradient, losses)
-            self._remember(state, gradient)
+            gradient = self._revert_bad_steps(state, gradient, losses)
+            self._store_pair(state, gradient)
             direction = self._direction(state, gradient)
             length = state["shrink"]
             if self.first_step is not None:  # where no pair has been kept yet
@@ -128,7 +128,7 @@ class LBFGS(PerImage):
         mean = direction.abs().mean(1, keepdim=True)
         return self.first_step / mean.clamp(min=torch.finfo(mean.dtype).tiny)  # 0 stays 0
 
-    def _take_back(
+    def _revert_bad_steps(
         self, state: dict[str, Tensor], gradient: Tensor, losses: Tensor | None
     ) -> Tensor:
         """Undoes the last step of the images whose loss it raised too much.
@@ -145,11 +145,11 @@ class LBFGS(PerImage):
         return torch.where(fine[:, None], gradient, state["gradient"])
 
     @torch.no_grad()
-    def settle(self, losses: Tensor) -> bool:
+    def revert_last_step(self, losses: Tensor) -> bool:
         """Undoes the last step of the images whose loss it raised too much."""
         state = self.state[self._image]
         before = self._image.clone()
-        self._take_back(state, state["gradient"], losses)
+        self._revert_bad_steps(state, state["gradient"], losses)
         return not torch.equal(before, self._image)
 
     def rescale(self, image: Tensor, resample: Callable[[Tensor], Tensor]) -> None:
@@ -160,16 +160,16 @@ class LBFGS(PerImage):
         self.state.clear()
         self.param_groups[0]["params"] = [image]
 
-    def of(self, index: int) -> dict[str, Tensor]:
+    def state_of(self, index: int) -> dict[str, Tensor]:
         """The state of one image, with the filled slots of the history."""
-        part = super().of(index)
+        part = super().state_of(index)
         if part:
             filled = min(int(part["kept"]), self.history_size)
             part |= {name: part[name][:, :filled] for name in ("s", "y")}
         return part
 
     def restore(self, parts: Sequence[dict[str, Tensor]]) -> None:
-        """Restores the state from what ``of`` returned for each image; empty slots hold zeros."""
+        """Restores what ``state_of`` returned for each image; empty slots hold zeros."""
         slots = self._slots(int(parts[0]["updates"])) if parts[0] else 0
         histories = [{name: part[name] for name in ("s", "y") if part} for part in parts]
         super().restore(
@@ -196,7 +196,7 @@ class LBFGS(PerImage):
         if losses is not None:
             state["losses"] = losses
 
-    def _remember(self, state: dict[str, Tensor], gradient: Tensor) -> None:
+    def _store_pair(self, state: dict[str, Tensor], gradient: Tensor) -> None:
         """Puts the last displacement and change of gradient into each image's next slot."""
         state["updates"] += 1
         slots = self._slots(int(state["updates"]))

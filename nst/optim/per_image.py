@@ -15,20 +15,20 @@ class PerImage(torch.optim.Optimizer):
     def step(  # type: ignore[override]
         self, closure: Callable[[], object] | None = None, losses: Tensor | None = None
     ) -> Tensor | None:
-        """Moves every image once, along its present gradient.
+        """Updates every image once, using its current gradient.
 
         Args:
-            closure: called first; it may compute the gradient. None: the gradient is there.
+            closure: called first; it may compute the gradient. None: it is computed already.
             losses: (N,), of the images before the step. None: no step is undone.
 
         Returns:
             (N,), losses of the images from which the step starts: ``losses``, or, where the
-            previous step is undone, the loss before it. None without ``losses``.
+            previous step is undone, the loss before it. Meaningless without ``losses``.
         """
         raise NotImplementedError
 
-    def of(self, index: int) -> dict[str, Tensor]:
-        """The state of one image, as views of shape (1, …); plain numbers are of all images."""
+    def state_of(self, index: int) -> dict[str, Tensor]:
+        """The state of one image, as views (1, …); 0-d tensors are shared by all images."""
         state = self.state.get(self._image, {})
         return {
             name: value[index : index + 1] if value.dim() else value
@@ -36,14 +36,14 @@ class PerImage(torch.optim.Optimizer):
         }
 
     def restore(self, parts: Sequence[dict[str, Tensor]]) -> None:
-        """Restores the state from what ``of`` returned for each image."""
+        """Restores the state from what ``state_of`` returned for each image."""
         device = self._image.device
         self.state[self._image] = {
             name: torch.cat([part[name] for part in parts]).to(device) if value.dim() else value
             for name, value in parts[0].items()
         }
 
-    def settle(self, losses: Tensor) -> bool:
+    def revert_last_step(self, losses: Tensor) -> bool:
         """Undoes the last step where it raised the loss too much, at the end of the optimisation.
 
         Args:

@@ -30,7 +30,7 @@ from nst.runs.record import COMPLETED, read_facts
 from nst.runs.replay import replay
 from nst.runs.signals import interruptible
 from nst.runs.tracker import Tracker
-from nst.runs.trainer import build_trainer, take_apart
+from nst.runs.trainer import break_cycles, build_trainer
 from nst.runs.writer import RunWriter
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.module import StyleTransfer
@@ -97,7 +97,7 @@ class _Batch:
         folder = folder_of(run)
         if folder in self.outcomes or folder in self._loggers:
             return run
-        with self._alone(folder):
+        with self._isolating_errors(folder):
             if is_skipped(run):
                 log.info("skipped: not a failed run (retry=failed): %s", shown(folder))
                 self.outcomes[folder] = Outcome(SKIPPED)
@@ -119,7 +119,7 @@ class _Batch:
         with ExitStack() as locks:
             # in the order of their names: otherwise two processes could wait for each other
             for folder in sorted(set(folders) - set(self.outcomes)):
-                with self._alone(folder):
+                with self._isolating_errors(folder):
                     locks.enter_context(locked(folder))
                     if is_finished(first[folder]):
                         self._found(first[folder])
@@ -144,7 +144,7 @@ class _Batch:
         groups: dict[int, list[Start]] = {}
         for run in runs:
             folder = folder_of(run)
-            with self._alone(folder):
+            with self._isolating_errors(folder):
                 checkpoint = checkpoint_file.load(folder, run.config.run.signature or "")
                 step = checkpoint.step if checkpoint else 0
                 if checkpoint:
@@ -153,12 +153,12 @@ class _Batch:
         return list(groups.values())
 
     @contextmanager
-    def _alone(self, folder: Path) -> Iterator[None]:
-        """An error inside ends the run of this folder alone."""
+    def _isolating_errors(self, folder: Path) -> Iterator[None]:
+        """An error inside ends only the run of this folder."""
         try:
             yield
         except Exception as error:
-            self.outcomes[folder] = Outcome.of(error)
+            self.outcomes[folder] = Outcome.from_error(error)
 
     def _optimise(self, starts: Sequence[Start]) -> None:
         """Computes runs that start from the same step."""
@@ -166,7 +166,7 @@ class _Batch:
         trainer, self._trainer = self._trainer or build_trainer(config), None
         writers: list[RunWriter] = []
         for run, checkpoint in starts:
-            with self._alone(folder_of(run)):
+            with self._isolating_errors(folder_of(run)):
                 writers.append(_writer(run, checkpoint, self._loggers[folder_of(run)]))
         failed = None
         try:
@@ -178,11 +178,13 @@ class _Batch:
             if done < config.steps:  # by max_time, or by a callback of the user's
                 raise NstError(f"stopped by the Trainer before the last step: {RESUME}")
         except Exception as error:
-            failed = Outcome.of(error)
+            failed = Outcome.from_error(error)
         finally:
-            take_apart(trainer)
+            break_cycles(trainer)
         for writer in writers:
-            own = Outcome.of(writer.error) if writer.error is not None else Outcome(COMPLETED)
+            own = (
+                Outcome.from_error(writer.error) if writer.error is not None else Outcome(COMPLETED)
+            )
             self.outcomes[writer.folder.path] = own if writer.ended else failed or own
 
 
@@ -213,7 +215,7 @@ def _fit(trainer: L.Trainer, writers: Sequence[RunWriter], plan: Plan) -> int:
             config.checkpoint_seconds,
             _metrics(resolved.weights, config.backbone.name, resolved.device),
             interrupts,
-            prompt=bool(config.trainer.get("callbacks")) and bool(config.logger),
+            log_every_step=bool(config.trainer.get("callbacks")) and bool(config.logger),
         )
         name = f"{len(runs)} runs" if len(runs) > 1 else config.run.name or ""
         trainer.callbacks += [tracker, ProgressBar(name, config.steps, plan)]  # type: ignore[attr-defined]

@@ -151,7 +151,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def place(runs: Path, label: str, signature: str, force: bool) -> Path:
-    """The folder of a run: one with its signature, whatever the pictures were called then.
+    """The folder of a run: an existing one with its signature, whatever its label, or a new one.
 
     Args:
         runs: the folder of all run folders.

@@ -1,4 +1,4 @@
-"""A run's signature, and the folder that it has by it."""
+"""Assigns a run its signature and its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Properties of a machine that decide the bits of a picture, for run folders."""
+"""Properties of a machine that affect whether a run is reproduced bit for bit."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ class Outcome(NamedTuple):
     folder: Path | None = None
 
     @classmethod
-    def of(cls, error: Exception) -> Outcome:
-        """Of a run that this error ended. Frees what the error holds on to."""
+    def from_error(cls, error: Exception) -> Outcome:
+        """The outcome of a run that this error ended. Drops the error's references to frames."""
         release(error)
         return cls(DIVERGED if isinstance(error, DivergedError) else FAILED, error)
 

@@ -13,21 +13,21 @@ class Plan:
 
     Attributes:
         done: jobs that have ended, in their order.
-        together: numbers, from 0, of the jobs in the current batch; empty: the next job is computed
+        current_batch: numbers, from 0, of its jobs; empty: the next job is computed
             alone.
     """
 
     def __init__(self, costs: Sequence[float] = ()) -> None:
         self.costs = list(costs)
         self.done = 0
-        self.together: list[int] = []
+        self.current_batch: list[int] = []
         self._ahead: set[int] = set()  # jobs computed in a batch before their turn
         self._work = self._seconds = 0.0
 
     @property
     def now(self) -> list[int]:
         """Numbers of the current jobs."""
-        return self.together or [self.done]
+        return self.current_batch or [self.done]
 
     def computed(self, seconds: float) -> None:
         """Records the time that the current jobs took; finished runs are not counted."""

@@ -45,7 +45,7 @@ class Interrupts:
             signal.signal(number, self._note)
         signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         self._socket = theirs
-        threading.Thread(target=_leave_at_second, args=(ours,), daemon=True).start()
+        threading.Thread(target=_exit_at_second, args=(ours,), daemon=True).start()
 
     def _note(self, number: int, frame: object) -> None:
         self.received = signal.Signals(number)
@@ -57,7 +57,7 @@ class Interrupts:
             self._socket.close()
 
 
-def _leave_at_second(numbers: socket.socket) -> None:
+def _exit_at_second(numbers: socket.socket) -> None:
     """Counts signals until the other end is closed."""
     count = 0
     with numbers:

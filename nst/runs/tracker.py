@@ -16,7 +16,7 @@ from nst.metrics.quality import Metrics
 from nst.runs.signals import Interrupts
 from nst.runs.writer import RunWriter
 from nst.transfer.checkpoint import Checkpoint
-from nst.transfer.module import Evaluated, StyleTransfer
+from nst.transfer.module import StepOutput, StyleTransfer
 
 CHECKPOINT_SHARE = 0.015
 """Largest share of the time that checkpoints may take."""
@@ -34,15 +34,15 @@ class _Row(NamedTuple):
     step: int
     seconds: float
     lr: float
-    found: Evaluated
+    found: StepOutput
 
 
 class Tracker(L.Callback):
     """Records the losses, the snapshots, the checkpoints and the end of every run of a batch.
 
     Step k is the image after k updates, in rows, snapshots and loggers. Seconds count from the
-    first step, tracking included. A run that cannot be written ends alone; if it was the last one,
-    its error ends the batch.
+    first step, tracking included. A run that cannot be written ends alone; once all
+    have ended, the first one's error ends the batch.
 
     Args:
         writers: of the runs, in the order of the batch.
@@ -50,8 +50,8 @@ class Tracker(L.Callback):
         checkpoint_seconds: shortest time between checkpoints, s.
         metrics: of the results.
         interrupts: signals that interrupt the runs.
-        prompt: whether to log each row at once. Needed where callbacks log too: W&B drops rows of
-            a step before the last logged one.
+        log_every_step: log each row at once. Needed where callbacks log too: W&B drops rows of a
+            step before the last logged one.
 
     Attributes:
         checkpoint_cost: seconds spent on checkpoints.
@@ -65,19 +65,19 @@ class Tracker(L.Callback):
         checkpoint_seconds: float,
         metrics: Metrics,
         interrupts: Interrupts,
-        prompt: bool = False,
+        log_every_step: bool = False,
     ) -> None:
         self.writers = list(writers)
         self.snapshot_every = snapshot_every
         self.checkpoint_seconds = checkpoint_seconds
         self.metrics = metrics
         self.interrupts = interrupts
-        self.prompt = prompt
+        self.log_every_step = log_every_step
         self.checkpoint_cost = 0.0
         self._waiting: list[_Row] = []
         self._snapshot: Tensor | None = None  # of the last row that waits
         self._began = self._flushed = 0.0
-        self._saved = self._here = 0.0
+        self._saved = self._session_began = 0.0
         self._seconds_per_byte = SECONDS_PER_BYTE
         self.steps_done = 0
 
@@ -86,7 +86,7 @@ class Tracker(L.Callback):
         assert isinstance(pl_module, StyleTransfer)
         self.steps_done = pl_module.first
         self.interrupts.listen()  # here, since the Trainer has just installed its own handlers
-        self._began = self._here = self._flushed = self._saved = time.perf_counter()
+        self._began = self._session_began = self._flushed = self._saved = time.perf_counter()
         if self.writers[0].checkpoint is not None:
             self._began -= self.writers[0].checkpoint.seconds
 
@@ -106,7 +106,7 @@ class Tracker(L.Callback):
         if now - self._saved <= self.checkpoint_seconds:
             return False
         cost = self._seconds_per_byte * self._size(module)
-        return self.checkpoint_cost + cost < CHECKPOINT_SHARE * (now - self._here)
+        return self.checkpoint_cost + cost < CHECKPOINT_SHARE * (now - self._session_began)
 
     def _size(self, module: StyleTransfer) -> int:
         """Bytes of the tensors in all checkpoints, which are nearly all of their size."""
@@ -129,10 +129,10 @@ class Tracker(L.Callback):
                 _detached(module.image[index].detach()),
                 {name: _detached(part) for name, part in module.optimizer_state(index).items()},
                 writer.rows,
-                module.best.of(index),
+                module.best.get(index),
             )
-            with writer.own():
-                if self.prompt and writer.rows:
+            with writer.isolating_errors():
+                if self.log_every_step and writer.rows:
                     writer.folder.metrics(writer.rows)
                 writer.save(checkpoint)
         self._saved = time.perf_counter()
@@ -149,10 +149,10 @@ class Tracker(L.Callback):
     ) -> None:
         """Keeps the losses on the device until there is a reason to read them."""
         assert isinstance(pl_module, StyleTransfer)
-        self._add(trainer, step, cast(Evaluated, outputs))
+        self._add(trainer, step, cast(StepOutput, outputs))
         self.steps_done = step + 1
         due = self._snapshot is not None or time.perf_counter() - self._flushed > FLUSH_SECONDS
-        if due or self.prompt or self._have_diverged(pl_module):
+        if due or self.log_every_step or self._have_diverged(pl_module):
             self._flush(pl_module, write=due)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -166,7 +166,7 @@ class Tracker(L.Callback):
         self._snapshot = final
         self._flush(pl_module)
         for index, writer in self._active(pl_module.active):
-            with writer.own():
+            with writer.isolating_errors():
                 image, inputs = images.to_image(final[index]), writer.inputs
                 measures = self.metrics.measure(image, inputs.get("content"), inputs.get("style"))
                 writer.complete(image, measures)
@@ -175,7 +175,7 @@ class Tracker(L.Callback):
         signal = self.interrupts.received
         self._save(module, self.steps_done)
         for writer in self._unfinished():
-            with writer.own():
+            with writer.isolating_errors():
                 writer.interrupt(signal.name if signal else "the Trainer", self.steps_done)
 
     def on_exception(
@@ -184,7 +184,7 @@ class Tracker(L.Callback):
         """Ends the loggers without a failure at a ``SystemExit`` or ``KeyboardInterrupt``."""
         if not isinstance(exception, Exception):
             for writer in self._unfinished():
-                with writer.own():
+                with writer.isolating_errors():
                     for logger in writer.loggers:
                         logger.finalize("aborted")
 
@@ -199,7 +199,7 @@ class Tracker(L.Callback):
     def _have_diverged(self, module: StyleTransfer) -> bool:
         return any(not self.writers[run].ended for run in module.diverged)
 
-    def _add(self, trainer: L.Trainer, step: int, found: Evaluated) -> None:
+    def _add(self, trainer: L.Trainer, step: int, found: StepOutput) -> None:
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self._waiting.append(_Row(step, time.perf_counter() - self._began, rate, found))
 
@@ -218,7 +218,7 @@ class Tracker(L.Callback):
         for run, diverged in module.diverged.items():
             writer = self.writers[run]
             if not writer.ended:
-                with writer.own():
+                with writer.isolating_errors():
                     writer.folder.metrics(writer.rows)
                     writer.diverge(diverged.reason, diverged.best)
         self._waiting.clear()
@@ -239,7 +239,7 @@ class Tracker(L.Callback):
         )
         values = table.float().cpu().tolist()  # [row][loss][image]
         for index, writer in self._active(active):
-            with writer.own():
+            with writer.isolating_errors():
                 for (step, seconds, rate, _), row in zip(rows, values, strict=True):
                     if writer.diverged:
                         break

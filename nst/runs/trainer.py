@@ -1,4 +1,4 @@
-"""Lightning's Trainer from the config, with arguments that cannot change the picture.
+"""Lightning's Trainer from the config, with arguments that change the picture at most by rounding.
 
 The tables list all arguments and callbacks of the Trainer; the tests compare them with the
 installed Lightning.
@@ -98,7 +98,7 @@ REFUSED_CALLBACKS: dict[type[L.Callback], str] = {
     ),
     callbacks.GradientAccumulationScheduler: "every step evaluates and updates the whole image",
     callbacks.LearningRateFinder: "set optimizer.lr instead, for example in a sweep",
-    callbacks.ModelPruning: "there is no model to prune: what is optimised are pixels",
+    callbacks.ModelPruning: "there is nothing to prune: only pixels are optimised",
     callbacks.OnExceptionCheckpoint: "nst writes checkpoints of its own; see checkpoint_seconds",
     callbacks.ProgressBar: "nst has a progress bar of its own",
     callbacks.StochasticWeightAveraging: "averages over epochs, and a run is one epoch",
@@ -126,7 +126,7 @@ def build_trainer(config: Config) -> L.Trainer:
     # not passed to instantiate, which would resolve a ${ in the folder's name
     fixed["default_root_dir"] = given.get("default_root_dir") or config.run.folder
     kept = {key: value for key, value in given.items() if key not in {*fixed, "callbacks"}}
-    with one_line("trainer", given["_target_"]):
+    with as_config_error("trainer", given["_target_"]):
         make = instantiate(kept, _partial_=True, _convert_="all")
         made = make(**fixed, callbacks=found)
         if not isinstance(made, L.Trainer):
@@ -154,7 +154,7 @@ def _refuse(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _callbacks(given: Mapping[str, Any], logged: bool) -> list[L.Callback]:
     key, nodes = "trainer.callbacks", given.get("callbacks") or []
-    with one_line(key, nodes):
+    with as_config_error(key, nodes):
         found = instantiate(nodes, _convert_="all")
     found = found if isinstance(found, list) else [found]
     for callback in found:
@@ -169,18 +169,14 @@ def _callbacks(given: Mapping[str, Any], logged: bool) -> list[L.Callback]:
     return found
 
 
-def take_apart(trainer: L.Trainer) -> None:
-    """Ends the use of a Trainer.
-
-    Its parts refer to it, and the module to all of them. What a run computed with would stay in
-    memory until Python searches for such cycles, many runs later.
-    """
+def break_cycles(trainer: L.Trainer) -> None:
+    """Breaks the reference cycles of a Trainer, so that the module's memory is freed now."""
     vars(trainer).clear()
 
 
 @contextmanager
-def one_line(key: str, value: object) -> Iterator[None]:
-    """Raises any error inside as that of a config value.
+def as_config_error(key: str, value: object) -> Iterator[None]:
+    """Re-raises any error as one of a config value.
 
     Raises:
         ConfigError: for any error.

@@ -59,8 +59,8 @@ class RunWriter:
         return [name for name in losses if "/" not in name or name in layers]
 
     @contextmanager
-    def own(self) -> Iterator[None]:
-        """An error inside ends this run alone, not the others of its batch."""
+    def isolating_errors(self) -> Iterator[None]:
+        """An error inside ends only this run, not the others of its batch."""
         try:
             yield
         except Exception as error:
@@ -70,7 +70,7 @@ class RunWriter:
 
     def begin(self) -> None:
         """Starts the loggers with the config, the inputs and the rows before the checkpoint."""
-        with self.own():
+        with self.isolating_errors():
             for logger in self.loggers:
                 logger.log_hyperparams(self.config)
             self._keep_inputs()

@@ -98,7 +98,7 @@ class Jobs:
             group = Path(hydra_config.sweep.dir).name if multirun else None
             job.run = identify(prepare(config, job.experiment_job), group)
         except Exception as error:
-            job.refusal = Outcome.of(error)
+            job.refusal = Outcome.from_error(error)
         return job
 
     def finish(self, job: Job, compute: Callable[[], Outcome]) -> str | None:

@@ -20,7 +20,7 @@ from nst.config.experiment import NO_EXPERIMENT
 from nst.runs.record import COMPLETED, RunRecord, read_config
 from nst.runs.tags import tag
 from nst.sweeps.contact_sheet import COMPARE, ROWS, filmstrip, first_of
-from nst.sweeps.sweep_folder import NOT_DONE, JobOutcome
+from nst.sweeps.sweep_folder import UNSUCCESSFUL, JobOutcome
 
 Row = dict[str, Any]
 """Values by column: numbers, text, None, or for a picture a function that decodes it, and returns
@@ -65,7 +65,7 @@ def summary(
     for each in ended:
         number, outcome, folder = each.number, each.outcome, each.folder
         row: Row = {"job": number, "overrides": what[number] if number < len(what) else ""}
-        if outcome in NOT_DONE:
+        if outcome in UNSUCCESSFUL:
             row |= {"status": outcome, "reason": each.why}
         elif folder is None or folder in finished or RunRecord(folder).picture("final") is None:
             continue

@@ -36,7 +36,7 @@ from nst.config.overrides import literal, quoted
 from nst.runs.plan import Plan
 from nst.runs.record import FAILED
 from nst.sweeps import sweep_folder
-from nst.sweeps.sweep_folder import DONE, JOBS, NOT_DONE, JobOutcome, outcomes
+from nst.sweeps.sweep_folder import JOBS, SUCCEEDED, UNSUCCESSFUL, JobOutcome, outcomes
 from nst.utils.errors import ConfigError, NstError, reason
 from nst.utils.files import absolute, save_png, shown, write_whole
 
@@ -67,8 +67,8 @@ class Sweep:
         self._record: dict[str, Any] = {}
 
     @contextmanager
-    def following(self) -> Iterator[None]:
-        """Wraps every launcher that Hydra makes inside, whichever it is."""
+    def tracking_launchers(self) -> Iterator[None]:
+        """Wraps any launcher that Hydra creates inside."""
         make = Plugins.instantiate_launcher
 
         def instantiate_launcher(
@@ -78,7 +78,7 @@ class Sweep:
             config: DictConfig,
         ) -> Launcher:
             self._begin(config)  # the launcher and its jobs get the folder from the config
-            return _Followed(make(plugins, hydra_context, task_function, config), self)
+            return _TrackedLauncher(make(plugins, hydra_context, task_function, config), self)
 
         # of the class: launchers send the instance to their workers
         Plugins.instantiate_launcher = instantiate_launcher  # type: ignore[method-assign,assignment]
@@ -121,7 +121,7 @@ class Sweep:
         return first
 
     def returned(self, first: int, returns: Sequence[JobReturn]) -> None:
-        """Records the jobs that an engine lost, so that they do not end the sweep.
+        """Records the jobs that the launcher lost, so that they do not end the sweep.
 
         Args:
             first: number of the first job.
@@ -152,13 +152,13 @@ class Sweep:
         if self.folder is None or not self.jobs:
             return 0
         ended = outcomes(self.folder)
-        bad = [each for each in ended if each.outcome in NOT_DONE]
+        bad = [each for each in ended if each.outcome in UNSUCCESSFUL]
         if bad:
             return ConfigError.exit_status if bad[0].refused else NstError.exit_status
         return NstError.exit_status if len(ended) < len(self.jobs) else 0
 
 
-class _Followed(Launcher):
+class _TrackedLauncher(Launcher):
     """A launcher that reports its jobs and their returns to the sweep."""
 
     def __init__(self, launcher: Launcher, sweep: Sweep) -> None:
@@ -279,7 +279,7 @@ def _show(
     from nst.sweeps import summary_table  # seconds to import: not before the sweep has begun
     from nst.sweeps.contact_sheet import COMPARE, side_by_side
 
-    done = (each.folder for each in ended if each.folder and each.outcome in DONE)
+    done = (each.folder for each in ended if each.folder and each.outcome in SUCCEEDED)
     folders = list(dict.fromkeys(done))
     picture = sweep_dir / PICTURE
     outputs = str(shown(Path(config.outputs)))
@@ -306,8 +306,8 @@ def _show(
 def _print_table(ended: list[JobOutcome], jobs: list[list[str]]) -> None:
     """Prints the table at the end on stderr: a row per job, and counts of the outcomes."""
     what = labels(jobs)
-    last = Column("run folder, and why", overflow="fold")  # it ends with the signature
-    table = Table("job", "what", "ended", last, box=None, pad_edge=False)
+    last = Column("run folder, or reason", overflow="fold")  # it ends with the signature
+    table = Table("job", "overrides", "status", last, box=None, pad_edge=False)
     for each in ended:
         job = what[each.number] if each.number < len(what) else ""
         name = each.folder.name if each.folder else ""

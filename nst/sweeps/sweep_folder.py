@@ -15,8 +15,8 @@ from nst.runs.outcome import FINISHED_BEFORE
 from nst.runs.record import COMPLETED, DIVERGED, FACTS, FAILED, read_facts, read_json
 from nst.utils.files import write_whole
 
-DONE = (COMPLETED, FINISHED_BEFORE)
-NOT_DONE = (FAILED, DIVERGED)
+SUCCEEDED = (COMPLETED, FINISHED_BEFORE)
+UNSUCCESSFUL = (FAILED, DIVERGED)
 JOBS = "jobs.json"
 """File with the time when the sweep began (``asked``), its base, and the jobs' overrides."""
 

@@ -1,4 +1,4 @@
-"""Which images of a batch have diverged: judged on their device at each step, read rarely."""
+"""Which images of a batch have diverged: tracked on the device at each step, read rarely."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Divergence:
     - the loss that its next step starts from is more than ``bound`` times the reference: the
       highest loss at the start of any scale, or the loss of an image without features, whichever is
       higher. Losses differ between scales, and a start close to the target has a loss near 0, which
-      almost any step multiplies.
+      any step increases by a large factor.
 
     Args:
         bounds: one per image; None: a finite loss may grow without limit.
@@ -51,7 +51,7 @@ class Divergence:
 
     @torch.no_grad()
     def update(self, step: int, losses: Tensor, accepted: Tensor, magnitude: Tensor) -> Tensor:
-        """Judges the images after ``step`` updates, without a transfer from the device.
+        """Updates the state after ``step`` updates, without a transfer from the device.
 
         Args:
             step: updates so far.

@@ -52,20 +52,20 @@ class Best:
         self.images, self.losses = self.images[kept], self.losses[kept]
         self.steps = self.steps[kept]
 
-    def of(self, index: int) -> tuple[float, int, Tensor]:
+    def get(self, index: int) -> tuple[float, int, Tensor]:
         """(loss, step, image (3, H, W) on the CPU) of one run."""
         image = self.images[index].detach().cpu().clone()
         return float(self.losses[index]), int(self.steps[index]), image
 
     def restore(self, index: int, loss: float, step: int, image: Tensor) -> None:
-        """Restores what ``of`` returned."""
+        """Restores what ``get`` returned."""
         self.losses[index], self.steps[index], self.images[index] = loss, step, image
 
 
 CHECK_EVERY = 25
 """Steps between checks for divergence on a GPU: each check waits for the device."""
 
-FREE_TO_READ = frozenset({"cpu"})
+NO_SYNC_DEVICES = frozenset({"cpu"})
 """Devices on which a check is free and takes place at every step."""
 
 
@@ -81,7 +81,7 @@ class Diverged(NamedTuple):
     best: tuple[float, int, Tensor]
 
 
-class Evaluated(TypedDict):
+class StepOutput(TypedDict):
     """Results of a step, on the device.
 
     Attributes:
@@ -117,7 +117,7 @@ class StyleTransfer(L.LightningModule):
         active: indices of the runs that the images belong to; images that diverge leave.
         best: the images with the lowest losses, kept of runs that diverge.
         diverged: the images that left, by the index of their run.
-        final: losses of the final images, after the last step; before, None.
+        final: the evaluation of the final images, after the last step; before, None.
     """
 
     objective: Objective
@@ -146,7 +146,7 @@ class StyleTransfer(L.LightningModule):
         self.image = nn.Parameter(torch.stack(list(starts)))
         self.active = list(range(len(self.runs)))
         self.diverged: dict[int, Diverged] = {}
-        self.final: Evaluated | None = None
+        self.final: StepOutput | None = None
 
     def _initial(self, run: Run) -> Tensor:
         config = run.config
@@ -176,7 +176,7 @@ class StyleTransfer(L.LightningModule):
             self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.first
         self.objective = self._objective(self.first)
 
-    def training_step(self, step: int, batch_idx: int) -> Evaluated:
+    def training_step(self, step: int, batch_idx: int) -> StepOutput:
         """Evaluates every image, updates each once, and prepares the next step."""
         optimizer: Any = self.optimizers()
         losses = self.objective(self.image)
@@ -185,29 +185,29 @@ class StyleTransfer(L.LightningModule):
         self.manual_backward(losses["total"].sum())
         self.best.update(step, totals.where(self.divergence.step < 0, torch.inf), self.image)
         accepted = optimizer.step(losses=totals)  # an image whose loss rose too much steps back
-        evaluated = self._judge(step, losses, accepted)
+        evaluated = self._step_output(step, losses, accepted)
         self._log(evaluated["losses"])
         self._prepare(step + 1)
         return evaluated
 
-    def _judge(self, step: int, losses: dict[str, Tensor], accepted: Tensor) -> Evaluated:
+    def _step_output(self, step: int, losses: dict[str, Tensor], accepted: Tensor) -> StepOutput:
         losses = {name: loss.detach() for name, loss in losses.items()}
         magnitude = self.objective.magnitude
         diverged = self.divergence.update(step, losses["total"], accepted, magnitude)
-        return Evaluated(losses=losses, diverged=diverged, active=self.active, scale=self.scale)
+        return StepOutput(losses=losses, diverged=diverged, active=self.active, scale=self.scale)
 
     def _prepare(self, step: int) -> None:
-        """Does what the schedule has between two steps, and after the last one."""
+        """Changes scale and precision, drops images and stops, between two steps."""
         if (
             step == self.scale.stop
             or step % CHECK_EVERY == 0
-            or self.device.type in FREE_TO_READ
+            or self.device.type in NO_SYNC_DEVICES
             or self.interrupted()
         ):
             self._drop_diverged()
         if step == self.scales[-1].stop:
             losses = self.finish()
-            self.final = self._judge(step, losses, losses["total"])
+            self.final = self._step_output(step, losses, losses["total"])
             self._drop_diverged()
         elif step == self.scale.stop:
             self._enter(self.scales[self.scales.index(self.scale) + 1])
@@ -220,7 +220,7 @@ class StyleTransfer(L.LightningModule):
         """Removes the images that diverged, unless they are the last ones or final."""
         gone = self.divergence.step.ge(0).nonzero().flatten().tolist()
         for index in gone:
-            reason, best = self.divergence.reason(index), self.best.of(index)
+            reason, best = self.divergence.reason(index), self.best.get(index)
             self.diverged[self.active[index]] = Diverged(reason, best)
         if 0 < len(gone) < len(self.active) and self.final is None:
             self.keep([index for index in range(len(self.active)) if index not in gone])
@@ -247,13 +247,13 @@ class StyleTransfer(L.LightningModule):
 
     def optimizer_state(self, index: int) -> dict[str, Tensor]:
         """The optimiser's state of one image, as views."""
-        return self._optimizer.of(index)
+        return self._optimizer.state_of(index)
 
     def keep(self, indices: Sequence[int]) -> None:
         """Drops all images but these, between two steps; their optimisation does not change."""
         kept = list(indices)
         optimizer = self._optimizer
-        parts = [optimizer.of(index) for index in kept]
+        parts = [optimizer.state_of(index) for index in kept]
         self.active = [self.active[index] for index in kept]
         self.runs = [self.runs[index] for index in kept]
         self.image = nn.Parameter(self.image.detach()[kept])
@@ -265,13 +265,13 @@ class StyleTransfer(L.LightningModule):
         self.divergence.keep(kept)
 
     def finish(self) -> dict[str, Tensor]:
-        """Ends the steps at a scale: an image whose last step raised its loss too much steps back.
+        """Finishes a scale: reverts last steps that raised the loss beyond the optimiser's limit.
 
         Returns:
             Losses of the images, (N,) each.
         """
         losses = self.evaluate()
-        return self.evaluate() if self._optimizer.settle(losses["total"]) else losses
+        return self.evaluate() if self._optimizer.revert_last_step(losses["total"]) else losses
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:

@@ -19,6 +19,8 @@ from nst.vgg.tiling import Strip
 class Objective:
     """weights.content · content + weights.style · style + weights.tv · tv, for each image.
 
+    The weight of the style is multiplied by the scale's fraction (``Scale.style``).
+
     Args:
         backbone: feature extractor with taps for the layers of all runs.
         runs: N of them, one per image.

@@ -20,7 +20,7 @@ class NstError(Exception):
 
 
 class DivergedError(NstError):
-    """The loss of every run of the batch stopped being finite, or exploded."""
+    """The loss of a run stopped being finite, or exploded."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -180,10 +180,10 @@ class VGG(nn.Module):
         values: dict[str, Tensor] = {}
         for name in names:
             if name.startswith("pool"):
-                x = strip.of(x)
+                x = strip.crop(x)
             x = self.layers[name](x)
             if name in wanted:
-                values |= reader(name, strip.of(x), strip)
+                values |= reader(name, strip.crop(x), strip)
         return x, values
 
 

@@ -37,7 +37,7 @@ class Strip:
     seen: slice
     share: float
 
-    def of(self, x: Tensor) -> Tensor:
+    def crop(self, x: Tensor) -> Tensor:
         """Cuts the margins from ``x`` (N, C, H, W), which was computed from ``seen``."""
         if self.share == 1:
             return x

@@ -360,7 +360,7 @@ def test_a_checkpoint_holds_only_filled_slots(tmp_path: Path) -> None:
     whole = LBFGS([image])
     whole.restore([found.optimizer])
     assert whole.state[image]["s"].shape[:2] == (1, GROWTH)
-    assert torch.equal(whole.of(0)["s"], found.optimizer["s"])
+    assert torch.equal(whole.state_of(0)["s"], found.optimizer["s"])
     assert whole.state[image]["s"][:, 2:].eq(0).all()
 
 

@@ -218,7 +218,7 @@ def test_what_is_read_late_is_recorded_as_if_read_at_once(
     assert invoke([*VECTORIZED, *TINY, *wild, "outputs=once"]) == 1
     assert passes == [2] + [1] * 7
     passes.clear()
-    monkeypatch.setattr("nst.transfer.module.FREE_TO_READ", frozenset())
+    monkeypatch.setattr("nst.transfer.module.NO_SYNC_DEVICES", frozenset())
     monkeypatch.setattr("nst.transfer.module.CHECK_EVERY", 3)
     assert invoke([*VECTORIZED, *TINY, *wild, "outputs=late"]) == 1
     assert passes == [2] * 3 + [1] * 5
@@ -460,10 +460,10 @@ def test_hydra_finds_the_launcher_and_starts_as_fast() -> None:
 
 def test_progress_counts_the_jobs_of_a_batch() -> None:
     plan = Plan([1.0, 1.0, 10.0, 1.0])
-    plan.together = [0, 2]
+    plan.current_batch = [0, 2]
     assert plan.left(0.5, 22.0) == pytest.approx(22 + 2 * 4)  # the other two are to come
     plan.computed(44.0)
-    plan.together, plan.done = [], 1
+    plan.current_batch, plan.done = [], 1
     assert plan.now == [1]
     assert plan.left(0.5, 2.0) == pytest.approx(2 + 4)  # the third is computed already
 

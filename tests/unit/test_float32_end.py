@@ -7,7 +7,7 @@ import torch
 
 from nst.runs.signature import signature
 from nst.transfer import targets
-from nst.transfer.module import Evaluated, StyleTransfer
+from nst.transfer.module import StepOutput, StyleTransfer
 from nst.transfer.run import Run
 from tests.helpers import module, optimise, prepared, resolved, tiny_run
 
@@ -35,7 +35,7 @@ def test_they_compute_with_the_other_backbone() -> None:
     rough.float32_backbone = exact.backbone
     step = StyleTransfer.training_step
 
-    def watched(made: StyleTransfer, number: int, batch_idx: int) -> Evaluated:
+    def watched(made: StyleTransfer, number: int, batch_idx: int) -> StepOutput:
         seen.append(made.objective.backbone.dtype)
         return step(made, number, batch_idx)
 

@@ -181,7 +181,7 @@ def test_a_step_that_raises_the_loss_is_undone_for_its_image_alone() -> None:
             accepted = optimizer.step(losses=evaluate())
             assert accepted is not None
             taken.append(accepted)
-        optimizer.settle(function(image.detach()))
+        optimizer.revert_last_step(function(image.detach()))
         return torch.stack([*rows, function(image.detach())])
 
     free = run(None)

@@ -117,11 +117,11 @@ class Batches:
             offset: of job numbers in the plan.
         """
         jobs = [job for number in batch for job in self._jobs[number]]
-        self._progress.together = [job + offset for job in jobs]
+        self._progress.current_batch = [job + offset for job in jobs]
         try:
             outcomes = compute([self._runs[job] for job in jobs], self._progress)
         finally:
-            self._progress.together = []
+            self._progress.current_batch = []
         self._outcomes.update(zip(jobs, outcomes, strict=True))
         again = [number for number in batch if _did_not_fit(self._outcomes[number])]
         if again and len(batch) > 1:
