@@ -6,7 +6,7 @@ import { setFrame, stage } from "nst/stage";
 import { state, view } from "nst/state";
 import { digits, lossAt, stepOf } from "nst/time";
 
-/** @type {Map<Element, Run>} */
+/** By figure. @type {Map<Element, {run: Run, cell: HTMLElement, box: HTMLElement, caption: HTMLElement}>} */
 const cells = new Map();
 /** @type {Set<Element>} */
 const visible = new Set(); // in the window or near it
@@ -92,14 +92,15 @@ function figure(run, known) {
   const mark = (name, title) => element("button", {
     type: "button", textContent: name, title, "aria-label": `${title}: ${run.label}`, "data-mark": name,
   });
+  const [box, caption] = [stage(run), element("span", { className: "state" })];
   const cell = element("figure", { className: "cell", tabIndex: 0, role: "group", "data-run": run.key },
-    stage(run), element("figcaption", {},
+    box, element("figcaption", {},
       label ? element("span", { className: "label", textContent: label, title: run.name }) : null,
-      element("span", { className: "state" }),
+      caption,
       element("span", { className: "marks" }, mark("A", "overlay: below"), mark("B", "overlay: on top"), mark("pin", "keep in view"),
         run.command ? copyButton(run.command, "command") : null)));
   cell.classList.toggle("pinned", view.pins.includes(run.key));
-  cells.set(cell, run);
+  cells.set(cell, { run, cell, box, caption });
   return cell;
 }
 
@@ -108,11 +109,11 @@ export function showFrames(sharp) {
   for (const cell of cells.keys()) showFrame(cell, sharp);
 }
 
-/** @param {Element} cell @param {boolean} sharp */
-function showFrame(cell, sharp) {
-  const run = cells.get(cell);
-  const [caption, box] = [cell.querySelector(".state"), cell.querySelector(".stage")];
-  if (!run || !caption || !(cell instanceof HTMLElement) || !(box instanceof HTMLElement)) return;
+/** @param {Element} figure @param {boolean} sharp */
+function showFrame(figure, sharp) {
+  const found = cells.get(figure);
+  if (!found) return;
+  const { run, cell, box, caption } = found;
   const step = stepOf(run);
   const loss = lossAt(run);
   const parts = [`step ${step}`, loss === undefined ? "" : `loss ${digits(loss)}`, run.status === "completed" ? "" : run.status];

@@ -27,7 +27,8 @@ export const stepOf = (run) => run.filmstrip?.steps[frameOf(run)] ?? 0;
 export function lossAt(run, name = "loss/total") {
   const { step: steps = [], [name]: losses = [] } = run.curves;
   if (!run.filmstrip) return undefined;
-  return losses[steps.findLastIndex((step) => Number(step) <= stepOf(run))] ?? undefined;
+  const at = stepOf(run);
+  return losses[steps.findLastIndex((step) => Number(step) <= at)] ?? undefined;
 }
 
 /** A number as shown, to three digits. @param {number} [value] */
