@@ -51,6 +51,7 @@ lint: $(TSC) ## Check style, types (of Python and JavaScript) and the layers of 
 	$(WITH_NODE) $(BIN)/tsc --project nst/compare/templates/scripts
 
 $(TSC): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[lint]'
 	$(WITH_NODE) $(BIN)/npm install --loglevel=error --no-fund --global --prefix $(VENV) typescript@$(TYPESCRIPT)
 	@touch $(TSC)
 
