@@ -138,9 +138,9 @@ def _compare(command: str, arguments: Sequence[str]) -> int:
         "words",
         nargs="*",
         metavar="NAME | KEY=VALUE",
-        help="which runs (all): part of a run folder's name, or a key of the config, experiment, "
-        "sweep or status with values separated by commas, which may have * and ?; sweep=last: the "
-        "last sweep",
+        help="which runs (all): text of a run's name, or KEY=VALUE,… with * and ?, KEY<NUMBER, "
+        "KEY>NUMBER for a key of the config, a metric, a loss, experiment, status or sweep; "
+        "sweep=last: the last sweep",
     )
     _add_outputs(parser)
     options = parser.parse_intermixed_args(arguments)
