@@ -9,7 +9,7 @@ WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report smoke test test-unit torture lint format bench clean
+.PHONY: help setup demo report smoke test test-unit coverage torture lint format bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ test: $(READY) ## Run all tests but the slow ones
 test-unit: $(READY) ## Run the quick ones: functions, the network and configs, in less than a minute
 	$(PYTEST) tests/unit
 
+coverage: $(READY) ## Run them and print which branches they take: the total, and the worst files
+	$(PYTEST) --cov --cov-report=
+	$(BIN)/coverage report | awk 'NR <= 17 || /^TOTAL/'
+
 torture: $(READY) ## The slow tests too: 60 kills, a thousand configs, every fault (docs/reliability.md)
 	$(PYTEST) -rP -m "slow or not slow" --hypothesis-profile=thorough
 
@@ -65,4 +69,4 @@ bench: $(READY) ## Speed and memory against the textbook loop; REPORT=1: the who
 	$(if $(REPORT),$(BIN)/python -m tests.bench.report)
 
 clean: ## Remove caches and the virtual environment; keep outputs/
-	rm -rf $(VENV) .ruff_cache .mypy_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) .ruff_cache .mypy_cache .pytest_cache .hypothesis .coverage* dist build
