@@ -202,8 +202,9 @@ def test_a_disk_that_is_really_full(
     mount("remount", "size=200m")
     again = nst(*settings, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    (peace,) = execute([prepared(*deep, *larger, f"outputs={tmp_path / 'peace'}")])
-    assert contents(folder) == contents(peace)
+    peace = tmp_path / "peace"  # in a process as well: here the backbone is tiny
+    assert nst(*deep, *larger, f"outputs={peace}", cwd=tmp_path).returncode == 0
+    assert contents(folder) == contents(next((peace / "runs").iterdir()))
     shutil.rmtree(place / "runs")
 
 

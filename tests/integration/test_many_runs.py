@@ -117,15 +117,14 @@ def test_finished_runs_are_freed_at_once(
 def prepared_convolutions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of convolutions that are prepared from now on."""
     found: list[str] = []
-    for name in ("_convolution", "WinogradConv"):
-        make = getattr(network, name)
+    make = network._convolution
 
-        def counted(*args: Any, name: str = name, make: Any = make) -> torch.nn.Module:
-            found.append(name)
-            made: torch.nn.Module = make(*args)
-            return made
+    def counted(*args: Any) -> torch.nn.Module:
+        made = make(*args)
+        found.append(type(made).__name__)
+        return made
 
-        monkeypatch.setattr(network, name, counted)
+    monkeypatch.setattr(network, "_convolution", counted)
     return found
 
 
@@ -138,11 +137,11 @@ def test_a_network_gets_the_convolutions_of_the_last_one(monkeypatch: pytest.Mon
     one = on_cpu()
     found = prepared_convolutions(monkeypatch)
     with networks(one, {"conv2_1"}, ["32"]):
-        assert found == ["_convolution"] * 3
+        assert found == ["Conv2d"] * 3
     found.clear()
     other = on_cpu("backbone.pooling=average", "backbone.tiling=always")
     with networks(other, {"conv1_1", "relu3_1"}, ["32"]):
-        assert found == ["_convolution", "WinogradConv"]  # conv2_2 and conv3_1
+        assert found == ["Conv2d", "WinogradConv"]  # conv2_2 and conv3_1
     found.clear()
     with networks(one, {"conv1_2"}, ["32"]) as found_networks:
         assert list(found_networks["32"].layers) == ["conv1_1", "relu1_1", "conv1_2"]
@@ -313,7 +312,7 @@ def test_the_picture_is_one_that_pillow_opens(
 def test_a_run_too_wide_for_a_picture(tmp_path: Path) -> None:
     """A row of 190 px may be 400,000 px wide."""
     folder = finished_run(tmp_path / "run", 0, (5000, 2))
-    with pytest.raises(NstError, match="the first run alone would take more than 80,000,000 pix"):
+    with pytest.raises(NstError, match="the first run alone needs more than 80,000,000 pix"):
         contact_sheet.side_by_side([folder])
 
 
