@@ -56,6 +56,7 @@ def _check(part: str, rows: list[Row], folder: Path) -> None:
     assert len(table(rows).splitlines()) == len(rows) + 2
 
 
+@slow
 def test_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _one_precision(monkeypatch, step)
     monkeypatch.setattr(step, "textbook", _textbook_here)

@@ -28,7 +28,7 @@ from nst.runs.record import read_facts
 from nst.utils.errors import ConfigError
 from tests.browser import LOOKS, Seen, one_browser, opened
 from tests.commands import LIMIT, wait_until
-from tests.helpers import nst, nst_report
+from tests.helpers import nst, nst_report, slow
 
 SWEEP = ("init=noise,content", "weights=mild,strong")
 TINY = ("image.size=32", "steps=6", "snapshot_every=2", "logger=none")
@@ -308,6 +308,7 @@ def test_a_link_restores_the_view(page: Path) -> None:
         assert seen.problems == []
 
 
+@slow
 def test_a_link_put_in_while_the_page_is_about_to_write_its_own(page: Path) -> None:
     with opened(page) as (browser, _):
         ready(browser)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import nst
+from tests.helpers import nst, slow
 
 LAYERS = ("layers.style=[conv1_1,conv1_2]", "layers.content=[conv1_2]")
 
@@ -18,6 +18,7 @@ LAYERS = ("layers.style=[conv1_1,conv1_2]", "layers.content=[conv1_2]")
 HEADERS = Path(sysconfig.get_path("include")) / "Python.h"
 
 
+@slow
 @pytest.mark.skipif(
     not (shutil.which("g++") and HEADERS.is_file()) and not os.environ.get("CI"),
     reason="no C++ compiler with Python's headers",

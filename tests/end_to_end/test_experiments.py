@@ -180,6 +180,7 @@ def _records(folder: Path) -> dict[Path, dict[str, Any]]:
     return {path: json.loads(path.read_text()) for path in folder.glob("outputs/runs/*/run.json")}
 
 
+@slow
 def test_killed_and_started_again(tmp_path: Path) -> None:
     """A report that was killed goes on where it stopped; what was finished is not touched."""
     command = ["--run", "texture_layers", "layers=textbook,sparse", "seed=0", *TINY, "steps=12"]

@@ -235,6 +235,7 @@ def test_blending_keeps_what_it_was_made_of(root: Path) -> None:
             assert blend.size == final.size
 
 
+@slow
 def test_prints_on_pages_of_paper(page: Path, names: list[str], tmp_path: Path) -> None:
     with opened(page) as (browser, seen):
         browser.wait_for_function("document.querySelectorAll('.js-plotly-plot .xy').length > 7")

@@ -179,7 +179,7 @@ def mounted(tmp_path: Path) -> Iterator[tuple[Path, Any]]:
 @pytest.mark.parametrize(
     ("room", "logger", "steps"),
     # the last is filled by a checkpoint, once it has a history of some 20 steps
-    first_of([("160k", "wandb", 6), ("96k", "none", 6), ("3m", "none", 90)]),
+    first_of([("96k", "none", 6), ("160k", "wandb", 6), ("3m", "none", 90)]),
 )
 def test_a_disk_that_is_really_full(
     room: str, logger: str, steps: int, mounted: tuple[Path, Any], tmp_path: Path

@@ -65,6 +65,7 @@ def test_losses_equal_the_textbook_loop(
     )
 
 
+@slow
 def test_step_control_and_filter_reach_a_lower_loss() -> None:
     """Where the plain method runs up a wall: seen with this pair, from content."""
 
@@ -129,6 +130,7 @@ def test_same_config_same_picture_bit_for_bit(optimizer: str) -> None:
     assert torch.equal(first.image, second.image)
 
 
+@slow
 def test_bfloat16_ends_near_float32() -> None:
     run = prepared(f"image.size={SIZE}", "steps=12", "init=noise")
     exact = optimise(module([run]))["total"][:, 0]
