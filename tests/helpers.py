@@ -160,7 +160,7 @@ def _detach(made: StyleTransfer, optimizer: torch.optim.Optimizer) -> None:
 def as_on_a_gpu(runs: list[Run], precision: str, device: str) -> StyleTransfer:
     """The module of these runs as a GPU would have it, without Winograd, begun on a device."""
     taps = set().union(*(run.taps for run in runs))
-    backbone = network(runs[0], taps, precision, torch.device("cuda"))
+    backbone = network(resolved(runs[0], device=torch.device("cuda")), taps, precision)
     made = StyleTransfer(backbone, runs).to(device)
     optimizer = made.configure_optimizers()
     _detach(made, optimizer)

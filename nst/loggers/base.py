@@ -31,8 +31,8 @@ def guarded(method: _Method) -> _Method:
 class SafeLogger(Logger):
     """A mixin that precedes one of Lightning's loggers among the base classes.
 
-    A tracker must not cost anyone a picture: its first error is logged as one warning, and all
-    later calls are ignored.
+    An error of a tracker never stops a run: the first one is logged as a warning, and all later
+    calls are ignored.
 
     Attributes:
         tracker: name for messages.

@@ -129,6 +129,8 @@ class _Batch:
             waiting = [first[folder] for folder in folders if folder not in self.outcomes]
             for starts in self._by_step(waiting):
                 self._optimise(starts)
+        if self._trainer is not None:  # no run was left to compute
+            break_cycles(self._trainer)
 
     def _found(self, run: Run) -> None:
         folder = folder_of(run)

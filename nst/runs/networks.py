@@ -42,7 +42,6 @@ def network(
     run: Run,
     taps: Collection[str],
     precision: str | None = None,
-    device: torch.device | None = None,
     convolutions: dict[str, nn.Module] | None = None,
 ) -> VGG:
     """The feature extractor of a run, on the CPU.
@@ -51,7 +50,6 @@ def network(
         run: or any of its batch.
         taps: canonical layer names.
         precision: ``32`` or ``bf16``; None: the run's.
-        device: where it is to compute; None: where the run does.
         convolutions: by layer, of an extractor to share them with; see ``VGG``.
     """
     config, resolved = run.config, run.resolved
@@ -64,7 +62,7 @@ def network(
         means(config, resolved.weights),
         dtype=torch.bfloat16 if (precision or resolved.precision) == "bf16" else torch.float32,
         tiling=config.backbone.tiling,
-        winograd=_winograd(config, device or resolved.device),
+        winograd=_winograd(config, resolved.device),
         convolutions=convolutions,
     )
 

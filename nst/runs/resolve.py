@@ -12,7 +12,7 @@ from lightning.fabric import Fabric
 
 from nst.config.schema import Config
 from nst.optim import PerImage
-from nst.runs.trainer import ONE_DEVICE, as_config_error
+from nst.runs.trainer import ONE_DEVICE
 from nst.transfer.run import Resolved
 from nst.utils.errors import ConfigError
 from nst.utils.single_process import OneProcess
@@ -40,8 +40,11 @@ def device(trainer: Any) -> torch.device:
     """
     given = trainer if isinstance(trainer, dict) else {}
     chosen = {name: given[name] for name in ("accelerator", "devices") if name in given}
-    with as_config_error("trainer", given.get("_target_")):
+    try:
         fabric = Fabric(**chosen, plugins=[OneProcess()])
+    except Exception as error:  # Lightning's words, for the Trainer that the user configures
+        reason = " ".join(str(error).split()).replace("Fabric(", "Trainer(")
+        raise ConfigError("trainer", chosen, reason) from error
     if fabric.world_size > 1:
         raise ConfigError("trainer.devices", given.get("devices", fabric.world_size), ONE_DEVICE)
     return fabric.device

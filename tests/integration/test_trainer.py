@@ -101,6 +101,8 @@ def test_a_run_has_one_device() -> None:
     assert device({"accelerator": "cpu", "devices": 1}).type == "cpu"
     with pytest.raises(ConfigError, match=r"^trainer\.devices=2: .*CUDA_VISIBLE_DEVICES"):
         device({"accelerator": "cpu", "devices": 2})
+    with pytest.raises(ConfigError, match=r"'devices': 0\}: `Trainer\(devices=0\)` value is not"):
+        device({"accelerator": "cpu", "devices": 0})
 
 
 @pytest.mark.parametrize("argument", ["devices=2", "num_nodes=2", "gradient_clip_val=0.5"])
