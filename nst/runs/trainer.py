@@ -21,7 +21,11 @@ from nst.config.schema import Config
 from nst.utils.errors import ConfigError
 from nst.utils.single_process import OneProcess
 
-# Lightning's tips and device lines, which its import turned on, would hide the run's own.
+# Lightning prints through handlers of its own. Its messages go where all others do, once, and its
+# tips and device lines, which would hide the run's own, go nowhere.
+for _name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(_name).handlers.clear()
+    logging.getLogger(_name).propagate = True
 for _name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # their summaries
