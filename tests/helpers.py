@@ -42,6 +42,10 @@ WILD = (
 """Steps so long that the loss explodes within a few of them."""
 
 
+STYLE_LOSSES = tuple(sorted(path.stem for path in Path(conf_dir(), "style_loss").glob("*.yaml")))
+"""All options of the group."""
+
+
 def first_of(cases: Iterable[Any]) -> list[Any]:
     """Parameters of a test, of which all but the first are slow."""
     first, *others = cases

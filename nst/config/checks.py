@@ -31,6 +31,7 @@ def check(config: Config) -> None:
     check_outputs(config.outputs)
     _check_pictures(config)
     _check_source(config.backbone.source)
+    _check_losses(config)
     _check_layers(config)
     _check_weights(config)
     _check_init(config)
@@ -112,10 +113,17 @@ def _check_source(source: str) -> None:
         raise ConfigError("backbone.source", source, allowed)
 
 
+def _check_losses(config: Config) -> None:
+    for key in ("content_loss", "style_loss"):
+        node = getattr(config, key)
+        if not isinstance(node, dict) or "_target_" not in node:
+            raise ConfigError(key, node, f"needs a _target_, as the files of conf/{key}/ have")
+
+
 def _check_layers(config: Config) -> None:
     for name in ("content", "style"):
         key = f"layers.{name}"
-        used = config.uses_content if name == "content" else config.uses_style
+        used = config.has_content_loss if name == "content" else config.uses_style
         names = getattr(config.layers, name)
         if used and not names:
             raise ConfigError(key, names, f"task={config.task} needs at least one layer")
@@ -130,7 +138,7 @@ def _check_layers(config: Config) -> None:
 
 
 def _check_weights(config: Config) -> None:
-    terms = {"content": config.uses_content, "style": config.uses_style}
+    terms = {"content": config.has_content_loss, "style": config.uses_style}
     if not any(used and getattr(config.weights, name) > 0 for name, used in terms.items()):
         keys = " or ".join(f"weights.{name}" for name, used in terms.items() if used)
         problem = f"leaves nothing to optimise; set {keys} above 0"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nst.config.keys import displayed_values, is_label, values
+from nst.config.keys import displayed_values, is_label
 
 
 def labels(config: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -15,7 +15,7 @@ def labels(config: Mapping[str, Any]) -> dict[str, list[str]]:
     A group has several names if a file is chosen in it: ``{"init": ["file", "start.png"]}``.
     """
     found: dict[str, list[str]] = {}
-    for key, value in values(config).items():
+    for key, value in displayed_values(config).items():
         if is_label(key) and value is not None:
             found.setdefault(key.rpartition(".")[0], []).append(_name(value))
     return found

@@ -58,6 +58,18 @@ MEASURES = {
         "Squared difference of the conv4_2 features of result and content, over the squared "
         "features of the content; 0: equal.",
     ),
+    "cfsd": Measure(
+        "CFSD",
+        "lower",
+        "Content feature structural distance (Chung et al. 2024): KL divergence between the "
+        "softmaxed self-similarities of content and result at relu3_1, at 256 px; 0: equal.",
+    ),
+    "edge_agreement": Measure(
+        "edge agreement",
+        "higher",
+        "F1 score of the result's Canny edges against those of the content picture, within 1 px; "
+        "1: the same edges.",
+    ),
     "gram_distance": Measure(
         "Gram distance",
         "lower",
@@ -70,6 +82,12 @@ MEASURES = {
         "Sliced Wasserstein distance of 7x7 px patches at every level of a Laplacian pyramid "
         "(Karras et al. 2018, section 5) in standard deviations of the style's patches. It uses "
         "neither Gram matrices nor a network; 0: the same patches, in any order.",
+    ),
+    "colour_distance": Measure(
+        "colour distance",
+        "lower",
+        "Earth mover's distance between the CIELAB histograms of result and style, averaged over "
+        "L*, a* and b*; 0: the same colours.",
     ),
     "combined_distance": Measure(
         "combined distance",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from functools import cache, reduce
 from typing import Any, get_type_hints
 
@@ -38,8 +38,7 @@ def declared(name: str) -> Key | None:
     head, dot, part = name.rpartition(".")
     while dot:
         if head in found:
-            affects = found[head].parts.get(part.split(".")[0], found[head].affects)
-            return replace(found[head], affects=affects)
+            return found[head].parts.get(part.split(".")[0], found[head])
         head, dot, last = head.rpartition(".")
         part = f"{last}.{part}"
     return None
@@ -86,10 +85,17 @@ def values(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def displayed_values(config: Any) -> dict[str, Any]:
-    """Those of ``values`` that pages show where runs differ: all that may change the picture."""
-    return {
-        key: value for key, value in values(config).items() if affects_result(key) or is_label(key)
-    }
+    """Those of ``values`` that pages show where runs differ: all that may change the picture.
+
+    Keys that the config of an older run does not have are filled in.
+    """
+    found = values(config)
+    for name, key in keys().items():
+        if key.neutral is not None and not any(
+            each == name or each.startswith(f"{name}.") for each in found
+        ):
+            found |= values({name: key.neutral})
+    return {key: value for key, value in found.items() if affects_result(key) or is_label(key)}
 
 
 def is_label(name: str) -> bool:

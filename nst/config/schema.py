@@ -45,9 +45,9 @@ class Key:
         when: whether the key has an effect under a config; None: always.
         fact: what the signature has in place of the value as typed, such as the pixels of the
             picture that a path names; see ``nst.runs.signature.facts``.
-        neutral: the value that is left out of the signature. A new key with this default changes no
-            existing signature.
-        parts: for a key that holds any mapping, those of its keys that affect something else.
+        neutral: the value that is left out of the signature, and that runs from before the key
+            existed have. A new key with this default changes no existing signature.
+        parts: for a key that holds any mapping, those of its keys of which something else holds.
         file: whether it takes the name of a file.
         label: whether it is the name of its group's option: pages show it in place of the keys
             beside it.
@@ -62,7 +62,7 @@ class Key:
     when: Callable[[Config], bool] | None = None
     fact: str | None = None
     neutral: Any = None
-    parts: Mapping[str, Affects] = field(default_factory=dict)
+    parts: Mapping[str, Key] = field(default_factory=dict)
     file: bool = False
     label: bool = False
     rerun: bool = False
@@ -95,6 +95,10 @@ def _style(config: Config) -> bool:
     return config.uses_style
 
 
+def _content_loss(config: Config) -> bool:
+    return config.has_content_loss
+
+
 def _noise(config: Config) -> bool:
     return config.init.name in ("noise", "blend")
 
@@ -112,9 +116,13 @@ def _from_file(config: Config) -> bool:
 
 
 CONTENT = {"own": True, "when": _content}
+CONTENT_LOSS = {"own": True, "when": _content_loss}
 STYLE = {"own": True, "when": _style}
-TRAINER = {"callbacks": Affects.RESULT, "_target_": Affects.RESULT}
+TRAINER = {"callbacks": Key(Affects.RESULT), "_target_": Key(Affects.RESULT)}
 """No other argument that ``runs/trainer.py`` accepts changes the picture but by rounding."""
+LOSS = {"name": Key(Affects.NEITHER, label=True)}
+FEATURES = {"_target_": "nst.losses.Features", "name": "features", "scale": 1.0}
+GRAM = {"_target_": "nst.losses.Gram", "name": "gram", "scale": 1.0}
 
 
 def within(least: float, most: float, problem: str) -> tuple[Callable[[Any], bool], str]:
@@ -173,7 +181,7 @@ class StyleConfig:
 
 @dataclass
 class LayersConfig:
-    content: list[str] = result(**CONTENT)
+    content: list[str] = result(**CONTENT_LOSS)
     style: list[str] = result(**STYLE)
 
 
@@ -181,15 +189,16 @@ class LayersConfig:
 class LayerWeightsConfig:
     """A rule (``equal``, ``gatys``) or one number per layer, in the order of the layer set."""
 
-    content: Any = result("equal", **CONTENT)
+    content: Any = result("equal", **CONTENT_LOSS)
     style: Any = result("equal", **STYLE)
 
 
 @dataclass
 class WeightsConfig:
-    content: float = result(valid=NOT_NEGATIVE, **CONTENT)
+    content: float = result(valid=NOT_NEGATIVE, **CONTENT_LOSS)
     style: float = result(valid=NOT_NEGATIVE, **STYLE)
     tv: float = result(0.0, own=True, neutral=0.0, valid=NOT_NEGATIVE)
+    spectrum: float = result(0.0, neutral=0.0, valid=NOT_NEGATIVE, **STYLE)
 
 
 @dataclass
@@ -269,6 +278,8 @@ class Config:
     content: ContentConfig = field(default_factory=ContentConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     image: ImageConfig = field(default_factory=ImageConfig)
+    content_loss: Any = result(parts=LOSS, neutral=FEATURES, **CONTENT)
+    style_loss: Any = result(parts=LOSS, neutral=GRAM, **STYLE)
     layers: LayersConfig = field(default_factory=LayersConfig)
     layer_weights: LayerWeightsConfig = field(default_factory=LayerWeightsConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
@@ -309,8 +320,13 @@ class Config:
 
     @property
     def uses_content(self) -> bool:
-        """Whether the task has a content loss."""
+        """Whether the task has a content picture."""
         return self.task in CONTENT_TASKS
+
+    @property
+    def has_content_loss(self) -> bool:
+        """Whether the task has a content loss and ``content_loss=none`` does not switch it off."""
+        return self.uses_content and self.content_loss["_target_"] is not None
 
     @property
     def uses_style(self) -> bool:

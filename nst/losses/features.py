@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+from typing import ClassVar
+
 from torch import Tensor
 
+from nst.losses.base import ContentLoss, at_least_float32
 
-def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of features (N, C, H, W) of one layer: (N,).
 
-    Gatys et al. 2016, equation 1, as a mean instead of half a sum.
+@dataclass(frozen=True)
+class Features(ContentLoss):
+    """Mean squared difference of features: Gatys et al. 2016, equation 1.
+
+    A mean in place of their half of a sum, so that it does not depend on the size of the picture.
+
+    - Shapes: the description is the features (N, C, H, W).
+    - Cost: that of reading the features once.
+    - Pitfalls: it fixes colours and contrast as well as shapes; ``self_similarity`` does not.
     """
-    return (at_least_float32(features) - at_least_float32(target)).square().mean(dim=(1, 2, 3))
 
+    pointwise: ClassVar[bool] = True
 
-def at_least_float32(features: Tensor) -> Tensor:
-    """The features in float32 or float64: squares and sums in bfloat16 are too inaccurate."""
-    return features.to(torch.promote_types(features.dtype, torch.float32))
+    def describe(self, *features: Tensor) -> Tensor:
+        """The features of one layer, as they are."""
+        return features[0]
+
+    def distance(self, description: Tensor, target: Tensor) -> Tensor:
+        """Mean squared differences, (N,)."""
+        difference = at_least_float32(description) - at_least_float32(target)
+        return difference.square().mean(dim=(1, 2, 3))

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nst.losses.features import at_least_float32
+from nst.losses.base import StyleLoss, at_least_float32, rows
 from nst.vgg.cpu import onednn
+
+
+@dataclass(frozen=True)
+class Gram(StyleLoss):
+    """Mean squared difference of Gram matrices: Gatys et al. 2016, equations 3 to 5.
+
+    G = F Fᵀ / (C·H·W) for features F (C, H·W), and L = mean (G - Ĝ)². The normalisation is that of
+    Johnson et al. 2016, equation 3, in place of the factor 1 / (4 C² (H W)²) of Gatys et al.
+
+    - Shapes: the description is (N, C, C).
+    - Cost: a product of C²·H·W multiply-adds, and as many for the gradient.
+    - Pitfalls: the loss is a fourth power of the features, so strong channels outweigh weak ones;
+      equal Gram matrices leave means and variances free to compensate each other (Risser et al.
+      2017, section 3).
+    """
+
+    additive: ClassVar[bool] = True
+
+    def describe(self, *features: Tensor) -> Tensor:
+        """The Gram matrices of one layer."""
+        return gram_matrix(features[0])
+
+    def distance(self, description: Tensor, target: Tensor) -> Tensor:
+        """Mean squared differences, (N,)."""
+        return (description - target).square().mean(dim=(1, 2))
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -34,8 +60,8 @@ class _Gram(torch.autograd.Function):
         if onednn.is_faster(full.dtype, full.device):
             products = onednn.gram(full)
         else:
-            rows = _rows(full)
-            products = rows.mT @ rows
+            positions = rows(full)
+            products = positions.mT @ positions
         return products / features[0].numel()
 
     @staticmethod
@@ -45,21 +71,6 @@ class _Gram(torch.autograd.Function):
         symmetric = (gradient + gradient.mT) / features[0].numel()
         if onednn.is_faster(features.dtype, features.device):
             return onednn.mixed(features, symmetric)
-        rows = _rows(features)
         height, width = features.shape[-2:]
-        product = rows @ symmetric.to(rows.dtype)
+        product = rows(features) @ symmetric.to(features.dtype)
         return product.unflatten(1, (height, width)).permute(0, 3, 1, 2)
-
-
-def _rows(features: Tensor) -> Tensor:
-    """(N, C, H, W) as (N, H·W, C); a view of channels-last features."""
-    return features.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def style_loss(gram: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of Gram matrices (N, C, C) of one layer: (N,).
-
-    Gatys et al. 2016, equation 4, as a mean. In place of its factor 1 / (4 C² (H W)²),
-    ``gram_matrix`` divides by C·H·W.
-    """
-    return (gram - target).square().mean(dim=(1, 2))

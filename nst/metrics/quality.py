@@ -5,24 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from nst import images, losses
+from nst import images
 from nst.images.picture import Picture
+from nst.losses import Features, Gram, Loss
 from nst.metrics.similarity import PATCH, patch_distance, psnr, roughness, ssim
+from nst.metrics.structure import cfsd, colour_distance, edge_agreement
 from nst.transfer import targets
 from nst.vgg import architecture
 from nst.vgg.network import VGG
 from nst.vgg.weights import Weights
 
-Targets = Callable[[VGG, Picture, tuple[int, int], Collection[str]], dict[str, Tensor]]
-
 CONTENT_LAYER = "conv4_2"
+STRUCTURE_LAYER = "relu3_1"
+STRUCTURE_SIZE = 256
+"""Largest shorter side for comparing self-similarities, px."""
 LARGEST = 512
 """Largest shorter side for comparing features, px; above it, all layers would need much memory."""
 
@@ -39,7 +42,8 @@ class Metrics:
 
     def __init__(self, weights: Weights, backbone: str, device: torch.device) -> None:
         self.device = device
-        self.network = VGG(weights, backbone, architecture.conv_names(backbone)).to(device)
+        taps = [*architecture.conv_names(backbone), STRUCTURE_LAYER]
+        self.network = VGG(weights, backbone, taps).to(device)
 
     def measure(
         self, result: Image.Image, content: Image.Image | None, style: Image.Image | None
@@ -54,46 +58,73 @@ class Metrics:
         Returns:
             The metrics by name; without those that a small picture does not allow.
         """
-        found: dict[str, float] = {}
         factor = min(1.0, LARGEST / min(result.size))
-        features = self._features(result, factor)
+        features = self._features(result, factor, self.network.taps)
+        found: dict[str, float] = {}
         if content is not None:
-            found["psnr"] = psnr(np.asarray(result), np.asarray(content))
-            found["ssim"] = ssim(np.asarray(result), np.asarray(content))
-            found["roughness"] = roughness(np.asarray(result), np.asarray(content))
-            if CONTENT_LAYER in features:
-                wanted = self._targets(targets.features, content, factor, {CONTENT_LAYER})
-                found["content_distance"] = _relative(
-                    features[CONTENT_LAYER], wanted[CONTENT_LAYER]
-                )
+            found |= self._against_content(result, content, factor, features)
         if style is not None:
-            theirs = self._targets(targets.gram_matrices, style, factor, set(features))
-            distances = [
-                _relative(losses.gram_matrix(features[layer]), wanted)
-                for layer, wanted in theirs.items()
-            ]
-            found["gram_distance"] = sum(distances) / len(distances)
-            if min(*result.size, *style.size) >= PATCH:
-                found["patch_distance"] = patch_distance(np.asarray(result), np.asarray(style))
+            found |= self._against_style(result, style, factor, features)
         if "content_distance" in found and "patch_distance" in found:
             found["combined_distance"] = (1 + found["content_distance"]) * (
                 1 + found["patch_distance"]
             )
         return found
 
+    def _against_content(
+        self, result: Image.Image, content: Image.Image, factor: float, features: dict[str, Tensor]
+    ) -> dict[str, float]:
+        own, original = np.asarray(result), np.asarray(content)
+        found = {
+            "psnr": psnr(own, original),
+            "ssim": ssim(own, original),
+            "roughness": roughness(own, original),
+            "edge_agreement": edge_agreement(own, original),
+        }
+        wanted = self._targets(Features(), content, factor, {CONTENT_LAYER, STRUCTURE_LAYER})
+        if CONTENT_LAYER in wanted:
+            found["content_distance"] = _relative(features[CONTENT_LAYER], wanted[CONTENT_LAYER])
+        smaller = min(1.0, STRUCTURE_SIZE / min(result.size))
+        if smaller < factor:
+            features = self._features(result, smaller, {STRUCTURE_LAYER})
+            wanted = self._targets(Features(), content, smaller, {STRUCTURE_LAYER})
+        if STRUCTURE_LAYER in wanted:
+            found["cfsd"] = cfsd(features[STRUCTURE_LAYER], wanted[STRUCTURE_LAYER])
+        return found
+
+    def _against_style(
+        self, result: Image.Image, style: Image.Image, factor: float, features: dict[str, Tensor]
+    ) -> dict[str, float]:
+        gram = Gram()
+        theirs = self._targets(gram, style, factor, set(features) - {STRUCTURE_LAYER})
+        distances = [
+            _relative(gram.describe(features[layer]), wanted) for layer, wanted in theirs.items()
+        ]
+        own, original = np.asarray(result), np.asarray(style)
+        found = {
+            "gram_distance": sum(distances) / len(distances),
+            "colour_distance": colour_distance(own, original),
+        }
+        if min(*result.size, *style.size) >= PATCH:
+            found["patch_distance"] = patch_distance(own, original)
+        return found
+
     @torch.no_grad()
-    def _features(self, image: Image.Image, factor: float) -> dict[str, Tensor]:
-        """Features of an image resized by ``factor``, of all layers that it is large enough for."""
+    def _features(
+        self, image: Image.Image, factor: float, taps: Collection[str]
+    ) -> dict[str, Tensor]:
+        """Features of an image resized by ``factor``, of the taps that it is large enough for."""
         shape = _shape(image, factor)
         tensor = images.to_tensor(Picture("", image), *shape)
-        return self.network(tensor[None].to(self.device), _reached(self.network.taps, shape))
+        return self.network(tensor[None].to(self.device), _reached(taps, shape))
 
     def _targets(
-        self, compute: Targets, image: Image.Image, factor: float, taps: set[str]
+        self, loss: Loss, image: Image.Image, factor: float, taps: set[str]
     ) -> dict[str, Tensor]:
         """Targets for an image resized by ``factor``, cached for other runs with the same image."""
         shape = _shape(image, factor)
-        return compute(self.network, Picture("", image), shape, sorted(_reached(taps, shape)))
+        terms = loss.terms(sorted(_reached(taps, shape)))
+        return targets.descriptions(loss, self.network, Picture("", image), shape, terms)
 
 
 def _shape(image: Image.Image, factor: float) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import torch
 from lightning.fabric import Fabric
 
 from nst.config.schema import Config
+from nst.losses import ContentLoss, Loss, StyleLoss
 from nst.optim import PerImage
 from nst.runs.trainer import ONE_DEVICE
 from nst.transfer.run import Resolved
@@ -29,7 +30,16 @@ def resolve(config: Config) -> Resolved:
     """
     own, found = config.backbone, device(config.trainer)
     loaded = _load_weights(own.name, own.source, own.path, own.sha256, own.order)
-    return Resolved(found, resolve_precision(config.precision, found), loaded, optimizer(config))
+    style_loss, content_loss = loss(config, "style"), loss(config, "content")
+    assert isinstance(style_loss, StyleLoss)
+    return Resolved(
+        device=found,
+        precision=resolve_precision(config.precision, found),
+        weights=loaded,
+        optimizer=optimizer(config),
+        content_loss=content_loss if isinstance(content_loss, ContentLoss) else None,
+        style_loss=style_loss,
+    )
 
 
 def device(trainer: Any) -> torch.device:
@@ -79,3 +89,33 @@ def optimizer(config: Config) -> partial[PerImage]:
     except (ValueError, TypeError, ImportError, KeyError, AttributeError) as error:
         raise ConfigError("optimizer", arguments, " ".join(str(error).split())) from error
     return make
+
+
+def loss(config: Config, term: str) -> Loss | None:
+    """The ``content`` or ``style`` loss of the config; None: switched off.
+
+    Raises:
+        ConfigError: if it is not such a loss, or does not take its arguments or layers.
+    """
+    key = f"{term}_loss"
+    node = getattr(config, key)
+    arguments = {name: value for name, value in node.items() if name not in ("_target_", "name")}
+    kind = ContentLoss if term == "content" else StyleLoss
+    if node["_target_"] is None and kind is ContentLoss:
+        return None
+    try:
+        found: Any = pkgutil.resolve_name(node["_target_"])
+        if not (inspect.isclass(found) and issubclass(found, kind)):
+            raise TypeError(f"_target_={node['_target_']} is not a subclass of {kind.__name__}")
+        if "__dataclass_params__" not in vars(found):
+            raise TypeError(f"_target_={node['_target_']} needs the line @dataclass(frozen=True)")
+        made: Loss = found(**arguments)
+        if not made.scale > 0:
+            raise ValueError(f"scale={made.scale}: must be a number above 0")
+        layers = getattr(config.layers, term)
+        used = config.has_content_loss if term == "content" else config.uses_style
+        if used and not made.terms(layers):
+            raise ConfigError(f"layers.{term}", layers, f"too few layers for this {key}")
+    except (ValueError, TypeError, ImportError, AttributeError) as error:
+        raise ConfigError(key, arguments, " ".join(str(error).split())) from error
+    return made

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from nst.config.keys import keys, value_of
-from nst.config.schema import Affects
+from nst.config.schema import Affects, Key
 from nst.transfer.run import Run
 
 SIGNATURE_VERSION = 3
@@ -29,10 +29,11 @@ def identity(run: Run) -> dict[str, Any]:
     found = facts(run)
     identity: dict[str, Any] = {"version": SIGNATURE_VERSION}
     for name, key in keys().items():
-        if Affects.RESULT not in (key.affects, *key.parts.values()) or not key.counts(run.config):
+        affected = {key.affects, *(part.affects for part in key.parts.values())}
+        if Affects.RESULT not in affected or not key.counts(run.config):
             continue
-        value = found[key.fact] if key.fact else _plain(value_of(run.config, name))
-        if value != key.neutral:
+        value = found[key.fact] if key.fact else _plain(_counting(key, value_of(run.config, name)))
+        if value != _counting(key, key.neutral):
             identity[key.fact or name] = value
     return identity
 
@@ -59,6 +60,14 @@ def _trainer(trainer: dict[str, Any]) -> Any:
     """The arguments that may change the optimisation; None: there are none."""
     foreign = trainer["_target_"] != "lightning.pytorch.Trainer"
     return trainer if foreign else trainer.get("callbacks") or None
+
+
+def _counting(key: Key, value: Any) -> Any:
+    """A value without those of its parts that do not affect the result."""
+    if not isinstance(value, dict):
+        return value
+    affects = {part: key.parts.get(part, key).affects for part in value}
+    return {part: each for part, each in value.items() if affects[part] == Affects.RESULT}
 
 
 def _plain(value: Any) -> Any:

@@ -30,8 +30,12 @@ def tags(config: Config) -> list[str]:
         if used:
             found[f"layers.{term}"] = _counted(getattr(config.layers, term), config.backbone.name)
             found[f"weights.{term}"] = _number(getattr(config.weights, term))
-    if config.weights.tv:
-        found["weights.tv"] = _number(config.weights.tv)
+            loss = getattr(config, f"{term}_loss").get("name")
+            if loss not in (None, "features", "gram"):
+                found[f"{term}_loss"] = str(loss)
+    for term in ("tv", "spectrum"):
+        if value := getattr(config.weights, term):
+            found[f"weights.{term}"] = _number(value)
     found |= {"backbone": config.backbone.name, "schedule": config.schedule.name}
     return [tag(key, value) for key, value in found.items()]
 

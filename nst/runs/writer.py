@@ -52,11 +52,11 @@ class RunWriter:
 
     def names(self, losses: Sequence[str]) -> list[str]:
         """Those of the batch's losses that belong to this run."""
-        layers = {
-            *(f"content/{layer}" for layer in self.run.config.layers.content),
-            *(f"style/{layer}" for layer in self.run.config.layers.style),
-        }
-        return [name for name in losses if "/" not in name or name in layers]
+        own = {"total", "content", "style", "tv"}
+        own |= {f"{term}/{part}" for term in ("content", "style") for part in self.run.terms(term)}
+        if self.run.config.weights.spectrum:
+            own.add("spectrum")
+        return [name for name in losses if name in own]
 
     @contextmanager
     def isolating_errors(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The objective of N images, each with its own targets and weights, at one scale."""
+"""The objective of N images, each with its own losses, targets and weights, at one scale."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nst import images, losses
+from nst import images
+from nst.losses import Loss, spectrum_distance, total_variation
 from nst.transfer import targets
+from nst.transfer.comparison import Comparison
 from nst.transfer.run import Run
 from nst.transfer.schedule import Scale
-from nst.vgg import tiling
+from nst.vgg import architecture, tiling
 from nst.vgg.network import VGG
 from nst.vgg.tiling import Strip
 
+FEATURE_TERMS = ("content", "style")
+"""Terms that compare features; a loss is chosen for each."""
+
 
 class Objective:
-    """weights.content · content + weights.style · style + weights.tv · tv, for each image.
+    """The weighted sum of the content, the style, the total variation and the spectrum.
 
     The weight of the style is multiplied by the scale's fraction (``Scale.style``).
 
@@ -36,15 +41,19 @@ class Objective:
     ) -> None:
         self.backbone = backbone
         self.device = device
+        self.scale = scale
+        self.shape = runs[0].shape(scale)
         self.weights = {
             term: self._vector([getattr(run.config.weights, term) for run in runs])
-            for term in ("content", "style", "tv")
+            for term in (*FEATURE_TERMS, "tv", "spectrum")
         }
         self.weights["style"] *= scale.style
-        self.content_weights = self._layer_weights(runs, "content")
-        self.style_weights = self._layer_weights(runs, "style")
-        self.content_targets = self._content_targets(runs, scale)
-        self.style_targets = self._style_targets(runs, scale)
+        self.layer_weights: dict[str, Tensor] = {}
+        self.comparisons: list[Comparison] = []
+        for term in FEATURE_TERMS:
+            self.layer_weights |= self._layer_weights(runs, term)
+            self.comparisons += self._comparisons(runs, term)
+        self.spectrum = self._spectrum(runs)
         self.magnitude = self._magnitude()
         self._compiled = None
         mode = runs[0].config.compile
@@ -57,8 +66,9 @@ class Objective:
         """Losses of ``image`` (N, 3, H, W), RGB in [0, 1].
 
         Returns:
-            (N,) each: ``total``; the unweighted terms ``content``, ``style`` and ``tv``, whose
-            weighted sum it is; and each layer's loss, ``content/LAYER`` and ``style/LAYER``.
+            (N,) each: ``total``; the unweighted terms ``content``, ``style``, ``tv`` and, if any
+            run has it, ``spectrum``, whose weighted sum it is; and the terms of the content and the
+            style loss, ``content/LAYER`` and ``style/LAYER``.
         """
         if (
             self._compiled is None or not torch.is_grad_enabled()
@@ -68,110 +78,117 @@ class Objective:
         return {name: value.clone() for name, value in self._compiled(image).items()}
 
     def _losses(self, image: Tensor) -> dict[str, Tensor]:
-        read = self.backbone.read(image, self._statistics)
-        means = {name: tiling.mean(values) for name, values in read.items()}
-        content = {layer: means[f"content/{layer}"] for layer in self.content_targets}
-        style = {
-            layer: losses.style_loss(means[f"gram/{layer}"], target)
-            for layer, target in self.style_targets.items()
-        }
-        terms = {
-            "content": self._weighted(content, self.content_weights, image),
-            "style": self._weighted(style, self.style_weights, image),
-            "tv": losses.total_variation(image),
-        }
+        means, features = {}, {}
+        for name, values in self.backbone.read(image, self._read).items():
+            if name in self.backbone.taps:
+                features[name] = tiling.joined([value for _, value in values])
+            else:
+                means[name] = tiling.mean(values)
+        parts: dict[str, Tensor] = {}
+        for each in self.comparisons:
+            value = each.value(means, features, len(image))
+            parts[each.name] = parts[each.name] + value if each.name in parts else value
+        terms = {term: self._weighted(parts, term, image) for term in FEATURE_TERMS}
+        terms["tv"] = total_variation(image)
+        if self.spectrum is not None:
+            terms["spectrum"] = spectrum_distance(image, self.spectrum)
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum(0)
-        return {
-            "total": total,
-            **terms,
-            **{f"content/{layer}": value for layer, value in content.items()},
-            **{f"style/{layer}": value for layer, value in style.items()},
-        }
+        return {"total": total, **terms, **parts}
 
-    def _statistics(self, layer: str, features: Tensor, strip: Strip) -> dict[str, Tensor]:
-        """Means over the positions of a strip, from which the losses are computed."""
+    def _read(self, layer: str, features: Tensor, strip: Strip) -> dict[str, Tensor]:
+        """Means over the positions of a strip, and features of losses that need them whole."""
         found = {}
-        if layer in self.content_targets:
-            target = self.content_targets[layer][:, :, strip.rows]
-            found[f"content/{layer}"] = losses.content_loss(features, target)
-        if layer in self.style_targets:
-            found[f"gram/{layer}"] = losses.gram_matrix(features)
+        for each in self.comparisons:
+            if layer in each.layers:
+                name = each.key if each.by_strip else layer
+                found[name] = each.read(features, strip) if each.by_strip else features
         return found
 
-    def _weighted(
-        self, values: dict[str, Tensor], weights: dict[str, Tensor], image: Tensor
-    ) -> Tensor:
+    def _weighted(self, parts: dict[str, Tensor], term: str, image: Tensor) -> Tensor:
+        own = {name: value for name, value in parts.items() if name.startswith(f"{term}/")}
         zero = image.new_zeros(len(image))
-        return sum((weights[layer] * value for layer, value in values.items()), start=zero)
+        return sum((self.layer_weights[name] * value for name, value in own.items()), start=zero)
 
     def _layer_weights(self, runs: Sequence[Run], term: str) -> dict[str, Tensor]:
-        """(N,) per layer that any of the runs uses; 0 for runs that do not use it."""
+        """(N,) per part that any of the runs has; 0 for runs that do not have it."""
         rows = [layer_weights(run, term, self.backbone) for run in runs]
         used = sorted({layer for row in rows for layer in row})
-        return {layer: self._vector([row.get(layer, 0.0) for row in rows]) for layer in used}
+        return {
+            f"{term}/{layer}": self._vector([row.get(layer, 0.0) for row in rows]) for layer in used
+        }
 
-    def _content_targets(self, runs: Sequence[Run], scale: Scale) -> dict[str, Tensor]:
-        """Features (N, C, H', W') per layer; zeros, with weight 0, for runs without content."""
-        layers = list(self.content_weights)
-        shape = runs[0].shape(scale)
-        rows = [
-            targets.features(self.backbone, run.content, shape, layers) if run.content else None
+    def _comparisons(self, runs: Sequence[Run], term: str) -> list[Comparison]:
+        """The parts of a term, by name; images whose loss or target differs in kind apart."""
+        groups: dict[tuple[str, Loss, torch.Size], dict[int, Tensor]] = {}
+        for index, run in enumerate(runs):
+            loss = run.loss(term)
+            if loss is None:
+                continue
+            loss = loss.drawn(self.scale.draw)
+            for name, target in self._targets(run, term, loss).items():
+                key = name, loss, target.shape
+                groups.setdefault(key, {})[index] = target
+        found = []
+        for (name, loss, _), own in groups.items():
+            layers = runs[next(iter(own))].terms(term)[name]
+            rows = None if len(own) == len(runs) else list(own)
+            target = torch.cat(list(own.values()))
+            found.append(Comparison(f"{term}/{name}", layers, loss, target, rows))
+        return sorted(found, key=lambda each: each.name)
+
+    def _targets(self, run: Run, term: str, loss: Loss) -> dict[str, Tensor]:
+        """Prepared targets (1, …) of a run; style pictures keep their own shapes."""
+        picture, shape, terms = run.content, self.shape, run.terms(term)
+        if term == "style":
+            picture, size = run.style, run.config.style.size or run.config.image.size
+            assert picture is not None
+            shape = images.fit(picture.image.size, round(size * self.scale.fraction))
+        assert picture is not None
+        found = targets.descriptions(loss, self.backbone, picture, shape, terms)
+        return {
+            name: loss.prepare(target, self._positions(terms[name][0]))
+            for name, target in found.items()
+        }
+
+    def _spectrum(self, runs: Sequence[Run]) -> Tensor | None:
+        """The style pictures of the runs at the size of the image; None: no run uses them."""
+        if not self.weights["spectrum"].any():
+            return None
+        blank = torch.zeros(3, *self.shape)
+        pictures = [
+            images.to_tensor(run.style, *self.shape) if run.style is not None else blank
             for run in runs
         ]
-        return _stacked(layers, rows)
-
-    def _style_targets(self, runs: Sequence[Run], scale: Scale) -> dict[str, Tensor]:
-        """Gram matrices (N, C, C) per layer; style pictures keep their own shapes."""
-        layers = list(self.style_weights)
-        rows: list[dict[str, Tensor] | None] = []
-        for run in runs:
-            if run.style is None:
-                rows.append(None)
-                continue
-            size = run.config.style.size or run.config.image.size
-            shape = images.fit(run.style.image.size, round(size * scale.fraction))
-            rows.append(targets.gram_matrices(self.backbone, run.style, shape, layers))
-        return _stacked(layers, rows)
+        return torch.stack(pictures).to(self.device)
 
     def _magnitude(self) -> Tensor:
+        count = len(self.weights["tv"])
         total = torch.zeros_like(self.weights["tv"])
-        for term, layers, found in (
-            ("content", self.content_weights, self.content_targets),
-            ("style", self.style_weights, self.style_targets),
-        ):
-            for layer, target in found.items():
-                total = total + self.weights[term] * layers[layer] * _mean_square(target)
+        for each in self.comparisons:
+            shapes = [(self.backbone.channels(name), *self._sides(name)) for name in each.layers]
+            weight = self.weights[each.name.split("/")[0]] * self.layer_weights[each.name]
+            total = total + weight * each.magnitude(shapes, count)
         return total
+
+    def _sides(self, layer: str) -> tuple[int, int]:
+        """(height, width) of the images' features at a layer."""
+        stride = architecture.stride(layer)
+        return self.shape[0] // stride, self.shape[1] // stride
+
+    def _positions(self, layer: str) -> int:
+        height, width = self._sides(layer)
+        return height * width
 
     def _vector(self, values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
 
 
-def _mean_square(target: Tensor) -> Tensor:
-    """(N,), of (N, …); by a norm, which needs no second tensor of that size."""
-    dtype = torch.promote_types(target.dtype, torch.float32)
-    norm = torch.linalg.vector_norm(target, dim=tuple(range(1, target.dim())), dtype=dtype)
-    return norm.square() / target[0].numel()
-
-
-def _stacked(layers: Sequence[str], rows: Sequence[dict[str, Tensor] | None]) -> dict[str, Tensor]:
-    """(N, …) per layer, from (1, …) of each run; zeros for runs without."""
-    found = {}
-    for layer in layers:
-        like = next(row[layer] for row in rows if row is not None)
-        values = [torch.zeros_like(like) if row is None else row[layer] for row in rows]
-        found[layer] = torch.cat(values)
-    return found
-
-
 def layer_weights(run: Run, term: str, backbone: VGG) -> dict[str, float]:
-    """Weight of each layer in a run's content or style loss, over their number if averaged.
+    """Weight of each part of a run's content or style loss, over their number if averaged.
 
     ``equal``: 1. ``gatys``: 1000 / C², as in the code that Gatys et al. (2016) published.
     """
-    config = run.config
-    if not (config.uses_content if term == "content" else config.uses_style):
-        return {}
+    config, parts = run.config, run.terms(term)
     layers = getattr(config.layers, term)
     rule = getattr(config.layer_weights, term)
     if rule == "equal":
@@ -180,5 +197,6 @@ def layer_weights(run: Run, term: str, backbone: VGG) -> dict[str, float]:
         values = [1e3 / backbone.channels(layer) ** 2 for layer in layers]
     else:
         values = [float(value) for value in rule]
-    divisor = len(layers) if config.normalize.layers == "mean" else 1
-    return {layer: value / divisor for layer, value in zip(layers, values, strict=True)}
+    divisor = len(parts) if config.normalize.layers == "mean" else 1
+    pairs = zip(layers, values, strict=True)
+    return {layer: value / divisor for layer, value in pairs if layer in parts}

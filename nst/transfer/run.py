@@ -14,6 +14,7 @@ from nst import images
 from nst.config.experiment import ExperimentJob
 from nst.config.schema import Config
 from nst.images.picture import Picture
+from nst.losses import ContentLoss, Loss, StyleLoss
 from nst.optim import PerImage
 from nst.transfer import schedule
 from nst.transfer.schedule import Scale
@@ -29,12 +30,16 @@ class Resolved:
         precision: ``32`` or ``bf16``.
         weights: of the backbone.
         optimizer: from the image parameter to ``nst.optim.LBFGS`` or ``nst.optim.Adam``.
+        content_loss: None if there is none.
+        style_loss: of tasks with a style.
     """
 
     device: torch.device
     precision: str
     weights: Weights
     optimizer: Callable[[list[nn.Parameter]], PerImage]
+    content_loss: ContentLoss | None
+    style_loss: StyleLoss
 
 
 @dataclass(frozen=True)
@@ -66,15 +71,25 @@ class Run:
     @property
     def taps(self) -> set[str]:
         """Layers that its losses use."""
-        config = self.config
-        content = config.layers.content if config.uses_content else []
-        style = config.layers.style if config.uses_style else []
-        return {*content, *style}
+        terms = (*self.terms("content").values(), *self.terms("style").values())
+        return {layer for layers in terms for layer in layers}
+
+    def loss(self, term: str) -> Loss | None:
+        """Its ``content`` or ``style`` loss; None: its task has none, or it is switched off."""
+        if term == "content":
+            return self.resolved.content_loss if self.config.uses_content else None
+        return self.resolved.style_loss if self.config.uses_style else None
+
+    def terms(self, term: str) -> dict[str, tuple[str, ...]]:
+        """The parts of its ``content`` or ``style`` loss: ``Loss.terms``."""
+        loss = self.loss(term)
+        return loss.terms(getattr(self.config.layers, term)) if loss is not None else {}
 
     @cached_property
     def scales(self) -> list[Scale]:
-        """Its schedule."""
-        return schedule.scales(self.config)
+        """Its schedule, with a scale for each draw of its style loss."""
+        loss, found = self.loss("style"), schedule.scales(self.config)
+        return schedule.redrawn(found, loss.redraw_every if loss is not None else None)
 
     @cached_property
     def float32_from(self) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from nst.config.schema import Config
 
@@ -18,6 +18,7 @@ class Scale:
         start: first step at this size.
         stop: first step after it.
         style: fraction of the style weight.
+        draw: number of the random choices of the style loss, from 0.
     """
 
     fraction: float
@@ -25,6 +26,7 @@ class Scale:
     start: int
     stop: int
     style: float = 1.0
+    draw: int = 0
 
 
 def scales(config: Config) -> list[Scale]:
@@ -44,6 +46,19 @@ def scales(config: Config) -> list[Scale]:
         result.append(Scale(fraction, size, start, stop, style[index]))
         start = stop
     return result
+
+
+def redrawn(found: Sequence[Scale], every: int | None) -> list[Scale]:
+    """Numbers the draws of the style loss: one for each scale, and one after so many steps of it.
+
+    A change of the objective ends a scale, whether or not the size changes.
+    """
+    parts = [
+        replace(scale, start=start, stop=min(start + every, scale.stop) if every else scale.stop)
+        for scale in found
+        for start in range(scale.start, scale.stop, every or scale.stop)
+    ]
+    return [replace(part, draw=number) for number, part in enumerate(parts)]
 
 
 def float32_from(config: Config) -> int:

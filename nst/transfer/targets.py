@@ -1,50 +1,42 @@
-"""Targets of the losses: features and Gram matrices of pictures, cached."""
+"""Targets of the losses: descriptions of pictures, cached."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from nst import images, losses
+from nst import images
 from nst.images.picture import Picture
-from nst.vgg.network import VGG, Reader
-from nst.vgg.tiling import mean
+from nst.losses import Loss
+from nst.vgg.network import VGG
+from nst.vgg.tiling import Strip, joined, mean
 
 CACHE_BYTES = 128 * 2**20
 """Size of the cache, for the next runs of a sweep; the least recently used targets are dropped."""
 
 _cache: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
 
+Terms = Mapping[str, tuple[str, ...]]
+"""The layers of each term of a loss, by its name: ``Loss.terms``."""
 
-def features(
-    backbone: VGG, picture: Picture, shape: tuple[int, int], layers: Collection[str]
+
+def descriptions(
+    loss: Loss, backbone: VGG, picture: Picture, shape: tuple[int, int], terms: Terms
 ) -> dict[str, Tensor]:
-    """Features (1, C, H', W') of a picture at a shape (height, width), by layer."""
-    return _cached("features", backbone, picture, shape, layers)
-
-
-def gram_matrices(
-    backbone: VGG, picture: Picture, shape: tuple[int, int], layers: Collection[str]
-) -> dict[str, Tensor]:
-    """Gram matrices (1, C, C) of a picture at a shape (height, width), by layer."""
-    return _cached("gram matrices", backbone, picture, shape, layers)
-
-
-def _cached(
-    kind: str, backbone: VGG, picture: Picture, shape: tuple[int, int], layers: Collection[str]
-) -> dict[str, Tensor]:
+    """Descriptions (1, …) of a picture at a shape (height, width), by term."""
     device = backbone.mean.device
-    keys = {layer: (kind, backbone.key, device, picture.sha256, shape, layer) for layer in layers}
-    found = {layer: _cache[key] for layer, key in keys.items() if key in _cache}
-    missing = [layer for layer in keys if layer not in found]
+    common = (loss, backbone.key, device, picture.sha256, shape)
+    keys = {name: (*common, layers) for name, layers in terms.items()}
+    found = {name: _cache[key] for name, key in keys.items() if key in _cache}
+    missing = {name: layers for name, layers in terms.items() if name not in found}
     if missing:
         image = images.to_tensor(picture, *shape)[None].to(device)
-        found |= _computed(kind, backbone, image, missing)
-    for layer, key in keys.items():
-        _cache[key] = found[layer]
+        found |= _computed(loss, backbone, image, missing)
+    for name, key in keys.items():
+        _cache[key] = found[name]
         _cache.move_to_end(key)
     while sum(value.nbytes for value in _cache.values()) > CACHE_BYTES:
         _cache.popitem(last=False)
@@ -52,8 +44,16 @@ def _cached(
 
 
 @torch.no_grad()
-def _computed(kind: str, backbone: VGG, image: Tensor, layers: list[str]) -> dict[str, Tensor]:
-    if kind == "features":
-        return backbone(image, layers)
-    read: Reader = lambda layer, features, strip: {layer: losses.gram_matrix(features)}  # noqa: E731
-    return {layer: mean(values) for layer, values in backbone.read(image, read, layers).items()}
+def _computed(loss: Loss, backbone: VGG, image: Tensor, terms: Terms) -> dict[str, Tensor]:
+    def read(layer: str, features: Tensor, strip: Strip) -> dict[str, Tensor]:
+        return {layer: loss.describe(features) if loss.additive else features}
+
+    used = {layer for layers in terms.values() for layer in layers}
+    values = backbone.read(image, read, used)
+    if loss.additive:
+        return {name: mean(values[layer]) for name, (layer,) in terms.items()}
+    features = {layer: joined([each for _, each in found]) for layer, found in values.items()}
+    return {
+        name: loss.describe(*(features[layer] for layer in layers))
+        for name, layers in terms.items()
+    }

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import torch
 
-from tests.bench import batch, memory, pastiche, step, time_to_loss
+from tests.bench import batch, losses, memory, pastiche, step, time_to_loss
 from tests.bench.loop import THREADS, tell
 from tests.bench.rows import RESULTS, Row, merge, read, table
 
@@ -35,6 +35,7 @@ def main() -> None:
         "step": step.measure,
         "pastiche": pastiche.measure,
         "time": lambda: time_to_loss.measure(pictures),
+        "losses": losses.measure,
         "batch": batch.measure,
         "memory": memory.measure,
     }

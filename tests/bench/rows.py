@@ -9,7 +9,7 @@ from pathlib import Path
 
 RESULTS = Path("outputs/bench.json")
 
-PARTS = ("step", "pastiche", "time", "batch", "memory", "report")
+PARTS = ("step", "losses", "pastiche", "time", "batch", "memory", "report")
 """In the order of the table."""
 
 

@@ -17,11 +17,11 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from tests.bench import batch, memory, pastiche, step, time_to_loss
+from tests.bench import batch, calibrate, losses, memory, pastiche, step, time_to_loss
 from tests.bench import loop as bench_loop
 from tests.bench import report as bench_report
 from tests.bench.rows import Row, merge, read, table
-from tests.helpers import execute, first_of, module, prepared, slow
+from tests.helpers import STYLE_LOSSES, execute, first_of, module, prepared, slow
 from tests.textbook import answer
 
 KEYS = {"figure", "unit", "ours", "theirs", "ratio", "goal", "better", "part"}
@@ -156,6 +156,24 @@ def test_another_function_is_noticed(task: str, tmp_path: Path) -> None:
         time_to_loss.check_same(module([run]).objective, image, ask, problem)
         with pytest.raises(RuntimeError, match="not the same function"):
             time_to_loss.check_same(module([other]).objective, image, ask, problem)
+
+
+def test_losses(tmp_path: Path) -> None:
+    rows = losses.measure(32, 2, 1)
+    assert len(rows) == len(STYLE_LOSSES) - 1
+    assert {row.goal for row in rows} == {*losses.GOALS.values(), None}  # none for remd
+    _check("losses", rows, tmp_path)
+
+
+@slow
+def test_calibration() -> None:
+    """What the config files have is what it finds, roughly at this size and for one pair."""
+    found = calibrate.scales(["astronaut_brushstrokes"], calibrate.STEPS, 64)
+    for term, names in calibrate.LOSSES.items():
+        for name in names:
+            loss = prepared(f"{term}_loss={name}").loss(term)
+            assert loss is not None
+            assert found[name] / 4 < loss.scale < found[name] * 4, name
 
 
 def test_batch(tmp_path: Path) -> None:

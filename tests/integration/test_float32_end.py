@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
+from nst.losses import Loss
 from nst.runs.record import read_facts
 from nst.transfer import targets
 from nst.utils.errors import NstError
@@ -38,9 +39,9 @@ def test_targets_are_computed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     seen: list[tuple[int, ...]] = []
     computed = targets._computed
 
-    def counted(kind: str, backbone: VGG, image: torch.Tensor, layers: list[str]) -> object:
+    def counted(loss: Loss, backbone: VGG, image: torch.Tensor, terms: targets.Terms) -> object:
         seen.append(tuple(image.shape))
-        return computed(kind, backbone, image, layers)
+        return computed(loss, backbone, image, terms)
 
     monkeypatch.setattr(targets, "_computed", counted)
     common = (*SMALL, "precision=32", "steps=1", f"outputs={tmp_path}")

@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import wasserstein_distance
+from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from nst import images
-from nst.metrics import similarity
+from nst.metrics import similarity, structure
 from nst.metrics.quality import Metrics
 from nst.vgg import architecture
 from nst.vgg.network import VGG
@@ -58,6 +59,52 @@ def test_roughness_counts_grain() -> None:
     assert similarity.roughness(grain.astype(np.uint8), one) > 2
     smooth = np.asarray(Image.fromarray(one).resize((20, 14)).resize(one.shape[1::-1]))
     assert similarity.roughness(smooth, one) < 0.5
+
+
+def test_colour_distance_of_two_greys_and_of_histograms() -> None:
+    grey = np.full((4, 6, 3), 119, np.uint8)  # L* = 50.03
+    lighter = np.full((5, 5, 3), 145, np.uint8)  # L* = 60.17
+    assert structure.colour_distance(grey, grey) == 0
+    assert structure.colour_distance(grey, lighter) == pytest.approx(10 / 3)  # a* and b* are equal
+    one, other = pixels("chelsea", 64), pixels("coffee", 48)
+    channels = [rgb2lab(each).reshape(-1, 3).T for each in (one, other)]
+    expected = np.mean([wasserstein_distance(a, b) for a, b in zip(*channels, strict=True)])
+    assert structure.colour_distance(one, other) == pytest.approx(expected, abs=0.1)
+    assert structure.colour_distance(one[::-1], one) == 0  # nothing depends on the place
+
+
+def _square(left: int) -> NDArray[np.uint8]:
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[10:30, left : left + 20] = 255
+    return picture
+
+
+def test_edges_agree_within_a_pixel() -> None:
+    assert structure.edge_agreement(_square(20), _square(20)) == 1
+    assert structure.edge_agreement(_square(21), _square(20)) == 1
+    assert 0.3 < structure.edge_agreement(_square(24), _square(20)) < 0.8  # both horizontal edges
+    assert structure.edge_agreement(_square(20) // 4, _square(20)) == 1  # not contrast
+    blank = np.zeros((40, 60, 3), np.uint8)
+    assert structure.edge_agreement(blank, blank) == 1
+    assert structure.edge_agreement(blank, _square(20)) == 0
+
+
+def test_cfsd_by_hand() -> None:
+    """Two positions: the same features, or orthogonal ones."""
+    same = torch.tensor([[[[1.0, 2.0]], [[0.0, 0.0]]]])  # cosines 1, 1: softmax 1/2, 1/2
+    apart = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])  # cosines 1, 0: softmax p, 1 - p
+    p = np.e / (np.e + 1)
+    forward = p * np.log(2 * p) + (1 - p) * np.log(2 * (1 - p))
+    assert structure.cfsd(same, apart) == pytest.approx(forward)
+    assert structure.cfsd(apart, same) == pytest.approx(-np.log(4 * p * (1 - p)) / 2)
+    assert structure.cfsd(apart, 5 * apart) == pytest.approx(0, abs=1e-6)
+
+
+def test_cfsd_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = torch.randn(2, 1, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    whole = structure.cfsd(one, other)
+    monkeypatch.setattr(structure, "CHUNK", 7)
+    assert structure.cfsd(one, other) == pytest.approx(whole, rel=1e-5)
 
 
 def test_patch_distance_is_about_texture_not_place() -> None:
@@ -110,15 +157,18 @@ def test_the_style_itself_and_the_content_itself(metrics: Metrics) -> None:
     content, style = picture("chelsea"), picture("waves")
     found = metrics.measure(content, content, style)
     assert found["psnr"] == 99
-    assert found["content_distance"] == 0
+    assert found["content_distance"] == found["cfsd"] == 0
+    assert found["edge_agreement"] == 1
     assert found["gram_distance"] > 0.2
     found = metrics.measure(style, None, style)
-    assert found == {"gram_distance": 0, "patch_distance": 0}
+    assert found == {"gram_distance": 0, "colour_distance": 0, "patch_distance": 0}
     assert set(metrics.measure(content, content, None)) == {
         "psnr",
         "ssim",
         "roughness",
         "content_distance",
+        "cfsd",
+        "edge_agreement",
     }
 
 

@@ -29,6 +29,7 @@ CASES = {
     "lbfgs-pyramid": ("precision=32", "schedule=pyramid"),
     "adam-pyramid": ("precision=32", "schedule=pyramid", "optimizer=adam"),
     "lbfgs-float32-at-the-end": ("precision=bf16", "schedule.precise=0.5"),
+    "redraws": ("precision=32", "style_loss=sliced_wasserstein", "style_loss.redraw=3"),
 }
 
 

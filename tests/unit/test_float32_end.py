@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nst.losses import Gram
 from nst.runs.signature import signature
 from nst.transfer import targets
 from nst.transfer.module import StepOutput, StyleTransfer
@@ -64,7 +65,8 @@ def test_the_cache_forgets_what_was_used_longest_ago(monkeypatch: pytest.MonkeyP
     run = made.runs[0]
     assert run.style is not None
     layers = ["conv1_1", "conv1_2"]
-    one = targets.gram_matrices(made.backbone, run.style, (32, 32), ["conv1_1"])["conv1_1"]
+    first = Gram().terms(layers[:1])
+    one = targets.descriptions(Gram(), made.backbone, run.style, (32, 32), first)["conv1_1"]
     monkeypatch.setattr(targets, "CACHE_BYTES", 2 * one.nbytes)
-    targets.gram_matrices(made.backbone, run.style, (32, 40), layers)
-    assert [key[-2:] for key in targets._cache] == [((32, 40), name) for name in layers]
+    targets.descriptions(Gram(), made.backbone, run.style, (32, 40), Gram().terms(layers))
+    assert [key[-2:] for key in targets._cache] == [((32, 40), (name,)) for name in layers]

@@ -8,6 +8,7 @@ from typing import get_type_hints
 
 import pytest
 
+from nst.config.differences import labels, settings
 from nst.config.keys import affects_result, batch_shares, declared, keys
 from nst.config.schema import Config
 from nst.runs.signature import facts, signature
@@ -80,6 +81,18 @@ def test_what_a_task_does_not_use_does_not_count(task: str, unused: tuple[str, .
             assert signed(run(asked.format(""))) == signed(run(asked.format(change))), name
             tried += 1
     assert tried >= 4
+
+
+def test_keys_that_older_runs_do_not_have() -> None:
+    """Their defaults are what those runs did, so pages show no difference."""
+    new = run("").config.asdict()
+    old = {key: value for key, value in new.items() if not key.endswith("_loss")}
+    old["weights"] = {key: new["weights"][key] for key in ("content", "style")}
+    assert settings([old, new]) == [{}, {}]
+    assert labels(old) == labels(new)
+    other = run("style_loss=remd content_loss=none").config.asdict()
+    assert settings([old, other])[0] == {"content_loss": "features", "style_loss": "gram"}
+    assert settings([old, other])[1] == {"content_loss": "none", "style_loss": "remd"}
 
 
 def test_keys_inside_a_mapping() -> None:

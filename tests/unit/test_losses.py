@@ -11,6 +11,116 @@ from torch import Tensor
 from nst import losses
 from tests.helpers import module, prepared, tiny_run
 
+STYLE = (
+    losses.Gram(),
+    losses.Moments(),
+    losses.Wasserstein(),
+    losses.SlicedWasserstein(),
+    losses.Nearest(),
+    losses.RelaxedEMD(),
+    losses.Cross(),
+)
+CONTENT = (losses.Features(), losses.SelfSimilarity())
+PERMUTED = (*STYLE[:6], losses.SlicedWasserstein(draw=1))
+
+DEEP = {"channels": 3, "height": 2, "width": 3}
+"""Features of a next layer, at half the height and width of those of ``_features``."""
+
+
+def _features(
+    loss: losses.Loss, seed: int, count: int = 2, like: dict[str, int] | None = None
+) -> list[Tensor]:
+    """Random float64 features of each layer of a term of the loss."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [{"channels": 4, "height": 4, "width": 6, **(like or {})}, DEEP]
+    count_of_layers = len(next(iter(loss.terms(["conv1_1", "conv2_1"]).values())))
+    return [
+        torch.randn(count, *shape.values(), generator=generator, dtype=torch.float64)
+        for shape in shapes[:count_of_layers]
+    ]
+
+
+def _value(loss: losses.Loss, own: list[Tensor], target: list[Tensor]) -> Tensor:
+    """The distance of images from the first of the targets, or each from its own."""
+    positions = own[0][0, 0].numel()
+    prepared = [loss.prepare(loss.describe(*parts), positions) for parts in _single(target)]
+    return loss.distance(loss.describe(*own), torch.cat(prepared))
+
+
+def _single(features: list[Tensor]) -> list[list[Tensor]]:
+    return [[each[index : index + 1] for each in features] for index in range(len(features[0]))]
+
+
+def _named(loss: losses.Loss) -> str:
+    return type(loss).__name__
+
+
+@pytest.mark.parametrize("loss", [*STYLE, *CONTENT], ids=_named)
+def test_gradients_match_finite_differences(loss: losses.Loss) -> None:
+    own = [each.requires_grad_() for each in _features(loss, 0)]
+    target = _features(loss, 1)
+    assert torch.autograd.gradcheck(lambda *each: _value(loss, list(each), target), own)
+
+
+@pytest.mark.parametrize("loss", [*STYLE, *CONTENT], ids=_named)
+def test_the_loss_of_a_picture_against_itself_is_zero(loss: losses.Loss) -> None:
+    own = _features(loss, 0)
+    torch.testing.assert_close(_value(loss, own, own), torch.zeros(2).double(), atol=1e-9, rtol=0)
+    other = _features(loss, 1)
+    assert (_value(loss, own, other) > 1e-3).all()
+
+
+@pytest.mark.parametrize("loss", [*STYLE, *CONTENT], ids=_named)
+def test_images_of_a_batch_are_independent(loss: losses.Loss) -> None:
+    own, target = _features(loss, 0, 3), _features(loss, 1, 3)
+    alone = [
+        _value(loss, one, other) for one, other in zip(_single(own), _single(target), strict=True)
+    ]
+    torch.testing.assert_close(_value(loss, own, target), torch.cat(alone))
+
+
+@pytest.mark.parametrize("loss", PERMUTED, ids=_named)
+def test_positions_do_not_matter_to_a_style_loss(loss: losses.Loss) -> None:
+    (own,), target = _features(loss, 0), _features(loss, 1)
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(2))
+    mixed = own.flatten(2)[..., order].reshape(own.shape)
+    torch.testing.assert_close(_value(loss, [mixed], target), _value(loss, [own], target))
+    # nor does the size of the style
+    larger = _features(loss, 1, like={"height": 8, "width": 5})
+    assert _value(loss, [own], larger).shape == (2,)
+
+
+@pytest.mark.parametrize("loss", [*STYLE, *CONTENT], ids=_named)
+def test_every_loss_is_one_float32_value_per_image(loss: losses.Loss) -> None:
+    own, target = _features(loss, 0, 3), _features(loss, 1, 3)
+    exact = _value(loss, own, target)
+    rough = [[each.to(torch.bfloat16) for each in part] for part in (own, target)]
+    value = _value(loss, *rough)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, exact.float(), rtol=0.1, atol=0.02)
+    assert losses.total_variation(torch.rand(3, 3, 5, 6)).shape == (3,)
+
+
+@pytest.mark.parametrize("loss", [*STYLE, *CONTENT], ids=_named)
+def test_an_image_without_features_has_a_finite_loss_and_gradient(loss: losses.Loss) -> None:
+    own = [torch.zeros_like(each).requires_grad_() for each in _features(loss, 0)]
+    value = _value(loss, own, _features(loss, 1))
+    assert value.isfinite().all()
+    assert all(each.isfinite().all() for each in torch.autograd.grad(value.sum(), own))
+
+
+@pytest.mark.parametrize("loss", [*STYLE, *CONTENT], ids=_named)
+def test_the_loss_of_an_image_that_is_not_finite_is_not_finite(loss: losses.Loss) -> None:
+    """A run that diverges, beside one that does not."""
+    own, target = _features(loss, 0), _features(loss, 1)
+    for each in own:
+        each[0, 0, 0, 0] = torch.nan
+    own = [each.requires_grad_() for each in own]
+    value = _value(loss, own, target)
+    assert value.isfinite().tolist() == [False, True]
+    for gradient in torch.autograd.grad(value.sum(), own):
+        assert gradient[1].isfinite().all()
+
 
 def test_gram_by_hand() -> None:
     features = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # N=1, C=2, H=1, W=2
@@ -21,33 +131,13 @@ def test_gram_by_hand() -> None:
 def test_values_by_hand() -> None:
     a, b = torch.zeros(2, 1, 2, 2), torch.ones(2, 1, 2, 2)
     b[1] = 3
-    assert losses.content_loss(a, b).tolist() == [1.0, 9.0]
-    assert losses.style_loss(a[:, 0], b[:, 0]).tolist() == [1.0, 9.0]
+    assert losses.Features().distance(a, b).tolist() == [1.0, 9.0]
+    assert losses.Gram().distance(a[:, 0], b[:, 0]).tolist() == [1.0, 9.0]
     ramp = torch.arange(3.0).expand(1, 3, 3, 3)  # 1 from column to column, 0 from row to row
     assert losses.total_variation(ramp).tolist() == [1.0]
-
-
-def test_every_loss_is_one_float32_value_per_image() -> None:
-    features = torch.randn(3, 4, 5, 6, dtype=torch.bfloat16)
-    grams = losses.gram_matrix(features)
-    for value in (
-        losses.content_loss(features, features.flip(0)),
-        losses.style_loss(grams, grams.flip(0)),
-        losses.total_variation(torch.rand(3, 3, 5, 6)),
-    ):
-        assert value.shape == (3,)
-        assert value.dtype == torch.float32
-
-
-def test_gradients_match_finite_differences() -> None:
-    torch.manual_seed(0)
-    x = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
-    target = torch.randn(2, 3, 4, 5, dtype=torch.float64)
-    grams = losses.gram_matrix(target)
-    check = torch.autograd.gradcheck
-    assert check(lambda t: losses.content_loss(t, target), x)
-    assert check(lambda t: losses.style_loss(losses.gram_matrix(t), grams), x)
-    assert check(losses.total_variation, x)
+    assert torch.autograd.gradcheck(
+        losses.total_variation, torch.rand(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    )
 
 
 def test_gradient_of_the_whole_objective_matches_finite_differences() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nst.vgg import network, tiling
 from nst.vgg.tiling import Strip
-from tests.helpers import module, prepared, tiny_run
+from tests.helpers import STYLE_LOSSES, module, prepared, tiny_run
 
 
 def _evaluated(
@@ -36,6 +36,8 @@ def _evaluated(
         ["backbone.pooling=average", "layers.style=[relu1_2,conv2_2,relu3_4]"],
         ["image.size=33"],  # the last strip would be one row, which cannot be pooled
         ["task=texture_synthesis", "image.size=37"],
+        *([f"style_loss={name}"] for name in STYLE_LOSSES if name != "gram"),
+        ["content_loss=self_similarity"],
     ],
 )
 def test_strips_equal_the_whole(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +48,7 @@ def test_strips_equal_the_whole(overrides: list[str], monkeypatch: pytest.Monkey
     for name, value in losses.items():
         torch.testing.assert_close(value, whole_losses[name], rtol=1e-10, atol=1e-14)
     scale = whole_gradient.abs().max().item()
-    torch.testing.assert_close(gradient, whole_gradient, rtol=0, atol=1e-11 * scale)
+    torch.testing.assert_close(gradient, whole_gradient, rtol=0, atol=1e-10 * scale)
 
 
 @pytest.mark.parametrize("height", [1, 2, 3, 7, 64, 65, 66, 67])

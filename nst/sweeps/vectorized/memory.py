@@ -29,14 +29,16 @@ def image_bytes(runs: Sequence[Run]) -> int:
     pixels = max(height * width for run in runs for height, width in map(run.shape, run.scales))
     rough = runs[0].resolved.precision == "bf16" and runs[0].float32_from == config.steps
     element = 2 if rough else 4
+    losses = [each for run in runs for each in (run.loss("content"), run.loss("style")) if each]
+    copies = max(loss.copies for loss in losses)
     per_pixel, targets = 0.0, 0
     for layer in up_to(taps, config.backbone.name):
         values = layer.channels * layer.pixels
         # kept for the backward pass; the ReLU is in place, but not behind a tap
         per_pixel += values * element
         if {layer.name, layer.relu} & taps:
-            # the layer once more, its features in float32, and the target
-            per_pixel += values * (element + 2 * 4)
+            # the layer once more, and what the losses keep
+            per_pixel += values * (element + copies * 4)
             targets += layer.channels**2 * 4
     first = convolutions(config.backbone.name)[0]
     transient = 3 * first.channels * element  # for a moment: gradients of the first, widest layers
