@@ -54,7 +54,7 @@ class RunWriter:
         """Those of the batch's losses that belong to this run."""
         own = {"total", "content", "style", "tv"}
         own |= {f"{term}/{part}" for term in ("content", "style") for part in self.run.terms(term)}
-        if self.run.config.weights.spectrum:
+        if self.run.uses_spectrum:
             own.add("spectrum")
         return [name for name in losses if name in own]
 

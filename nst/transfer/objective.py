@@ -48,6 +48,7 @@ class Objective:
             for term in (*FEATURE_TERMS, "tv", "spectrum")
         }
         self.weights["style"] *= scale.style
+        self.weights["spectrum"] *= self._vector([run.uses_spectrum for run in runs])
         self.layer_weights: dict[str, Tensor] = {}
         self.comparisons: list[Comparison] = []
         for term in FEATURE_TERMS:
@@ -152,7 +153,7 @@ class Objective:
 
     def _spectrum(self, runs: Sequence[Run]) -> Tensor | None:
         """The style pictures of the runs at the size of the image; None: no run uses them."""
-        if not self.weights["spectrum"].any():
+        if not any(run.uses_spectrum for run in runs):
             return None
         blank = torch.zeros(3, *self.shape)
         pictures = [

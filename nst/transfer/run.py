@@ -85,6 +85,11 @@ class Run:
         loss = self.loss(term)
         return loss.terms(getattr(self.config.layers, term)) if loss is not None else {}
 
+    @property
+    def uses_spectrum(self) -> bool:
+        """Whether the spectrum of its style is part of its objective."""
+        return self.config.uses_style and self.config.weights.spectrum > 0
+
     @cached_property
     def scales(self) -> list[Scale]:
         """Its schedule, with a scale for each draw of its style loss."""

@@ -116,7 +116,7 @@ def test_runs_of_a_sweep_have_its_group_their_config_and_tags(
         assert values["init"]["name"] == init
         report = ["conv1_1", "conv1_2", "conv3_1", "conv4_1", "conv5_1"]
         assert values["layers"] == {"content": ["conv4_2"], "style": report}
-        assert values["weights"] == {"content": 1.0, "style": 1e4, "tv": 0.0}
+        assert values["weights"] == {"content": 1.0, "style": 1e4, "tv": 0.0, "spectrum": 0.0}
         assert values["experiment"]["name"] == "sweep"
         assert {f"init={init}", "weights.style=1e4", "task=style_transfer"} <= set(run.tags)
 

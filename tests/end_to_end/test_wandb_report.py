@@ -48,7 +48,7 @@ Found = dict[str, Experiment]
 
 NAMES = sorted(path.stem for path in (Path(conf_dir()) / "experiments").glob("*.yaml"))
 SNAPSHOTS = 3
-LOGGED = tuple(MEASURES)[:7]
+LOGGED = tuple(MEASURES)[: list(MEASURES).index("loss")]
 """Metrics of a single run."""
 WHOLE = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 

@@ -446,7 +446,6 @@ CONFIGS: list[tuple[str, str]] = [
     ("optimizer._target_=5", "optimizer"),
     ("style_loss.scale=0", "style_loss"),
     ("style_loss.scale=big", "style_loss"),
-    ("style_loss=[gram]", "style_loss"),
     ("style_loss._target_=null", "style_loss"),
     ("style_loss._target_=no.such.Loss", "style_loss"),
     ("style_loss._target_=nst.losses.Features", "is not a subclass of StyleLoss"),

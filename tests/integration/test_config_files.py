@@ -28,7 +28,7 @@ def test_every_config_file_opens_with_a_command_that_uses_it(path: Path) -> None
 
 @pytest.mark.parametrize("path", OPTIONS, ids=str)
 def test_every_option_composes(path: Path) -> None:
-    added = "+" if path.parts[0] == "experiments" else ""
+    added = "+" if path.parts[0] in ("experiments", "preset") else ""
     overrides = [f"{added}{path.parts[0]}={path.stem}"]
     if path.stem == "file":
         overrides.append("init.path=builtin:coffee")
