@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst.cli import main
+from nst.config.compose import conf_dir
 from nst.losses import Gram, StyleLoss
 from nst.runs.signature import signature
 from nst.sweeps.vectorized.batches import groups
@@ -22,6 +23,7 @@ from tests.helpers import STYLE_LOSSES, execute, module, optimise, prepared, tin
 
 COMMON = ("image.size=32", "steps=4", "layers.style=[conv1_1,conv2_2]", "layers.content=[conv2_2]")
 OTHERS = ("content_loss=self_similarity", "content_loss=none", "weights.spectrum=100")
+PRESETS = tuple(sorted(path.stem for path in Path(conf_dir(), "preset").glob("*.yaml")))
 DOCS = Path(__file__).parents[2] / "docs" / "losses.md"
 
 
@@ -145,6 +147,17 @@ def test_columns_of_a_run_are_those_of_its_losses(tmp_path: Path) -> None:
     always = ["loss/total", "loss/content", "loss/style", "loss/tv"]
     assert columns[0] == [*always, "loss/spectrum", "loss/content/conv2_2", "loss/style/conv1_1"]
     assert columns[1] == [*always, "loss/style/conv1_1", "loss/style/conv2_2"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_run_and_can_be_overridden(name: str, tiny_backbone: None) -> None:
+    """At a size for tests; what is typed wins over the preset."""
+    run = prepared(f"+preset={name}", "image.size=128", "steps=6", "weights.tv=3")
+    assert run.config.weights.tv == 3
+    assert run.config.steps == 6
+    losses = optimise(module([run]))["total"][:, 0]
+    assert losses.isfinite().all()
+    assert losses[-1] < losses[run.scales[-1].start]
 
 
 def test_equal_losses_are_one_key() -> None:
