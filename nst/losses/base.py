@@ -23,7 +23,7 @@ class Loss:
 
     Attributes:
         scale: factor of the distance. That of a loss of ours gives it the gradient that ``gram``
-            has (``python -m nst.losses.calibrate``).
+            has (``python -m tests.bench.calibrate``).
         additive: whether the description of a layer is a mean over its positions.
         pointwise: whether the description of a layer has the shape of its features, and the
             distance is a mean over positions; for content losses. Large pictures are computed strip

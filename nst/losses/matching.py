@@ -1,10 +1,15 @@
-"""Cosine matches between the features of two pictures."""
+"""Cosine matches between the features of two pictures, and the base of losses that use them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from nst.losses.base import StyleLoss, at_least_float32, rows
 
 SAMPLES = 1024
 """Positions of a picture that others are matched with, at most: as Kolkin et al. 2019."""
@@ -13,14 +18,24 @@ CHUNK = 2**22
 """Similarities that are in memory at a time."""
 
 
-def check_samples(samples: int | None) -> None:
-    """Checks the number of samples of a loss.
+@dataclass(frozen=True)
+class Matching(StyleLoss):
+    """A style loss that matches features at the positions of two pictures.
 
-    Raises:
-        ValueError: naming the parameter.
+    Attributes:
+        samples: positions of the style, at most, always the same ones; None: all.
     """
-    if samples is not None and not (isinstance(samples, int) and samples >= 1):
-        raise ValueError(f"samples={samples}: must be a whole number from 1, or null: all")
+
+    samples: int | None = SAMPLES
+    copies: ClassVar[int] = 6
+
+    def __post_init__(self) -> None:
+        if self.samples is not None and not (isinstance(self.samples, int) and self.samples >= 1):
+            raise ValueError(f"samples={self.samples}: must be a whole number from 1, or null: all")
+
+    def describe(self, *features: Tensor) -> Tensor:
+        """The features of one layer, a row for each position: (N, H·W, C)."""
+        return rows(at_least_float32(features[0]))
 
 
 def sample(features: Tensor, most: int | None) -> Tensor:

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nst.losses.base import StyleLoss, at_least_float32, rows
-from nst.losses.matching import (
-    SAMPLES,
-    check_samples,
-    cosine_distance,
-    matches,
-    picked,
-    sample,
-)
+from nst.losses.matching import Matching, cosine_distance, matches, picked, sample
 
 
 @dataclass(frozen=True)
-class Nearest(StyleLoss):
+class Nearest(Matching):
     """Cosine distance to the nearest neighbours: Kolkin et al. 2022 (NNST), section 3.
 
     L = mean over positions p of 1 - cos(f_p - μ̂, ŝ_p - μ̂), where ŝ_p is the feature of the style
     nearest to f_p by the cosine of centred features, each picture by its own mean, and μ̂ is the
-    mean of the style. The choice of neighbours is taken as constant in the gradient.
+    mean of the style. The choice of neighbours is taken as constant in the gradient. (They centre
+    the image by its own mean in the distance as well, which leaves its mean colour free.)
 
     - Shapes: the description is the features (N, H·W, C); of the style, at most ``samples`` of its
       positions, the same ones at every step.
@@ -33,20 +25,7 @@ class Nearest(StyleLoss):
     - Pitfalls: nothing makes the image use all of the style. A flat content finds one neighbour
       again and again; ``remd`` also asks the reverse. The cosine does not see how strong a feature
       is, so contrast may drift.
-
-    Attributes:
-        samples: positions of the style, at most; None: all.
     """
-
-    samples: int | None = SAMPLES
-    copies: ClassVar[int] = 6
-
-    def __post_init__(self) -> None:
-        check_samples(self.samples)
-
-    def describe(self, *features: Tensor) -> Tensor:
-        """The features of one layer, a row for each position."""
-        return rows(at_least_float32(features[0]))
 
     def prepare(self, target: Tensor, positions: int) -> Tensor:
         """The mean of the style's features, then the sampled ones: (1, 1 + S, C)."""

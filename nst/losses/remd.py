@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nst.losses.base import StyleLoss, at_least_float32, rows
-from nst.losses.matching import (
-    SAMPLES,
-    check_samples,
-    cosine_distance,
-    matches,
-    picked,
-    sample,
-)
+from nst.losses.matching import Matching, cosine_distance, matches, picked, sample
 
 
 @dataclass(frozen=True)
-class RelaxedEMD(StyleLoss):
+class RelaxedEMD(Matching):
     """Relaxed earth mover's distance and moments: Kolkin et al. 2019 (STROTSS), equations 3 to 7.
 
     L = max(mean_p min_s d(f_p, ŝ), mean_s min_p d(f_p, ŝ)) + mean |μ - μ̂| + mean |Σ - Σ̂|, where d
@@ -36,20 +27,7 @@ class RelaxedEMD(StyleLoss):
       positions, the same ones at every step.
     - Cost: H·W·samples·C multiply-adds, forward only, and the covariance's H·W·C² each way.
     - Pitfalls: the matches change from step to step, so the loss has kinks.
-
-    Attributes:
-        samples: positions of the style, at most; None: all.
     """
-
-    samples: int | None = SAMPLES
-    copies: ClassVar[int] = 6
-
-    def __post_init__(self) -> None:
-        check_samples(self.samples)
-
-    def describe(self, *features: Tensor) -> Tensor:
-        """The features of one layer, a row for each position."""
-        return rows(at_least_float32(features[0]))
 
     def prepare(self, target: Tensor, positions: int) -> Tensor:
         """Mean, covariance and samples of the style's features: (1, 1 + C + S, C)."""

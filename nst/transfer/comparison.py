@@ -24,14 +24,16 @@ class Comparison:
         layers: whose features it describes together.
         loss: of these images.
         target: prepared descriptions of their targets, (n, …).
-        rows: which images; None: all.
+        rows: which images, on their device; None: all.
+        key: unlike that of the same term of other images.
     """
 
     name: str
     layers: tuple[str, ...]
     loss: Loss
     target: Tensor
-    rows: list[int] | None
+    rows: Tensor | None
+    key: str
 
     @property
     def by_strip(self) -> bool:
@@ -62,11 +64,6 @@ class Comparison:
             found = means[self.key]
         return self._placed(self.loss.scale * found, count)
 
-    @property
-    def key(self) -> str:
-        """Unlike that of the same term of other images."""
-        return f"{self.name} {self.rows}"
-
     @torch.no_grad()
     def magnitude(self, shapes: Sequence[tuple[int, ...]], count: int) -> Tensor:
         """What ``value`` is for images whose features are all 0.
@@ -94,5 +91,4 @@ class Comparison:
     def _placed(self, values: Tensor, count: int) -> Tensor:
         if self.rows is None:
             return values
-        index = torch.tensor(self.rows, device=values.device)
-        return values.new_zeros(count).index_add(0, index, values)
+        return values.new_zeros(count).index_add(0, self.rows, values)

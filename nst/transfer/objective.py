@@ -130,11 +130,14 @@ class Objective:
                 key = name, loss, target.shape
                 groups.setdefault(key, {})[index] = target
         found = []
-        for (name, loss, _), own in groups.items():
+        for number, ((name, loss, _), own) in enumerate(groups.items()):
             layers = runs[next(iter(own))].terms(term)[name]
-            rows = None if len(own) == len(runs) else list(own)
+            rows = None
+            if len(own) < len(runs):
+                rows = torch.tensor(list(own), device=self.device)
             target = torch.cat(list(own.values()))
-            found.append(Comparison(f"{term}/{name}", layers, loss, target, rows))
+            named = f"{term}/{name}"
+            found.append(Comparison(named, layers, loss, target, rows, f"{named} {number}"))
         return sorted(found, key=lambda each: each.name)
 
     def _targets(self, run: Run, term: str, loss: Loss) -> dict[str, Tensor]:
