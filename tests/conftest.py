@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from hypothesis import settings
 
 # a process per core, each with one thread: several threads in several processes would stall
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+
+# a shell has its background jobs ignore Ctrl-C, and so would all that tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("quick", max_examples=20)
 settings.register_profile("thorough", max_examples=1000)

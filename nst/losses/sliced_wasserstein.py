@@ -73,8 +73,13 @@ class SlicedWasserstein(StyleLoss):
         return (description - target).square().mean(dim=(1, 2))
 
 
-@lru_cache(maxsize=16)
+@torch.compiler.assume_constant_result  # torch.compile cannot make a generator
 def _directions(channels: int, seed: int, draw: int) -> Tensor:
+    return _drawn(channels, seed, draw)
+
+
+@lru_cache(maxsize=16)
+def _drawn(channels: int, seed: int, draw: int) -> Tensor:
     """Orthonormal directions as columns, (C, C), uniformly distributed; float64."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + draw)
     gaussian = torch.randn(channels, channels, generator=generator, dtype=torch.float64)

@@ -149,6 +149,22 @@ def test_columns_of_a_run_are_those_of_its_losses(tmp_path: Path) -> None:
     assert columns[1] == [*always, "loss/style/conv1_1", "loss/style/conv2_2"]
 
 
+@pytest.mark.parametrize("name", ["sliced_wasserstein", "wasserstein", "nearest"])
+def test_a_loss_is_one_graph_for_the_compiler(name: str) -> None:
+    """As ``compile`` needs it; those that draw, decompose or match."""
+    loss = tiny_run(*COMMON, f"style_loss={name}").loss("style")
+    assert loss is not None
+    generator = torch.Generator().manual_seed(0)
+    own, other = torch.randn(2, 1, 4, 4, 6, generator=generator)
+    target = loss.prepare(loss.describe(other), 24)
+
+    def value(features: Tensor) -> Tensor:
+        return loss.distance(loss.describe(features), target)
+
+    compiled = torch.compile(value, fullgraph=True, backend="eager", dynamic=False)
+    torch.testing.assert_close(compiled(own), value(own))
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_run_and_can_be_overridden(name: str, tiny_backbone: None) -> None:
     """At a size for tests; what is typed wins over the preset."""
