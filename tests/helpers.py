@@ -190,6 +190,24 @@ def optimise(made: StyleTransfer, steps: int | None = None) -> dict[str, Tensor]
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
+def assert_each_as_alone(runs: list[Run]) -> tuple[StyleTransfer, dict[str, Tensor]]:
+    """Every run of a batch has the losses and the image that it has alone, in double precision.
+
+    There trajectories can be compared step by step.
+
+    Returns:
+        The module of the batch, and its losses as of ``optimise``.
+    """
+    batch = module(runs, torch.float64)
+    together = optimise(batch)
+    for index, run in enumerate(runs):
+        single = module([run], torch.float64)
+        for name, value in optimise(single).items():
+            torch.testing.assert_close(together[name][:, index], value[:, 0], rtol=1e-6, atol=1e-12)
+        torch.testing.assert_close(batch.image[index], single.image[0], rtol=0, atol=1e-6)
+    return batch, together
+
+
 def nst(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end in a process of its own (``tests.commands``)."""
     return commands.run("nst", arguments, cwd, _environment(**environment))

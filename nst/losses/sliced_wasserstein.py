@@ -59,7 +59,7 @@ class SlicedWasserstein(StyleLoss):
     def describe(self, *features: Tensor) -> Tensor:
         """The sorted projections of one layer."""
         full = rows(at_least_float32(features[0]))
-        directions = _directions(full.shape[2], self.seed, self.draw).to(full)
+        directions = _directions(full.shape[2], self.seed, self.draw, full.dtype, full.device)
         return (full @ directions).mT.contiguous().sort(dim=2).values
 
     def prepare(self, target: Tensor, positions: int) -> Tensor:
@@ -74,13 +74,15 @@ class SlicedWasserstein(StyleLoss):
 
 
 @torch.compiler.assume_constant_result  # torch.compile cannot make a generator
-def _directions(channels: int, seed: int, draw: int) -> Tensor:
-    return _drawn(channels, seed, draw)
+def _directions(
+    channels: int, seed: int, draw: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    return _drawn(channels, seed, draw, dtype, device)
 
 
-@lru_cache(maxsize=16)
-def _drawn(channels: int, seed: int, draw: int) -> Tensor:
-    """Orthonormal directions as columns, (C, C), uniformly distributed; float64."""
+@lru_cache(maxsize=16)  # on their device: a copy at each step would wait for it
+def _drawn(channels: int, seed: int, draw: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Orthonormal directions as columns, (C, C), uniformly distributed, drawn on the CPU."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + draw)
     gaussian = torch.randn(channels, channels, generator=generator, dtype=torch.float64)
-    return torch.linalg.qr(gaussian)[0]
+    return torch.linalg.qr(gaussian)[0].to(device, dtype)

@@ -29,10 +29,10 @@ class Wasserstein(StyleLoss):
 
     The trace of the root comes from an eigendecomposition, and its derivative is known in closed
     form: ½ Σ̂^½ (Σ̂^½ Σ Σ̂^½)^-½ Σ̂^½. Eigenvalues range over 1e12, so it is done in float64; in
-    float32 the gradient is wrong by a factor of 100 (``docs/losses.md``). It is done in the
+    float32 the gradient is up to hundreds of times wrong (``docs/losses.md``). It is done in the
     ``RANK`` strongest directions of the style. In the others, variances are compared one by one:
-    Σ (√σ - √σ̂)². With 512 channels this changes the gradient by 0.2 % and takes a fifth of the
-    time.
+    Σ (√σ - √σ̂)². With 512 channels this changes the gradient by about 1 % or less and takes a
+    fifth of the time.
 
     - Shapes: the description is (N, 1 + C, C), the means of f and of f fᵀ.
     - Cost: C²·H·W multiply-adds each way, as ``gram``, and an eigendecomposition of C x C, at most

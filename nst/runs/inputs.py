@@ -81,9 +81,10 @@ def _check_sizes(run: Run) -> None:
         ("content", run.content, "image.size", config.image.size),
         ("style", run.style, "style.size" if config.style.size else "image.size", style_size),
     ):
-        if picture is None:
+        layers = [layer for part in run.terms(term).values() for layer in part]
+        if picture is None or not layers:
             continue
-        deepest = max(getattr(config.layers, term), key=architecture.stride)
+        deepest = max(layers, key=architecture.stride)
         least = architecture.stride(deepest)
         needs = f"too small for {deepest}, which needs at least {least} px"
         if min(picture.image.size) < least:

@@ -115,7 +115,7 @@ def loss(config: Config, term: str) -> Loss | None:
         layers = getattr(config.layers, term)
         used = config.has_content_loss if term == "content" else config.uses_style
         if used and not made.terms(layers):
-            raise ConfigError(f"layers.{term}", layers, f"too few layers for this {key}")
+            raise ConfigError(f"layers.{term}", layers, f"too few layers for {found.__name__}")
     except (ValueError, TypeError, ImportError, AttributeError) as error:
         raise ConfigError(key, arguments, " ".join(str(error).split())) from error
     return made

@@ -26,13 +26,14 @@ def tags(config: Config) -> list[str]:
     found = {"task": config.task, "init": config.init.name}
     if config.experiment.name != NO_EXPERIMENT:
         found["experiment"] = config.experiment.name
-    for term, used in (("content", config.uses_content), ("style", config.uses_style)):
+    for term, used in (("content", config.has_content_loss), ("style", config.uses_style)):
         if used:
             found[f"layers.{term}"] = _counted(getattr(config.layers, term), config.backbone.name)
             found[f"weights.{term}"] = _number(getattr(config.weights, term))
-            loss = getattr(config, f"{term}_loss").get("name")
-            if loss not in (None, "features", "gram"):
-                found[f"{term}_loss"] = str(loss)
+    for term, used in (("content", config.uses_content), ("style", config.uses_style)):
+        loss = getattr(config, f"{term}_loss").get("name")
+        if used and loss not in (None, "features", "gram"):
+            found[f"{term}_loss"] = str(loss)
     for term in ("tv", "spectrum"):
         if value := getattr(config.weights, term):
             found[f"weights.{term}"] = _number(value)

@@ -18,8 +18,17 @@ from nst.cli import main
 from nst.config.compose import conf_dir
 from nst.losses import Gram, StyleLoss
 from nst.runs.signature import signature
+from nst.runs.tags import tags
 from nst.sweeps.vectorized.batches import groups
-from tests.helpers import STYLE_LOSSES, execute, module, optimise, prepared, tiny_run
+from tests.helpers import (
+    STYLE_LOSSES,
+    assert_each_as_alone,
+    execute,
+    module,
+    optimise,
+    prepared,
+    tiny_run,
+)
 
 COMMON = ("image.size=32", "steps=4", "layers.style=[conv1_1,conv2_2]", "layers.content=[conv2_2]")
 OTHERS = ("content_loss=self_similarity", "content_loss=none", "weights.spectrum=100")
@@ -36,13 +45,7 @@ def test_runs_with_different_losses_share_a_batch() -> None:
     own += [("style_loss=gram", "layers.style=[conv2_2]"), ("task=content_reconstruction",)]
     runs = [tiny_run(*COMMON, "init=noise", *each) for each in own]
     assert len(groups(runs)) == 1
-    batch = module(runs, torch.float64)
-    together = optimise(batch)
-    for index, run in enumerate(runs):
-        single = module([run], torch.float64)
-        for name, value in optimise(single).items():
-            torch.testing.assert_close(together[name][:, index], value[:, 0], rtol=1e-6, atol=1e-12)
-        torch.testing.assert_close(batch.image[index], single.image[0], rtol=0, atol=1e-6)
+    _, together = assert_each_as_alone(runs)
     assert (together["content"][:, len(STYLE_LOSSES) + 1] == 0).all()  # content_loss=none
 
 
@@ -134,6 +137,14 @@ def test_the_loss_of_the_documentation(tmp_path: Path, monkeypatch: pytest.Monke
     assert main.invoke([*flags, "outputs=outputs"]) == 0
     (folder,) = (tmp_path / "outputs" / "runs").iterdir()
     assert "name: histograms" in (folder / "config.yaml").read_text()
+
+
+def test_without_a_content_loss_its_layers_do_not_count() -> None:
+    own = ("content_loss=none", "layers.content=[]", "layers.style=[conv1_1]", "image.size=4")
+    run = tiny_run("steps=1", *own)
+    assert run.taps == {"conv1_1"}
+    assert not [tag for tag in tags(run.config) if tag.startswith(("layers.c", "weights.c"))]
+    assert "content_loss=none" in tags(run.config)
 
 
 def test_columns_of_a_run_are_those_of_its_losses(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from torch import Tensor
 
 from nst.transfer.module import StyleTransfer
-from tests.helpers import as_on_a_gpu, optimise, tiny_run
+from tests.helpers import STYLE_LOSSES, as_on_a_gpu, optimise, tiny_run
 
 SMALL = ("image.size=32", "steps=9", "schedule.precise=0", "weights.tv=1")
 
@@ -23,6 +23,15 @@ def test_no_step_reads_a_number(optimizer: str, tiling: str) -> None:
     losses = optimise(_on_meta(f"optimizer={optimizer}", f"backbone.tiling={tiling}"), 4)
     assert losses["total"].is_meta
     assert losses["total"].shape == (5, 2)
+
+
+@pytest.mark.parametrize("loss", [*STYLE_LOSSES, "spectrum", "self_similarity"])
+def test_no_loss_reads_a_number(loss: str) -> None:
+    own = {
+        "spectrum": "weights.spectrum=1",
+        "self_similarity": "content_loss=self_similarity",
+    }.get(loss, f"style_loss={loss}")
+    assert optimise(_on_meta(own), 2)["total"].is_meta
 
 
 def test_a_number_that_is_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
