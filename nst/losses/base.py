@@ -61,7 +61,7 @@ class Loss:
         return {layer: (layer,) for layer in layers}
 
     def describe(self, *features: Tensor) -> Tensor:
-        """The description of images, (N, …), in float32 or float64.
+        """The description of images, (N, …), in float32 or float64 unless it is the features.
 
         Args:
             features: of each layer of a term, (N, C, H, W), in the backbone's precision; see

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from nst.losses.base import StyleLoss, at_least_float32
 
@@ -31,14 +32,36 @@ class Moments(StyleLoss):
 
     def describe(self, *features: Tensor) -> Tensor:
         """First and second moments of one layer's channels."""
-        full = at_least_float32(features[0])
-        return torch.stack([full.mean(dim=(2, 3)), full.square().mean(dim=(2, 3))], 1)
+        found: Tensor = _ChannelMoments.apply(features[0])
+        return found
 
     def distance(self, description: Tensor, target: Tensor) -> Tensor:
         """The sum of both mean squared differences, (N,)."""
         means = description[:, 0] - target[:, 0]
         deviations = _deviation(description) - _deviation(target)
         return means.square().mean(1) + deviations.square().mean(1)
+
+
+class _ChannelMoments(torch.autograd.Function):
+    """Features (N, C, H, W) ↦ means of f and of f², (N, 2, C).
+
+    The gradient is one linear map of the features in their own precision. Autograd would write
+    their squares' gradient in float32 first.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        full = at_least_float32(features)
+        return torch.stack([full.mean(dim=(2, 3)), full.square().mean(dim=(2, 3))], 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors
+        share = gradient[..., None, None] / features[0, 0].numel()
+        first, second = share.to(features.dtype).unbind(1)
+        return torch.addcmul(first, features, second, value=2)
 
 
 def _deviation(description: Tensor) -> Tensor:

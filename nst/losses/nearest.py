@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nst.losses.matching import Matching, cosine_distance, matches, picked, sample
+from nst.losses.base import at_least_float32
+from nst.losses.matching import Matching, cosine_distance, nearest, picked, sample
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ class Nearest(Matching):
 
     def prepare(self, target: Tensor, positions: int) -> Tensor:
         """The mean of the style's features, then the sampled ones: (1, 1 + S, C)."""
+        target = at_least_float32(target)
         return torch.cat([target.mean(1, keepdim=True), sample(target, self.samples)], 1)
 
     def distance(self, description: Tensor, target: Tensor) -> Tensor:
         """Mean cosine distances to the neighbours, (N,)."""
         mean, samples = target[:, :1], target[:, 1:] - target[:, :1]
-        centred = description - description.mean(1, keepdim=True)
-        nearest, _ = matches(centred, samples)
-        return cosine_distance(description - mean, picked(samples, nearest)).mean(1)
+        full = at_least_float32(description)
+        centred = full.detach() - full.detach().mean(1, keepdim=True)
+        chosen = nearest(centred.to(description.dtype), samples.to(description.dtype))
+        return cosine_distance(full - mean, picked(samples, chosen)).mean(1)

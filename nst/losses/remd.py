@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nst.losses.matching import Matching, cosine_distance, matches, picked, sample
+from nst.losses.base import at_least_float32
+from nst.losses.matching import Matching, cosine_distance, nearest, picked, sample
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class RelaxedEMD(Matching):
 
     def prepare(self, target: Tensor, positions: int) -> Tensor:
         """Mean, covariance and samples of the style's features: (1, 1 + C + S, C)."""
+        target = at_least_float32(target)
         return torch.cat([*_moments(target), sample(target, self.samples)], 1)
 
     def distance(self, description: Tensor, target: Tensor) -> Tensor:
@@ -39,10 +41,10 @@ class RelaxedEMD(Matching):
         mean, covariance, samples = target.split(
             [1, channels, target.shape[1] - 1 - channels], dim=1
         )
-        ahead, back = matches(description, samples)
-        moved = cosine_distance(description, picked(samples, ahead)).mean(1)
-        covered = cosine_distance(picked(description, back), samples).mean(1)
-        own_mean, own_covariance = _moments(description)
+        full, few = at_least_float32(description), samples.to(description.dtype)
+        moved = cosine_distance(full, picked(samples, nearest(description, few))).mean(1)
+        covered = cosine_distance(picked(full, nearest(few, description)), samples).mean(1)
+        own_mean, own_covariance = _moments(full)
         means = (own_mean - mean).abs().mean((1, 2))
         covariances = (own_covariance - covariance).abs().mean((1, 2))
         return torch.maximum(moved, covered) + means + covariances
