@@ -58,6 +58,7 @@ ALTERED = {
     "snapshot_every": ("", "snapshot_every=2"),
     "checkpoint_seconds": ("", "checkpoint_seconds=0"),
     "divergence": ("", "divergence=null"),
+    "learned_metrics": ("", "learned_metrics=[lpips,dists]"),
     "outputs": ("", "outputs=elsewhere"),
     "force": ("", "force=true"),
     "retry": ("", "retry=failed"),

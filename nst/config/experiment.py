@@ -70,6 +70,18 @@ MEASURES = {
         "F1 score of the result's Canny edges against those of the content picture, within 1 px; "
         "1: the same edges.",
     ),
+    "lpips": Measure(
+        "LPIPS",
+        "lower",
+        "Learned perceptual image patch similarity (Zhang et al. 2018) of result and content: "
+        "weighted squared differences of normalised VGG-16 features; 0: equal.",
+    ),
+    "dists": Measure(
+        "DISTS",
+        "lower",
+        "Deep image structure and texture similarity (Ding et al. 2020) of result and content: "
+        "weighted means and correlations of VGG-16 features, as a distance; 0: equal.",
+    ),
     "gram_distance": Measure(
         "Gram distance",
         "lower",

@@ -13,6 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from nst.config.experiment import ExperimentConfig
+from nst.utils.errors import listed
 from nst.vgg import architecture
 
 CONTENT_TASKS = ("style_transfer", "content_reconstruction")
@@ -21,6 +22,7 @@ TASKS = ("style_transfer", "content_reconstruction", "texture_synthesis")
 INITS = ("noise", "content", "style", "blend", "file")
 PRECISIONS = ("auto", "32", "bf16")
 LAYER_RULES = ("equal", "gatys")
+LEARNED_METRICS = ("lpips", "dists")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
@@ -304,6 +306,14 @@ class Config:
         valid=(
             lambda value: value > 1,
             "must be above 1, or null: then only a loss that is not finite is a divergence",
+        ),
+    )
+    learned_metrics: list[str] = key(
+        Affects.NEITHER,
+        list,
+        valid=(
+            lambda value: all(each in LEARNED_METRICS for each in value),
+            f"allowed: a list of {listed(LEARNED_METRICS)}",
         ),
     )
     outputs: str = key(Affects.NEITHER)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from nst import images
 from nst.images.picture import Picture
 from nst.losses import Features, Gram, Loss
+from nst.metrics import learned
 from nst.metrics.similarity import PATCH, patch_distance, psnr, roughness, ssim
 from nst.metrics.structure import cfsd, colour_distance, edge_agreement
 from nst.transfer import targets
@@ -46,7 +47,11 @@ class Metrics:
         self.network = VGG(weights, backbone, taps).to(device)
 
     def measure(
-        self, result: Image.Image, content: Image.Image | None, style: Image.Image | None
+        self,
+        result: Image.Image,
+        content: Image.Image | None,
+        style: Image.Image | None,
+        learned_metrics: Sequence[str] = (),
     ) -> dict[str, float]:
         """All metrics that apply to a result.
 
@@ -54,15 +59,23 @@ class Metrics:
             result: the final image.
             content: of the result's size; None for tasks without.
             style: of any size; None for tasks without.
+            learned_metrics: ``lpips``, ``dists``: those to compute as well.
 
         Returns:
             The metrics by name; without those that a small picture does not allow.
+
+        Raises:
+            ConfigError: if the networks of the learned metrics are missing.
         """
         factor = min(1.0, LARGEST / min(result.size))
         features = self._features(result, factor, self.network.taps)
         found: dict[str, float] = {}
         if content is not None:
             found |= self._against_content(result, content, factor, features)
+        if content is not None and learned_metrics:
+            networks = learned.networks(tuple(learned_metrics), self.device)
+            own, original = (self._tensor(each, factor) for each in (result, content))
+            found |= learned.distances(networks, own, original)
         if style is not None:
             found |= self._against_style(result, style, factor, features)
         if "content_distance" in found and "patch_distance" in found:
@@ -114,9 +127,12 @@ class Metrics:
         self, image: Image.Image, factor: float, taps: Collection[str]
     ) -> dict[str, Tensor]:
         """Features of an image resized by ``factor``, of the taps that it is large enough for."""
-        shape = _shape(image, factor)
-        tensor = images.to_tensor(Picture("", image), *shape)
-        return self.network(tensor[None].to(self.device), _reached(taps, shape))
+        return self.network(self._tensor(image, factor), _reached(taps, _shape(image, factor)))
+
+    def _tensor(self, image: Image.Image, factor: float) -> Tensor:
+        """An image resized by ``factor``: (1, 3, H, W), RGB in [0, 1]."""
+        tensor = images.to_tensor(Picture("", image), *_shape(image, factor))
+        return tensor[None].to(self.device)
 
     def _targets(
         self, loss: Loss, image: Image.Image, factor: float, taps: set[str]

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from nst.config.overrides import literal, on_texts
 from nst.loggers import wandb_agent
+from nst.metrics import learned
 from nst.metrics.quality import Metrics
 from nst.runs import checkpoint_file, machine
 from nst.runs.folder import RunFolder, locked, package_versions
@@ -104,6 +105,7 @@ class _Batch:
             elif not is_finished(run):
                 # wrong settings raise here, before there is a folder
                 means(run.config, run.resolved.weights)
+                learned.networks(tuple(run.config.learned_metrics), run.resolved.device)
                 loggers = build_loggers(run.config)
                 self._trainer = self._trainer or build_trainer(run.config)
                 before, run = run, claimed(run)

@@ -168,7 +168,12 @@ class Tracker(L.Callback):
         for index, writer in self._active(pl_module.active):
             with writer.isolating_errors():
                 image, inputs = images.to_image(final[index]), writer.inputs
-                measures = self.metrics.measure(image, inputs.get("content"), inputs.get("style"))
+                measures = self.metrics.measure(
+                    image,
+                    inputs.get("content"),
+                    inputs.get("style"),
+                    writer.run.config.learned_metrics,
+                )
                 writer.complete(image, measures)
 
     def _interrupt(self, module: StyleTransfer) -> None:

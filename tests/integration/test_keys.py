@@ -11,7 +11,7 @@ from nst.config.schema import Affects
 from tests.altered_keys import ALTERED, SMALL, TINY
 from tests.helpers import execute, prepared
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone")
+pytestmark = pytest.mark.usefixtures("tiny_backbone", "vgg16_file")
 
 SAFE = [
     name
