@@ -28,11 +28,11 @@ demo: $(READY) ## Noise against content initialisation, tracked, and a page that
 		steps=100 snapshot_every=10
 	$(BIN)/nst-report compare sweep=last
 
-report: $(READY) ## Every table of the report: runs what is missing, then outputs/report/index.html
-	$(BIN)/nst-report report --run hydra/launcher=vectorized $(ARGS)
+report: $(READY) ## Every table of the report; REPORT=losses: of another. Runs what is missing, makes the page
+	$(BIN)/nst-report report --run $(if $(REPORT),--report $(REPORT)) hydra/launcher=vectorized $(ARGS)
 
 smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke/report
-	$(BIN)/nst-report report --run --outputs outputs/smoke image.size=32 steps=2 snapshot_every=2
+	$(BIN)/nst-report report --run --report all --outputs outputs/smoke hydra/launcher=vectorized image.size=32 steps=2 snapshot_every=2 seed=0
 
 test: $(READY) ## Run all tests but the slow ones
 	$(PYTEST) $(ARGS)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra import initialize_config_dir
@@ -19,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nst.cli import main as nst_main
 from nst.config import schema
 from nst.config.compose import conf_dir, to_config
+from nst.config.experiment import ALL, MAIN
 from nst.config.messages import exit_status, one_line
 from nst.config.overrides import for_hydra, quoted
 from nst.runs.plan import Plan
@@ -41,6 +43,7 @@ examples:
   nst-report report                                 the page of all experiments in outputs/
   nst-report report --run                           first run every experiment that is missing
   nst-report report --run weights texture_layers    only these two
+  nst-report report --run --report losses           the report on losses, in outputs/report/losses
   nst-report report --run image.size=64 seed=0      all of them smaller, with one seed
   nst-report compare                                all runs
   nst-report compare sweep=last                     those of the last sweep
@@ -87,10 +90,11 @@ def _report(arguments: Sequence[str]) -> int:
     overrides = [word for word in options.words if "=" in word]
     names = [word for word in options.words if "=" not in word]
     try:
-        available = _experiments(options.config_dir)
+        experiments = _experiments(options.config_dir)
         for name in names:
-            if name not in available:
-                _check_name(name, available, options.run)
+            if name not in experiments:
+                _check_name(name, list(experiments), options.run)
+        available = _of_report(options.report, experiments)
         if overrides and not options.run:
             raise ConfigError("override", overrides[0], "overrides are for --run")
         if options.wandb:
@@ -103,8 +107,9 @@ def _report(arguments: Sequence[str]) -> int:
             status = _run(names or available, fixed, options.config_dir)
         from nst.report.page import build  # a second to import
 
-        page = build(Path(options.outputs), names, available)
-        for address in save.save(Path(options.outputs), names) if options.wandb else []:
+        page = build(Path(options.outputs), names, available, options.report)
+        saved = names or available
+        for address in save.save(Path(options.outputs), saved) if options.wandb else []:
             print(address)
     except (NstError, HydraException, OmegaConfBaseException) as error:
         print(f"nst-report: {one_line(error)}", file=sys.stderr)
@@ -168,6 +173,13 @@ def _report_options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--run", action="store_true", help="run what is missing first")
     parser.add_argument(
+        "--report",
+        default=MAIN,
+        metavar="NAME",
+        help=f"which report: {MAIN} (the default), losses, …, or {ALL}; others than {MAIN} are in "
+        "OUTPUTS/report/NAME",
+    )
+    parser.add_argument(
         "--wandb", action="store_true", help="also save a report and workspaces in W&B"
     )
     parser.add_argument(
@@ -183,21 +195,35 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")
 
 
-def _experiments(config_dir: str | None) -> list[str]:
+def _experiments(config_dir: str | None) -> dict[str, dict[str, Any]]:
+    """The declarations of all experiments by name, sorted by section; empty: not readable."""
     roots = [conf_dir(), *([config_dir] if config_dir else [])]
     if config_dir and not Path(config_dir).is_dir():
         raise ConfigError("--config-dir", config_dir, "no such folder")
     files = {path.stem: path for root in roots for path in Path(root).glob("experiments/*.yaml")}
-    return sorted(files, key=lambda name: (_section(files[name]), name))
+    found = {name: _declaration(file) for name, file in files.items()}
+    return dict(sorted(found.items(), key=lambda item: (str(item[1].get("section", "")), item[0])))
 
 
-def _section(file: Path) -> str:
-    """The section of a file's experiment."""
+def _declaration(file: Path) -> dict[str, Any]:
     try:
-        node = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return str(node["experiment"]["section"])
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))["experiment"]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return ""  # Hydra reports what is wrong with it
+        return {}  # Hydra reports what is wrong with it
+    return found if isinstance(found, dict) else {}
+
+
+def _of_report(report: str, experiments: Mapping[str, dict[str, Any]]) -> list[str]:
+    """The names of a report's experiments.
+
+    Raises:
+        ConfigError: if no experiment is part of it.
+    """
+    by_name = {name: str(each.get("report", MAIN)) for name, each in experiments.items()}
+    known = [*dict.fromkeys(by_name.values()), ALL]
+    if report not in known:
+        raise ConfigError("--report", report, f"no such report; allowed: {listed(known)}")
+    return [name for name, own in by_name.items() if report in (own, ALL)]
 
 
 def _run(names: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> int:

@@ -104,6 +104,7 @@ def _run(page: Path, entry: Entry, strip: Filmstrip | None) -> dict[str, Any]:
         and asdict(strip) | {"seconds": [seconds.get(step, 0.0) for step in strip.steps]},
         "inputs": {name: href(page, path) for name, path in inputs.items() if path},
         "command": _command(record.config),
+        "optimised": [name for name, each in MEASURES.items() if each.optimised(record.settings)],
         "curves": _curves(record.rows),
     }
 

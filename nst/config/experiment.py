@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,12 @@ from nst.utils.errors import ConfigError, listed
 
 NO_EXPERIMENT = "sweep"
 """Name of a sweep without an experiment; its folder begins with it."""
+
+MAIN = "main"
+"""The report of experiments that name no other."""
+
+ALL = "all"
+"""In place of a report's name: the experiments of all reports."""
 
 INPUTS = ("content", "style", "source", "mask", "target", "paste")
 SHOWS = ("start", "final")
@@ -25,12 +31,25 @@ class Measure:
         better: ``higher`` or ``lower``.
         about: definition in one sentence.
         unit: empty for plain numbers.
+        optimised_by: keys of a run's config with the values under which the run minimises the
+            measure, or nearly so; True: any but 0. Empty: no loss of ours does.
     """
 
     title: str
     better: str
     about: str
     unit: str = ""
+    optimised_by: Mapping[str, Any] = field(default_factory=dict)
+
+    def optimised(self, values: Mapping[str, Any]) -> bool:
+        """Whether a run with these values of its config, by dotted key, minimises the measure."""
+        return bool(self.optimised_by) and all(
+            bool(values.get(key)) if wanted is True else values.get(key) == wanted
+            for key, wanted in self.optimised_by.items()
+        )
+
+
+_FEATURES = {"content_loss.name": "features", "weights.content": True}
 
 
 MEASURES = {
@@ -57,12 +76,14 @@ MEASURES = {
         "lower",
         "Squared difference of the conv4_2 features of result and content, over the squared "
         "features of the content; 0: equal.",
+        optimised_by=_FEATURES,
     ),
     "cfsd": Measure(
         "CFSD",
         "lower",
         "Content feature structural distance (Chung et al. 2024): KL divergence between the "
         "softmaxed self-similarities of content and result at relu3_1, at 256 px; 0: equal.",
+        optimised_by={"content_loss.name": "self_similarity", "weights.content": True},
     ),
     "edge_agreement": Measure(
         "edge agreement",
@@ -87,6 +108,7 @@ MEASURES = {
         "lower",
         "Squared difference of the Gram matrices of result and style over the squared ones of the "
         "style, averaged over all 16 convolutions, whichever the run optimised; 0: equal.",
+        optimised_by={"style_loss.name": "gram", "weights.style": True},
     ),
     "patch_distance": Measure(
         "patch distance",
@@ -101,11 +123,19 @@ MEASURES = {
         "Earth mover's distance between the CIELAB histograms of result and style, averaged over "
         "L*, a* and b*; 0: the same colours.",
     ),
+    "spectrum_distance": Measure(
+        "spectrum distance",
+        "lower",
+        "Squared distance of the result to the nearest picture with the style's Fourier spectrum "
+        "(Liu et al. 2016), over the variance of the style's pixels; 0: the same spectrum.",
+        optimised_by={"weights.spectrum": True},
+    ),
     "combined_distance": Measure(
         "combined distance",
         "lower",
         "(1 + content distance) x (1 + patch distance): the form of ArtFID (Wright & Ommer 2022), "
         "which is low only if both are; 1: perfect.",
+        optimised_by=_FEATURES,
     ),
     "loss": Measure("final loss", "lower", "The objective's total at the last step."),
     "seconds": Measure("time", "lower", "Seconds from the first step to the last.", "s"),
@@ -129,7 +159,33 @@ KINDS = ("falls", "rises", "best", "alike", "varies", "setting")
 
 
 @dataclass
-class ClaimConfig:
+class QuestionConfig:
+    """What is compared: a measure between the values of a key, in blocks of runs.
+
+    Attributes:
+        text: the sentence or the question.
+        key: whose values are compared.
+        measures: to compare them by.
+        only: values of other keys; runs with others do not take part.
+        each: a key for each of whose values the question is asked by itself.
+        at_equal: a measure to hold equal: along a curve of runs, the compared measure is
+            interpolated at a value that the curves of a block share.
+        along: with ``at_equal``, the key whose values make a curve.
+        average: keys over which a block is averaged, such as the seed.
+    """
+
+    text: str = ""
+    key: str = ""
+    measures: list[str] = field(default_factory=list)
+    only: dict[str, str] = field(default_factory=dict)
+    each: str = ""
+    at_equal: str = ""
+    along: str = ""
+    average: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ClaimConfig(QuestionConfig):
     """A sentence and how it is tested.
 
     Kinds, each with the condition for the claim to hold:
@@ -139,27 +195,32 @@ class ClaimConfig:
         alike: the measure between two results that differ in ``key`` alone is at least
             ``at_least``, or at most ``at_most``.
         setting: the config's ``key`` is ``value``.
+
+    Attributes:
+        against: for ``best``, the values that the winners are compared with; empty: all others.
+        note: a remark on the test.
     """
 
-    text: str = ""
     kind: str = ""
-    key: str = ""
-    measures: list[str] = field(default_factory=list)
     winners: list[str] = field(default_factory=list)
+    against: list[str] = field(default_factory=list)
     at_least: float | None = None
     at_most: float | None = None
     value: Any = None
-    only: dict[str, str] = field(default_factory=dict)
     note: str = ""
 
 
 @dataclass
 class PlotConfig:
-    """One measure over another, a point per run, joined along ``key``."""
+    """One measure over another, a point per run, joined along ``key``.
+
+    With ``by``, there is a line for each value of that key alone: means over the other runs.
+    """
 
     x: str = ""
     y: str = ""
     key: str = ""
+    by: str = ""
 
 
 @dataclass
@@ -168,6 +229,7 @@ class ExperimentConfig:
 
     Attributes:
         name: of the file.
+        report: name of the report that it is part of; ``make report REPORT=NAME`` runs it.
         section: number in the report; sections are sorted by it.
         title: heading.
         about: what was done, in a few sentences.
@@ -178,10 +240,12 @@ class ExperimentConfig:
         labels: for each key, captions of its values.
         notes: remarks below the table.
         claims: sentences to test.
+        choices: questions of what is best; the answers make the table "Which to choose".
         plots: trade-offs to draw.
     """
 
     name: str = NO_EXPERIMENT
+    report: str = MAIN
     section: str = ""
     title: str = ""
     about: str = ""
@@ -192,6 +256,7 @@ class ExperimentConfig:
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     claims: list[ClaimConfig] = field(default_factory=list)
+    choices: list[QuestionConfig] = field(default_factory=list)
     plots: list[PlotConfig] = field(default_factory=list)
 
 
@@ -221,9 +286,13 @@ def check(experiment: ExperimentConfig) -> None:
     Raises:
         ConfigError: for the first wrong value found.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", experiment.name):
-        problem = "must be letters, digits, _ and -: it names files"
-        raise ConfigError("experiment.name", experiment.name, problem)
+    for key in ("name", "report"):
+        value = getattr(experiment, key)
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", value):
+            problem = "must be letters, digits, _ and -: it names files"
+            raise ConfigError(f"experiment.{key}", value, problem)
+    if experiment.report == ALL:
+        raise ConfigError("experiment.report", ALL, "means the experiments of all reports")
     for name, given, allowed in (
         ("inputs", experiment.inputs, INPUTS),
         ("show", experiment.show, SHOWS),
@@ -235,26 +304,37 @@ def check(experiment: ExperimentConfig) -> None:
             _one_of(f"experiment.plots[{index}].{axis}", getattr(plot, axis), tuple(MEASURES))
     for index, claim in enumerate(experiment.claims):
         _check_claim(f"experiment.claims[{index}]", claim)
+    for index, choice in enumerate(experiment.choices):
+        _check_question(f"experiment.choices[{index}]", choice, tuple(MEASURES))
 
 
 def _check_claim(key: str, claim: ClaimConfig) -> None:
     _one_of(f"{key}.kind", claim.kind, KINDS)
-    for needed in ("text", "key"):
-        if not getattr(claim, needed):
-            raise ConfigError(f"{key}.{needed}", "", f"kind={claim.kind} needs it")
     if claim.kind == "setting":
+        _check_given(key, claim, ("text", "key"))
         return
-    if not claim.measures:
-        problem = f"kind={claim.kind} needs one or more of {listed(MEASURES)}"
-        raise ConfigError(f"{key}.measures", [], problem)
-    for measure in claim.measures:
-        _one_of(
-            f"{key}.measures", measure, PAIR_MEASURES if claim.kind == "alike" else tuple(MEASURES)
-        )
+    _check_question(key, claim, PAIR_MEASURES if claim.kind == "alike" else tuple(MEASURES))
     if claim.kind == "best" and not claim.winners:
         raise ConfigError(f"{key}.winners", [], f"needs values of {claim.key}")
     if claim.kind == "alike" and (claim.at_least is None) == (claim.at_most is None):
         raise ConfigError(f"{key}.at_least", claim.at_least, "needs this or at_most, not both")
+
+
+def _check_question(key: str, question: QuestionConfig, measures: Sequence[str]) -> None:
+    _check_given(key, question, ("text", "key"))
+    if not question.measures:
+        raise ConfigError(f"{key}.measures", [], f"needs one or more of {listed(measures)}")
+    for measure in question.measures:
+        _one_of(f"{key}.measures", measure, measures)
+    if question.at_equal:
+        _one_of(f"{key}.at_equal", question.at_equal, tuple(MEASURES))
+        _check_given(key, question, ("along",))
+
+
+def _check_given(key: str, question: QuestionConfig, names: Sequence[str]) -> None:
+    for name in names:
+        if not getattr(question, name):
+            raise ConfigError(f"{key}.{name}", "", "must not be empty here")
 
 
 def _one_of(key: str, value: str, allowed: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nst import images
 from nst.images.picture import Picture
-from nst.losses import Features, Gram, Loss
+from nst.losses import Features, Gram, Loss, spectrum_distance
 from nst.metrics import learned
 from nst.metrics.similarity import PATCH, patch_distance, psnr, roughness, ssim
 from nst.metrics.structure import cfsd, colour_distance, edge_agreement
@@ -117,6 +117,7 @@ class Metrics:
         found = {
             "gram_distance": sum(distances) / len(distances),
             "colour_distance": colour_distance(own, original),
+            "spectrum_distance": _spectrum(result, style),
         }
         if min(*result.size, *style.size) >= PATCH:
             found["patch_distance"] = patch_distance(own, original)
@@ -141,6 +142,14 @@ class Metrics:
         shape = _shape(image, factor)
         terms = loss.terms(sorted(_reached(taps, shape)))
         return targets.descriptions(loss, self.network, Picture("", image), shape, terms)
+
+
+def _spectrum(result: Image.Image, style: Image.Image) -> float:
+    """Distance to the pictures with the style's spectrum, over the variance of the style."""
+    width, height = result.size
+    own, wanted = (images.to_tensor(Picture("", each), height, width) for each in (result, style))
+    variance = wanted.var(dim=(1, 2), correction=0).mean().clamp(min=1e-6)
+    return float(spectrum_distance(own[None], wanted[None]) / variance)
 
 
 def _shape(image: Image.Image, factor: float) -> tuple[int, int]:

@@ -1,18 +1,16 @@
 """Tests the sentences of a report on the runs of its experiments.
 
-A *block* is a set of runs that differ only in the claim's key: same pictures, same seed. A claim
-gives one number per block (or per pair of its runs), which is above 0 if the claim is true of the
-block. The verdict follows
-from the 95 % confidence interval of the mean over blocks (Student's t): the claim holds if the
-whole interval is above 0, it does not hold if the whole interval is below 0, and otherwise the test
-is inconclusive.
+A claim gives one number per block (see ``blocks``) or per pair of its runs, which is above 0 if the
+claim is true of the block. The verdict follows from the 95 % confidence interval of the mean over
+blocks (Student's t): the claim holds if the whole interval is above 0, it does not hold if the
+whole interval is below 0, and otherwise the test is inconclusive.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from scipy import stats
 
 from nst.config.experiment import MEASURES, ClaimConfig
 from nst.metrics import similarity
+from nst.report.blocks import Values, compare, optimised, pairs
 from nst.report.collect import Experiment
 from nst.runs.record import RunRecord
 
@@ -30,11 +29,7 @@ FAILS = "does not hold"
 UNKNOWN = "inconclusive"
 CONFIDENCE = 0.95
 
-Block = dict[str, RunRecord]
-"""Completed runs by the value of the claim's key."""
-
 Numbers = dict[str, list[float]]
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,8 @@ class Finding:
         numbers: values of the metric over the blocks, by value of the claim's key.
         verdict: ``HOLDS``, ``FAILS`` or ``UNKNOWN``.
         reason: of the verdict, in one line.
+        optimised: values of the key under which runs minimise the metric themselves.
+        case: the value of ``claim.each`` that is tested, in words; empty: there is none.
     """
 
     claim: ClaimConfig
@@ -54,6 +51,13 @@ class Finding:
     numbers: Numbers
     verdict: str
     reason: str
+    optimised: list[str] = field(default_factory=list)
+    case: str = ""
+
+    @property
+    def text(self) -> str:
+        """The claim's sentence, with the case that is tested."""
+        return f"{self.claim.text} ({self.case})" if self.case else self.claim.text
 
 
 def test(experiment: Experiment) -> list[Finding]:
@@ -61,71 +65,43 @@ def test(experiment: Experiment) -> list[Finding]:
     tests = {"setting": _setting, "alike": _alike}
     findings = []
     for claim in experiment.config.claims:
-        jobs = [job for job in experiment.jobs if claim.only.items() <= job.values.items()]
-        chosen = replace(experiment, jobs=jobs)
-        for metric in claim.measures or [""]:
-            result = tests.get(claim.kind, _compare)(chosen, claim, metric)
-            findings.append(Finding(claim, metric, *result))
+        for case, chosen in experiment.cases(claim):
+            for metric in claim.measures or [""]:
+                found = tests.get(claim.kind, _compare)(chosen, claim, metric)
+                own = optimised(chosen, claim.key, list(found[0]), metric) if metric else []
+                findings.append(Finding(claim, metric, *found, own, case))
     return findings
 
 
 def _compare(experiment: Experiment, claim: ClaimConfig, metric: str) -> tuple[Numbers, str, str]:
     """Compares the metric between the values of the claim's key."""
-    settings = experiment.order(claim.key)
-    blocks = [block for block in _blocks(experiment, claim.key) if len(block) == len(settings)]
-    rows = [[_value(block[setting], metric, block) for setting in settings] for block in blocks]
-    rows = [row for row in rows if None not in row]
-    values = np.array(rows, float).reshape(len(rows), len(settings))
+    wanted = [*claim.winners, *claim.against] if claim.against else []
+    found = compare(experiment, claim, metric, wanted)
+    settings, values = found.settings, found.values
     numbers = dict(zip(settings, values.T.tolist(), strict=True))
     if len(settings) < 2:
         return numbers, UNKNOWN, f"{claim.key} has only one value"
     if not len(values):
-        return numbers, UNKNOWN, "no block of runs is complete"
+        return numbers, UNKNOWN, "no block of runs is complete" + found.remark
     if claim.kind == "best":
-        return numbers, *_best(claim, metric, settings, values)
-    if claim.kind == "varies":
-        return numbers, *_varies(values)
-    labels = [experiment.label(claim.key, setting) for setting in settings]
-    return numbers, *_monotone(1 if claim.kind == "rises" else -1, labels, values)
+        result = _best(claim, metric, settings, values)
+    elif claim.kind == "varies":
+        result = _varies(values)
+    else:
+        labels = [experiment.label(claim.key, setting) for setting in settings]
+        result = _monotone(1 if claim.kind == "rises" else -1, labels, values)
+    return numbers, result[0], result[1] + found.remark
 
 
-def _blocks(experiment: Experiment, key: str) -> list[Block]:
-    groups = experiment.groups([other for other in experiment.varying if other != key])
-    return [
-        {job.values[key]: job.completed for job in jobs if job.completed and key in job.values}
-        for jobs in groups.values()
-    ]
-
-
-def _value(run: RunRecord, metric: str, block: Block) -> float | None:
-    if metric in ("steps_to_loss", "seconds_to_loss"):
-        return to_loss(run, list(block.values()), metric.removesuffix("_to_loss"))
-    return run.measure(metric)
-
-
-def to_loss(run: RunRecord, compared: Sequence[RunRecord], unit: str) -> float | None:
-    """Returns when the run's loss is as low as the highest final loss of the compared runs.
-
-    Args:
-        run: one of ``compared``.
-        compared: runs with the same objective.
-        unit: ``steps`` or ``seconds``.
-    """
-    ends = [loss for other in compared if (loss := other.measure("loss")) is not None]
-    if len(ends) < len(compared):
-        return None
-    level = max(ends) * (1 + 1e-6)  # metrics.csv has fewer digits than run.json
-    column = "step" if unit == "steps" else "seconds"
-    return next((row[column] for row in run.rows if row.get("loss/total", np.inf) <= level), None)
-
-
-def interval(numbers: Sequence[float] | Values) -> tuple[float, float]:
+def interval(
+    numbers: Sequence[float] | Values, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
     """Mean and half width of its confidence interval (Student's t); infinite for one number."""
     mean = float(np.mean(numbers))
     if len(numbers) < 2:
         return mean, float("inf")
     # of the standard distribution: SciPy's own scaling gives NaN for numbers that are all equal
-    _, quantile = stats.t.interval(CONFIDENCE, len(numbers) - 1)
+    _, quantile = stats.t.interval(confidence, len(numbers) - 1)
     return mean, float(quantile * stats.sem(numbers))
 
 
@@ -201,7 +177,7 @@ def blocked_anova(values: Values) -> tuple[float, float]:
 def _alike(experiment: Experiment, claim: ClaimConfig, metric: str) -> tuple[Numbers, str, str]:
     """Compares every two runs of a block: tests their results, and lists their starts as well."""
     found: Numbers = {"between results": []}
-    for block in _blocks(experiment, claim.key):
+    for block in pairs(experiment, claim.key):
         for pair in itertools.combinations(block.values(), 2):
             for label, name in (("between results", "final"), ("between starts", "start")):
                 value = _between([_pixels(run, name) for run in pair], metric)

@@ -9,7 +9,7 @@ import logging
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.config.experiment import ExperimentConfig, ExperimentJob, check
+from nst.config.experiment import ExperimentConfig, ExperimentJob, QuestionConfig, check
 from nst.config.job_overrides import fixed, values, varying
 from nst.config.overrides import parse
 from nst.runs.record import RunRecord
@@ -100,6 +100,18 @@ class Experiment:
             return [order.index(value) for order, value in zip(orders, values, strict=True)]
 
         return {values: found[values] for values in sorted(found, key=rank)}
+
+    def cases(self, question: QuestionConfig) -> list[tuple[str, Experiment]]:
+        """The jobs that a question is about; with ``each``, by the caption of each value."""
+        jobs = [job for job in self.jobs if question.only.items() <= job.values.items()]
+        if not question.each:
+            return [("", replace(self, jobs=jobs))]
+        key = question.each
+        return [
+            (self.label(key, value), replace(self, jobs=own))
+            for value in self.order(key)
+            if (own := [job for job in jobs if job.values.get(key) == value])
+        ]
 
     def label(self, key: str, value: str) -> str:
         """The caption that the file declares for a value, else a short form of the value."""

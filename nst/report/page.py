@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import jinja2
 import numpy as np
 from plotly.offline import get_plotlyjs
 
-from nst.config.experiment import MEASURES
+from nst.config.experiment import ALL, MAIN, MEASURES
 from nst.report import claims, plots
+from nst.report.choices import Choice, choose
 from nst.report.claims import Finding
 from nst.report.collect import Experiment, collect
+from nst.report.limits import limits
 from nst.report.table import Gallery, Table, lay_out
 from nst.runs.record import COMPLETED
 from nst.utils.errors import NstError, listed
@@ -34,6 +37,7 @@ class Section:
     experiment: Experiment
     table: Table
     findings: list[Finding]
+    choices: list[Choice]
     curves: str
     trade_offs: list[str]
 
@@ -43,13 +47,18 @@ class Section:
         return counts([self.experiment])
 
 
-def build(outputs: Path, names: Sequence[str] = (), known: Sequence[str] = ()) -> Path:
-    """Makes ``OUTPUTS/report`` from the run folders in ``OUTPUTS/runs``.
+def build(
+    outputs: Path, names: Sequence[str] = (), known: Sequence[str] = (), report: str = MAIN
+) -> Path:
+    """Makes the page of a report from the run folders in ``OUTPUTS/runs``.
+
+    In ``OUTPUTS/report``, or ``OUTPUTS/report/NAME`` for another report than ``main``.
 
     Args:
         outputs: root folder.
-        names: experiments to show; none: all that have runs.
-        known: experiments that exist; those without any run are listed as missing.
+        names: experiments to show; none: all of the report that have runs.
+        known: experiments of the report; those without any run are listed as missing.
+        report: name of the report; ``ALL``: of all reports.
 
     Returns:
         The page.
@@ -58,15 +67,19 @@ def build(outputs: Path, names: Sequence[str] = (), known: Sequence[str] = ()) -
         NstError: if there is no run of any of them, or the page cannot be written.
     """
     found = collect(outputs)
-    shown = [found[name] for name in found if not names or name in names]
+    part = [name for name in found if report in (found[name].config.report, ALL)]
+    shown = [found[name] for name in names or part if name in found]
     if not shown:
-        what = f" of {listed(names)}" if names else " that belongs to an experiment"
-        raise NstError(f"no run{what} in {outputs / 'runs'}; nst-report report --run makes them")
-    folder = outputs / "report"
+        what = listed(names) if names else f"an experiment of the report {report}"
+        others = sorted({each.config.report for each in found.values()} - {report})
+        hint = f"; there are runs of the reports {listed(others)}" if others and not names else ""
+        text = f"no run of {what} in {outputs / 'runs'}{hint}; nst-report report --run makes them"
+        raise NstError(text)
+    folder = outputs / "report" / ("" if report in (MAIN, ALL) else report)
     missing = [name for name in names or known if name not in found]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        variables = _variables(shown, missing, folder)
+        variables = _variables(shown, missing, folder, report)
         write_whole(folder / PLOTLY, get_plotlyjs().encode())
         write_whole(folder / "numbers.csv", _numbers(shown).encode())
         for name in ("report.md", "index.html"):  # the page last: it links to the others
@@ -77,7 +90,9 @@ def build(outputs: Path, names: Sequence[str] = (), known: Sequence[str] = ()) -
     return folder / "index.html"
 
 
-def _variables(shown: Sequence[Experiment], missing: list[str], folder: Path) -> dict[str, Any]:
+def _variables(
+    shown: Sequence[Experiment], missing: list[str], folder: Path, report: str
+) -> dict[str, Any]:
     """The variables of the templates; copies the pictures into the page's folder."""
     gallery = Gallery(folder)
     sections = [
@@ -85,17 +100,27 @@ def _variables(shown: Sequence[Experiment], missing: list[str], folder: Path) ->
             experiment,
             lay_out(experiment, gallery),
             claims.test(experiment),
+            choose(experiment),
             plots.curves(experiment),
             [plots.trade_off(experiment, plot) for plot in experiment.config.plots],
         )
         for experiment in shown
     ]
-    used = {finding.metric for section in sections for finding in section.findings}
+    used = {found.metric for section in sections for found in section.findings}
+    used |= {found.metric for section in sections for found in section.choices}
     return {
         "sections": sections,
+        "title": "" if report in (MAIN, ALL) else report,
         "missing": missing,
         "counts": counts(shown),
         "machines": _machines(shown),
+        "limits": limits(shown),
+        "equal": any(
+            question.at_equal
+            for each in shown
+            for question in (*each.config.claims, *each.config.choices)
+        ),
+        "caption_of": lambda experiment, key: partial(experiment.label, key),
         "metrics": MEASURES,
         "used": [name for name in MEASURES if name in used],
         "confidence": round(100 * claims.CONFIDENCE),

@@ -6,9 +6,11 @@ import html
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from nst.config.experiment import MEASURES, PlotConfig
+from nst.report.claims import interval
 from nst.report.collect import Experiment
 from nst.runs.record import RunRecord
 
@@ -16,6 +18,8 @@ from nst.runs.record import RunRecord
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 DASHES = ("solid", "dash", "dot", "dashdot")
 HEIGHT = 380  # px
+MOST_LINES = 100
+"""Runs whose losses a plot can show."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,11 @@ def lines(experiment: Experiment) -> list[Line]:
 
 
 def curves(experiment: Experiment) -> str:
-    """Loss over steps or seconds, a line per run; empty if no run has losses."""
+    """Loss over steps or seconds, a line per run; empty if no run has losses, or too many do."""
     figure = go.Figure()
     drawn = [line for line in lines(experiment) if line.run.rows]
+    if len(drawn) > MOST_LINES:
+        return ""
     for number, line in enumerate(drawn):
         group = html.escape(line.group)
         figure.add_scatter(
@@ -86,6 +92,9 @@ def curves(experiment: Experiment) -> str:
 
 def trade_off(experiment: Experiment, plot: PlotConfig) -> str:
     """One metric over another, runs that differ in the plot's key alone joined by a line."""
+    if plot.by:
+        figure = mean_trade_off(experiment, plot)
+        return _html(figure, MEASURES[plot.x].title, MEASURES[plot.y].title)
     figure = go.Figure()
     others = [key for key in experiment.varying if key != plot.key]
     for jobs in experiment.groups(others).values():
@@ -111,6 +120,52 @@ def trade_off(experiment: Experiment, plot: PlotConfig) -> str:
                 hovertemplate="%{text}<br>%{x:.3g}, %{y:.3g}<extra></extra>",
             )
     return _html(figure, MEASURES[plot.x].title, MEASURES[plot.y].title)
+
+
+def mean_trade_off(experiment: Experiment, plot: PlotConfig) -> go.Figure:
+    """Means of both metrics along the plot's key, a line for each value of ``by``.
+
+    The bars are 95 % confidence intervals of the means within blocks (Cousineau 2005, with the
+    correction of Morey 2008): what differs between pictures alone is taken away.
+    """
+    figure = go.Figure()
+    points = experiment.order(plot.key)
+    keys = [key for key in experiment.varying if key not in (plot.key, plot.by)]
+    blocks: list[dict[tuple[str, str], list[float]]] = []
+    for jobs in experiment.groups(keys).values():
+        found = {
+            (job.values[plot.by], job.values[plot.key]): [x, y]
+            for job in jobs
+            if job.completed and {plot.by, plot.key} <= job.values.keys()
+            if (x := job.completed.measure(plot.x)) is not None
+            if (y := job.completed.measure(plot.y)) is not None
+        }
+        if len(found) == len(experiment.order(plot.by)) * len(points):
+            blocks.append(found)
+    if not blocks:
+        return figure
+    places = list(blocks[0])
+    values = np.array([[block[place] for place in places] for block in blocks])
+    within = values - values.mean(axis=1, keepdims=True) + values.mean(axis=(0, 1))
+    correction = (len(places) / (len(places) - 1)) ** 0.5 if len(places) > 1 else 1.0
+    for number, by in enumerate(experiment.order(plot.by)):
+        at = [places.index((by, point)) for point in points]
+        bars = [
+            [correction * interval(within[:, place, axis])[1] for place in at] for axis in (0, 1)
+        ]
+        x, y = values[:, at].mean(axis=0).T
+        figure.add_scatter(
+            x=x.tolist(),
+            y=y.tolist(),
+            error_x={"array": bars[0], "thickness": 1, "width": 2},
+            error_y={"array": bars[1], "thickness": 1, "width": 2},
+            text=[html.escape(experiment.label(plot.key, point)) for point in points],
+            mode="lines+markers",
+            name=html.escape(experiment.label(plot.by, by)),
+            line={"color": COLOURS[number % len(COLOURS)], "width": 1.6},
+            hovertemplate="%{text}<br>%{x:.3g}, %{y:.3g}",
+        )
+    return figure
 
 
 def _html(figure: go.Figure, x: str, y: str, **layout: Any) -> str:

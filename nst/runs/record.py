@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from nst.config.experiment import ExperimentJob
+from nst.config.keys import displayed_values
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,11 @@ class RunRecord:
             return read_config(self.folder)
         except (OSError, ValueError):
             return {}
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The values of the config that may change the picture, by dotted key."""
+        return displayed_values(self.config)
 
     @cached_property
     def rows(self) -> list[dict[str, float]]:

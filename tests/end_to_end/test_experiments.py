@@ -15,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from nst.config.compose import conf_dir
+from nst.config.experiment import MAIN
 from nst.config.schema import Config
 from nst.report.page import build
 from nst.sweeps import sweep
@@ -37,10 +38,15 @@ def composed(name: str, job: list[str]) -> Config:
     return config(*job, "hydra.mode=RUN")
 
 
-def test_the_report_has_eight_tables() -> None:
+def test_the_tables_of_the_reports() -> None:
     declared = [yaml.safe_load(path.read_text())["experiment"] for path in FILES]
-    sections = sorted(node["section"] for node in declared)
-    assert sections == ["1.1", "1.2", "2", "3.1", "3.2", "3.3", "3.4", "4"]
+    sections: dict[str, list[str]] = {}
+    for node in declared:
+        sections.setdefault(node.get("report", MAIN), []).append(node["section"])
+    assert {report: sorted(own) for report, own in sections.items()} == {
+        "main": ["1.1", "1.2", "2", "3.1", "3.2", "3.3", "3.4", "4"],
+        "losses": ["L1", "L2.1", "L2.2", "L3", "L4"],
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -57,9 +63,12 @@ def test_declaration_fits_its_sweep(path: Path) -> None:
     assert set(swept) <= {*keys, "seed"}
     for key, captions in declared.get("labels", {}).items():
         assert list(captions) == swept[key]  # every value has a caption, in order
-    for claim in declared.get("claims", []):
-        assert claim["kind"] == "setting" or claim["key"] in swept
-        assert set(claim.get("winners", [])) <= set(swept.get(claim["key"], []))
+    for claim in [*declared.get("claims", []), *declared.get("choices", [])]:
+        assert claim.get("kind") == "setting" or claim["key"] in swept
+        for values in ("winners", "against"):
+            assert set(claim.get(values, [])) <= set(swept.get(claim["key"], []))
+        for key in (claim.get("along"), claim.get("each"), *claim.get("average", [])):
+            assert not key or key in swept
         for key, value in claim.get("only", {}).items():
             assert value in swept[key]
     count = 1

@@ -24,11 +24,12 @@ FOLDERS = Path(__file__).with_name("folders")
 MACHINE = ("device", "processor", "instruction_sets", "threads", "packages")
 """Of ``run.json``: what decides the bits. Where it differs, pictures agree only roughly."""
 
-_SETTINGS = ("image.size=48", "steps=10", "snapshot_every=5", "precision=32", "logger=none")
+_TINY = ("image.size=48", "steps=10", "snapshot_every=5", "precision=32", "logger=none")
+_SETTINGS = (*_TINY, "style=ihc")  # a photo: brushstrokes differs by processor
 _SWEEP = ("-m", "hydra/launcher=vectorized")
 
 COMMANDS: dict[str, list[list[str]]] = {
-    "lbfgs": [["init=noise", "weights.tv=10", "style=ihc"]],
+    "lbfgs": [["init=noise", "weights.tv=10"]],
     "adam_pyramid": [["init=blend", "optimizer=adam", "schedule=pyramid", "image.size=64"]],
     "lbfgs_pyramid": [["init=content", "schedule=pyramid", "image.size=64", "style.size=80"]],
     "content_reconstruction": [

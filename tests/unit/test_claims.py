@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
 
-from nst.report import claims
+from nst.config.experiment import PlotConfig, QuestionConfig
+from nst.report import claims, plots
+from nst.report.blocks import compare, shared_level
+from nst.report.choices import choose
 from nst.report.claims import FAILS, HOLDS, UNKNOWN, Finding
-from nst.report.collect import collect
+from nst.report.collect import Experiment, collect
+from nst.report.limits import limits
 from nst.report.plots import lines
 from nst.report.table import Gallery, lay_out
 from nst.runs.record import RunRecord
@@ -293,3 +300,154 @@ def test_a_table_has_the_order_of_its_keys_and_names_what_is_missing(tmp_path: P
     assert (line.run.folder, line.caption, line.group) == (folder, "b · x · steps 20", "steps 20")
     assert RunRecord(folder).experiments == ["made_up"]
     assert found.command == "nst content=b,a style=x,y steps=20,5"
+
+
+PLAIN = {"text": "Which?", "key": "loss", "measures": ["patch_distance"], "average": ["seed"]}
+EQUAL = {**PLAIN, "at_equal": "content_distance", "along": "weights"}
+POINTS = (0.1, 0.2, 0.4)
+
+
+def swept(
+    root: Path, curves: Mapping[str, Callable[[float, int, int], float]], **declared: Any
+) -> Experiment:
+    """Runs with every loss, three weights, three pictures and two seeds.
+
+    Args:
+        root: outputs.
+        curves: for each loss, the patch distance at (content distance, picture, seed).
+        declared: of the experiment.
+    """
+    experiment = {"name": "made_up", **declared}
+    places = list(itertools.product(curves, range(3), range(3), range(2)))
+    jobs = [[f"loss={a}", f"weights={b}", f"pair={c}", f"seed={d}"] for a, b, c, d in places]
+    for (loss, weights, pair, seed), job in zip(places, jobs, strict=True):
+        x = POINTS[weights] * (1 + 0.1 * pair)
+        measures = {"content_distance": x, "patch_distance": curves[loss](x, pair, seed)}
+        config = {"style_loss": {"name": loss}, "image": {"size": 64}, "seed": seed}
+        config["weights"] = {"style": 1e5}
+        write_run(root, experiment, job, jobs, measures=measures, config=config)
+    return collect(root)["made_up"]
+
+
+def straight(offset: float) -> Callable[[float, int, int], float]:
+    """A curve over the logarithm of the content distance; pictures differ more than losses."""
+    return lambda x, pair, seed: offset - math.log(x) + 3 * pair + 0.01 * pair * offset + 0.2 * seed
+
+
+def test_values_at_an_equal_content_distance_lie_on_the_curves(tmp_path: Path) -> None:
+    experiment = swept(tmp_path, {"a": straight(1.0), "b": straight(1.5)})
+    found = compare(experiment, QuestionConfig(**EQUAL), "patch_distance")
+    level = [0.2 * (1 + 0.1 * pair) for pair in range(3)]  # the geometric middle of 0.1 to 0.4
+    expected = [
+        [
+            np.mean([straight(offset)(level[pair], pair, seed) for seed in range(2)])
+            for offset in (1.0, 1.5)
+        ]
+        for pair in range(3)
+    ]
+    np.testing.assert_allclose(found.values, expected)
+    assert found.settings == ["a", "b"]
+    assert found.level == pytest.approx(np.mean(level))
+
+
+def test_curves_that_share_no_range_are_omitted_and_counted(tmp_path: Path) -> None:
+    assert shared_level([[1, 2, 4], [5, 9]]) is None
+    assert shared_level([[1, 4], [2, 8]]) == pytest.approx(8**0.5)
+    assert shared_level([[-1, 1], [0, 4]]) == 0.5
+    curves = {"a": straight(1.0), "b": straight(1.5)}
+    experiment = swept(tmp_path, curves)
+    for path in tmp_path.glob("runs/loss_b-*-pair_2-*/run.json"):
+        facts = json.loads(path.read_text())
+        facts["measures"]["content_distance"] += 1
+        path.write_text(json.dumps(facts))
+    experiment = collect(tmp_path)["made_up"]
+    found = compare(experiment, QuestionConfig(**EQUAL), "patch_distance")
+    assert len(found.values) == 2
+    assert found.omitted == 2  # both seeds of the picture
+    assert "2" in found.remark
+
+
+def test_seeds_are_averaged_so_that_pictures_count(tmp_path: Path) -> None:
+    experiment = swept(tmp_path, {"a": straight(1.0), "b": straight(1.5)})
+    assert len(compare(experiment, QuestionConfig(**EQUAL), "patch_distance").values) == 3
+    each = QuestionConfig(**{**EQUAL, "average": []})
+    assert len(compare(experiment, each, "patch_distance").values) == 6
+
+
+def test_choice(tmp_path: Path) -> None:
+    """c is 0.5 behind a in every picture; b is so on average, but wins on one picture."""
+
+    def uneven(x: float, pair: int, seed: int) -> float:
+        return straight(1.0)(x, pair, seed) + (-0.5, 1.0, 1.0)[pair]
+
+    curves = {"c": straight(1.5), "b": uneven, "a": straight(1.0)}
+    experiment = swept(tmp_path, curves, choices=[EQUAL])
+    (choice,) = choose(experiment)
+    assert choice.best == ["a", "b"]
+    assert list(choice.numbers) == ["a", "b", "c"] or list(choice.numbers) == ["a", "c", "b"]
+    assert "3 blocks at content distance" in choice.reason
+    assert choice.optimised == []
+
+
+def test_a_choice_of_the_lowest_or_the_highest(tmp_path: Path) -> None:
+    curves = {"gram": straight(1.0), "b": straight(3.0)}
+    same = {"key": "loss", "text": "Which?"}
+    experiment = swept(tmp_path, curves, choices=[{**same, "measures": ["patch_distance"]}])
+    assert choose(experiment)[0].best == ["gram"]
+    swapped = [
+        {
+            **job.run.facts,
+            "measures": {
+                "psnr": job.run.measures["patch_distance"],
+                "gram_distance": job.run.measures["patch_distance"],
+            },
+        }
+        for job in experiment.jobs
+        if job.run
+    ]
+    for job, facts in zip(experiment.jobs, swapped, strict=True):
+        assert job.run
+        (job.run.folder / "run.json").write_text(json.dumps(facts))
+    other = [{**same, "measures": ["psnr", "gram_distance"]}]
+    config = replace(collect(tmp_path)["made_up"].config, choices=[QuestionConfig(**other[0])])
+    highest, lowest = choose(replace(collect(tmp_path)["made_up"], config=config))
+    assert (highest.best, lowest.best) == (["b"], ["gram"])
+    assert (highest.optimised, lowest.optimised) == ([], ["gram"])  # Gram's loss is that metric
+
+
+def test_one_block_makes_no_choice(tmp_path: Path) -> None:
+    experiment = swept(tmp_path, {"a": straight(1.0), "b": straight(1.5)}, choices=[EQUAL])
+    jobs = [job for job in experiment.jobs if job.values["pair"] == "0"]
+    (choice,) = choose(replace(experiment, jobs=jobs))
+    assert choice.best == []
+    assert "two are needed" in choice.reason
+
+
+def test_against_and_each(tmp_path: Path) -> None:
+    curves = {"a": straight(1.0), "b": straight(1.5), "c": straight(0.5)}
+    claim = {**EQUAL, "kind": "best", "winners": ["a"], "text": "a is best."}
+    experiment = swept(
+        tmp_path, curves, claims=[claim, {**claim, "against": ["b"]}, {**claim, "each": "pair"}]
+    )
+    found = claims.test(experiment)
+    assert [each.verdict for each in found] == [FAILS, HOLDS, *[UNKNOWN] * 3]
+    assert list(found[1].numbers) == ["a", "b"]
+    assert [each.text for each in found[2:]] == [f"a is best. ({pair})" for pair in range(3)]
+
+
+def test_limits_are_those_of_the_runs(tmp_path: Path) -> None:
+    experiment = swept(tmp_path, {"a": straight(1.0), "b": straight(1.5)})
+    found = limits([experiment])
+    assert found["sizes, px"] == "64"
+    assert found["seeds"] == "0, 1"
+
+
+def test_bars_are_those_within_blocks(tmp_path: Path) -> None:
+    """The pictures differ by 3, which no bar shows."""
+    experiment = swept(tmp_path, {"a": straight(1.0), "b": straight(1.5)})
+    plot = PlotConfig(x="content_distance", y="patch_distance", key="weights", by="loss")
+    figure = plots.mean_trade_off(experiment, plot)
+    assert [line.name for line in figure.data] == ["a", "b"]
+    x = [np.mean([point * (1 + 0.1 * pair) for pair in range(3)]) for point in POINTS]
+    np.testing.assert_allclose(figure.data[0].x, x)
+    assert max(figure.data[0].error_y.array) < 0.2

@@ -29,7 +29,7 @@ def claims_table(experiment: Experiment, findings: Sequence[Finding]) -> str:
             for value, found in finding.numbers.items()
         )
         metric = MEASURES[finding.metric].title if finding.metric else "setting"
-        text = f"{finding.claim.text} {finding.claim.note}".strip()
+        text = f"{finding.text} {finding.claim.note}".strip()
         rows.append((text, metric, numbers, finding.verdict, finding.reason))
     return _table(head, rows)
 

@@ -23,12 +23,15 @@ export function drawTable() {
       ...keys.map((key) => element("td", { textContent: textOf(run, key) })),
       ...names.map((name) => {
         const value = numberOf(run, name);
-        return element("td", { className: value !== undefined && value === best.get(name) ? "best" : "", textContent: digits(value) });
+        const [mark, title] = run.optimised.includes(name) ? ["*", "minimised, or nearly so, by this run itself"] : ["", ""];
+        const className = value !== undefined && value === best.get(name) ? "best" : "";
+        return element("td", { className, title, textContent: digits(value) + mark });
       }),
       element("td", {}, run.command ? copyButton(run.command, "command") : null,
         element("a", { href: encodeURI(`${run.folder}/`), textContent: "folder", title: run.name })));
   });
   byId("table").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
+  byId("optimised").hidden = !state.shown.some((run) => names.some((name) => run.optimised.includes(name)));
   drawSame();
 }
 

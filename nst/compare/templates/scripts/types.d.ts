@@ -30,6 +30,8 @@ interface RunData {
   /** Files of the content and the style picture. */
   inputs: Record<string, string>;
   command: string | null;
+  /** Measures that the run minimises itself, or nearly so. */
+  optimised: string[];
   /** Columns of metrics.csv, thinned. */
   curves: Record<string, (number | null)[]>;
   /** Those that are not the same in all runs. */

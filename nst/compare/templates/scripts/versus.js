@@ -7,8 +7,10 @@ import { digits, lossAt, stepOf } from "nst/time";
 /** @param {Run} a @param {Run} b */
 export function drawVersus(a, b) {
   const losses = Object.keys(a.curves).filter((name) => name.startsWith("loss/") && name in b.curves);
+  /** @param {string} name */
+  const mark = (name) => ([a, b].some((run) => run.optimised.includes(name)) ? "*" : "");
   const measures = Object.entries(state.data.measures)
-    .map(([name, { title, better }]) => ({ name, title, better, x: numberOf(a, name), y: numberOf(b, name) }))
+    .map(([name, { title, better }]) => ({ name, title: title + mark(name), better, x: numberOf(a, name), y: numberOf(b, name) }))
     .filter(({ name, x, y }) => x !== undefined && y !== undefined && name !== "loss");
   byId("versus").replaceChildren(
     element("thead", {}, element("tr", {}, ...["", "A", "B", "B / A"].map((textContent) => element("th", { scope: "col", textContent })))),
