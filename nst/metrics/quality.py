@@ -27,6 +27,8 @@ CONTENT_LAYER = "conv4_2"
 STRUCTURE_LAYER = "relu3_1"
 STRUCTURE_SIZE = 256
 """Largest shorter side for comparing self-similarities, px."""
+WINDOW = 3
+"""Smallest shorter side for comparing neighbours, px."""
 LARGEST = 512
 """Largest shorter side for comparing features, px; above it, all layers would need much memory."""
 
@@ -88,12 +90,10 @@ class Metrics:
         self, result: Image.Image, content: Image.Image, factor: float, features: dict[str, Tensor]
     ) -> dict[str, float]:
         own, original = np.asarray(result), np.asarray(content)
-        found = {
-            "psnr": psnr(own, original),
-            "ssim": ssim(own, original),
-            "roughness": roughness(own, original),
-            "edge_agreement": edge_agreement(own, original),
-        }
+        found = {"psnr": psnr(own, original)}
+        if min(result.size) >= WINDOW:
+            found |= {"ssim": ssim(own, original), "roughness": roughness(own, original)}
+        found["edge_agreement"] = edge_agreement(own, original)
         wanted = self._targets(Features(), content, factor, {CONTENT_LAYER, STRUCTURE_LAYER})
         if CONTENT_LAYER in wanted:
             found["content_distance"] = _relative(features[CONTENT_LAYER], wanted[CONTENT_LAYER])

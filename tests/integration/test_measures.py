@@ -201,3 +201,14 @@ def test_tiny_pictures_are_measured_as_far_as_they_go(metrics: Metrics) -> None:
     found = metrics.measure(tiny, tiny, tiny)
     assert found["gram_distance"] == 0
     assert "patch_distance" not in found
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (9, 2)])
+def test_pictures_of_a_pixel_or_two_have_no_neighbours(
+    metrics: Metrics, size: tuple[int, int]
+) -> None:
+    tiny = Image.new("RGB", size, "red")
+    found = metrics.measure(tiny, tiny, tiny)
+    assert found["psnr"] == 99
+    assert found["gram_distance"] == 0
+    assert not {"ssim", "roughness"} & found.keys()
