@@ -31,13 +31,14 @@ from nst.utils.text import nearest
 from nst.vgg import architecture
 
 HELP = """\
-usage: nst-report [report | compare | watch] ...
+usage: nst-report [report | compare | watch | measure] ...
 
 Builds pages from run folders.
 
   report     tables and claims of experiments: OUTPUTS/report/index.html (the default)
   compare    any runs side by side: OUTPUTS/compare/index.html
   watch      the same, kept up to date until Ctrl-C
+  measure    metrics of pictures of any other program, recorded for both pages
 
 examples:
   nst-report report                                 the page of all experiments in outputs/
@@ -49,11 +50,12 @@ examples:
   nst-report compare sweep=last                     those of the last sweep
   nst-report compare init=noise weights.style=1e5,1e6 status=completed
   nst-report watch sweep=last
+  nst-report measure results --content photo.jpg --style painting.jpg --name other_program
 
 nst-report COMMAND --help lists the options of a command.
 """
 
-COMMANDS = ("report", "compare", "watch")
+COMMANDS = ("report", "compare", "watch", "measure")
 
 
 def main() -> None:
@@ -68,6 +70,10 @@ def report(arguments: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     command, rest = _command(arguments)
+    if command == "measure":
+        from nst.cli.measure import measure
+
+        return measure(rest)
     return _report(rest) if command == "report" else _compare(command, rest)
 
 

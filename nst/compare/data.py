@@ -22,6 +22,7 @@ from nst.config.differences import settings
 from nst.config.experiment import MEASURES
 from nst.config.job_overrides import split
 from nst.config.keys import declared, displayed_values
+from nst.runs.record import RunRecord
 
 POINTS = 150
 """Largest number of rows of ``metrics.csv`` per run, closer together at the beginning."""
@@ -86,10 +87,16 @@ def _filmstrips(page: Path, chosen: Sequence[Entry]) -> list[Filmstrip | None]:
         ThreadPoolExecutor(os.cpu_count()) as pool,
         Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
-        snapshots = [list(entry.record.snapshots.items()) for entry in chosen]
+        frames = [_frames(entry.record) for entry in chosen]
         names = [entry.name for entry in chosen]
-        made = pool.map(filmstrip, [page] * len(chosen), names, snapshots)
+        made = pool.map(filmstrip, [page] * len(chosen), names, frames)
         return list(bar.track(made, total=len(chosen), description="thumbnails"))
+
+
+def _frames(record: RunRecord) -> list[tuple[int, Path]]:
+    """Steps and files of the snapshots; a measured picture has one frame, itself."""
+    final = record.picture("final") if record.measured else None
+    return [(0, final)] if final else list(record.snapshots.items())
 
 
 def _run(page: Path, entry: Entry, strip: Filmstrip | None) -> dict[str, Any]:
@@ -100,6 +107,7 @@ def _run(page: Path, entry: Entry, strip: Filmstrip | None) -> dict[str, Any]:
         "key": _key(entry),
         "folder": href(page, record.folder),
         "reason": record.facts.get("reason"),
+        "measured": record.measured,
         "filmstrip": strip
         and asdict(strip) | {"seconds": [seconds.get(step, 0.0) for step in strip.steps]},
         "inputs": {name: href(page, path) for name, path in inputs.items() if path},

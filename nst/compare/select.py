@@ -15,7 +15,7 @@ from typing import Any
 from nst.compare.filter import TEXT_KEYS, Condition, Facts, number, parse
 from nst.config.differences import labels
 from nst.config.experiment import MEASURES
-from nst.config.keys import values
+from nst.config.keys import PROGRAM, values
 from nst.runs.record import FACTS, RunRecord
 from nst.sweeps import sweep_folder
 from nst.utils.errors import ConfigError, NstError, listed
@@ -24,7 +24,7 @@ from nst.utils.text import nearest
 LAST = "last"
 """``sweep=last`` matches the runs of the sweep that began last."""
 
-SPECIAL = ("name", "status", "experiment", "sweep")
+SPECIAL = ("name", "status", "program", "experiment", "sweep")
 """Keys that every run has besides those of its config and its metrics."""
 
 
@@ -74,6 +74,7 @@ class Entry:
             **self.metrics,
             "name": self.name,
             "status": self.record.status,
+            PROGRAM: self.record.program,
             "experiment": self.record.experiments,
             "sweep": self.sweeps,
         }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nst.config.keys import displayed_values, is_label
+from nst.config.keys import PROGRAM, displayed_values, is_label
 
 
 def labels(config: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -28,15 +28,20 @@ def _name(value: Any) -> str:
 def settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """For each config the keys whose values differ between the configs, with its values.
 
-    An init or a picture has its name as value: ``{"init": "noise", "style": "waves"}``.
+    An init or a picture has its name as value: ``{"init": "noise", "style": "waves"}``. From the
+    settings of runs, which a measured picture does not have, it does not differ.
 
     Args:
         configs: resolved, as run folders have them.
     """
     found = [displayed_values(config) for config in configs]
     keys = dict.fromkeys(key for each in found for key in each)
-    differing = [key for key in keys if len({str(each.get(key)) for each in found}) > 1]
+    differing = [key for key in keys if len(_distinct(found, key)) > 1]
     return [_named(each, [key for key in differing if key in each]) for each in found]
+
+
+def _distinct(found: Sequence[Mapping[str, Any]], key: str) -> set[str]:
+    return {str(each.get(key)) for each in found if key in each or PROGRAM not in each}
 
 
 def _named(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

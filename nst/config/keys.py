@@ -9,6 +9,9 @@ from typing import Any, get_type_hints
 
 from nst.config.schema import Affects, Config, Key
 
+PROGRAM = "program"
+"""Key of a measured picture's config, which has the program that made it in place of settings."""
+
 
 @cache
 def keys() -> Mapping[str, Key]:
@@ -87,10 +90,11 @@ def values(config: Any, prefix: str = "") -> dict[str, Any]:
 def displayed_values(config: Any) -> dict[str, Any]:
     """Those of ``values`` that pages show where runs differ: all that may change the picture.
 
-    Keys that the config of an older run does not have are filled in.
+    Keys that the config of an older run does not have are filled in; a measured picture has no
+    settings.
     """
     found = values(config)
-    for name, key in keys().items():
+    for name, key in ({} if PROGRAM in found else keys()).items():
         if key.neutral is not None and not any(
             each == name or each.startswith(f"{name}.") for each in found
         ):

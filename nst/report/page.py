@@ -16,11 +16,12 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 
 from nst.config.experiment import ALL, MAIN, MEASURES
-from nst.report import claims, plots
+from nst.report import claims, measured, plots
 from nst.report.choices import Choice, choose
 from nst.report.claims import Finding
 from nst.report.collect import Experiment, collect
 from nst.report.limits import limits
+from nst.report.measured import Pair
 from nst.report.table import Gallery, Table, lay_out
 from nst.runs.record import COMPLETED
 from nst.utils.errors import NstError, listed
@@ -69,7 +70,9 @@ def build(
     found = collect(outputs)
     part = [name for name in found if report in (found[name].config.report, ALL)]
     shown = [found[name] for name in names or part if name in found]
-    if not shown:
+    pairs = measured.collect(outputs)
+    general = not names and report in (MAIN, ALL)
+    if not shown and not (general and pairs):
         what = listed(names) if names else f"an experiment of the report {report}"
         others = sorted({each.config.report for each in found.values()} - {report})
         hint = f"; there are runs of the reports {listed(others)}" if others and not names else ""
@@ -79,9 +82,9 @@ def build(
     missing = [name for name in names or known if name not in found]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        variables = _variables(shown, missing, folder, report)
+        variables = _variables(shown, pairs, missing, folder, report)
         write_whole(folder / PLOTLY, get_plotlyjs().encode())
-        write_whole(folder / "numbers.csv", _numbers(shown).encode())
+        write_whole(folder / "numbers.csv", _numbers(shown, pairs).encode())
         for name in ("report.md", "index.html"):  # the page last: it links to the others
             text = environment().get_template(f"{name}.jinja").render(variables)
             write_whole(folder / name, text.encode())
@@ -91,7 +94,11 @@ def build(
 
 
 def _variables(
-    shown: Sequence[Experiment], missing: list[str], folder: Path, report: str
+    shown: Sequence[Experiment],
+    pairs: Sequence[Pair],
+    missing: list[str],
+    folder: Path,
+    report: str,
 ) -> dict[str, Any]:
     """The variables of the templates; copies the pictures into the page's folder."""
     gallery = Gallery(folder)
@@ -108,8 +115,11 @@ def _variables(
     ]
     used = {found.metric for section in sections for found in section.findings}
     used |= {found.metric for section in sections for found in section.choices}
+    groups = measured.lay_out(pairs, gallery)
+    used |= {name for group in groups for name in group.measures}
     return {
         "sections": sections,
+        "measured": groups,
         "title": "" if report in (MAIN, ALL) else report,
         "missing": missing,
         "counts": counts(shown),
@@ -176,8 +186,8 @@ def _machines(experiments: Sequence[Experiment]) -> list[str]:
     return list(dict.fromkeys(machines))
 
 
-def _numbers(experiments: Sequence[Experiment]) -> str:
-    """Every number of every job as CSV, a row each."""
+def _numbers(experiments: Sequence[Experiment], pairs: Sequence[Pair]) -> str:
+    """Every number of every job and of every measured picture as CSV, a row each."""
     rows: list[dict[str, Any]] = []
     for experiment in experiments:
         for job in experiment.jobs:
@@ -190,6 +200,7 @@ def _numbers(experiments: Sequence[Experiment]) -> str:
                 row["folder"] = job.run.folder.name
             row["command"] = job.command
             rows.append(row)
+    rows += measured.numbers(pairs)
     first = ["experiment", *(key for experiment in experiments for key in experiment.varying)]
     last = ["folder", "command"]
     middle = [key for row in rows for key in row if key not in first and key not in last]

@@ -274,6 +274,11 @@ def _writer(run: Run, checkpoint: Checkpoint | None, loggers: Sequence[Logger]) 
         "precision": run.resolved.precision,
         "weights_sha256": run.resolved.weights.sha256,
         "backbone": run.config.backbone.name,
+        "inputs_sha256": {
+            name: picture.sha256
+            for name, picture in (("content", run.content), ("style", run.style))
+            if picture
+        },
     }
     if checkpoint:
         now = {**facts, "packages": package_versions()}

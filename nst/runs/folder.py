@@ -76,8 +76,7 @@ class RunFolder:
             config_yaml: the resolved config.
             facts: for ``run.json``.
         """
-        for name in ("snapshots", "inputs"):
-            (self.path / name).mkdir(parents=True, exist_ok=True)
+        (self.path / "inputs").mkdir(parents=True, exist_ok=True)
         self._write_text("config.yaml", config_yaml)
         self._facts = {**facts, "git_commit": git_commit(), "packages": package_versions()}
         self.update(status=RUNNING)
@@ -104,6 +103,7 @@ class RunFolder:
 
     def snapshot(self, step: int, image: Image.Image) -> Path:
         """Writes the image after ``step`` updates."""
+        self.snapshot_path(step).parent.mkdir(exist_ok=True)
         save_png(image, self.snapshot_path(step))
         return self.snapshot_path(step)
 
@@ -159,7 +159,8 @@ def place(runs: Path, label: str, signature: str, force: bool) -> Path:
         signature: of the run.
         force: return a new folder beside a finished one.
     """
-    pattern = re.compile(rf"(.+)-{signature}(?:-(\d+))?")
+    # a longer number is the signature of a measured picture with this one as its name
+    pattern = re.compile(rf"(.+)-{signature}(?:-(\d{{1,9}}))?")
     names: list[str] = []
     with suppress(OSError), os.scandir(runs) as entries:  # claim raises if it cannot be listed
         names = [entry.name for entry in entries if signature in entry.name]

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from nst.config.experiment import ExperimentJob
-from nst.config.keys import displayed_values
+from nst.config.keys import PROGRAM, displayed_values
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,16 @@ class RunRecord:
     def completed(self) -> bool:
         """Whether there is a result."""
         return self.status == COMPLETED
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is a measured picture: without settings, steps and losses."""
+        return PROGRAM in self.facts
+
+    @property
+    def program(self) -> str:
+        """The program that made the picture: ``nst``, unless it is a measured picture."""
+        return str(self.facts.get(PROGRAM, "nst"))
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -42,6 +42,15 @@ def resolve(config: Config) -> Resolved:
     )
 
 
+def default_weights() -> weights.Weights:
+    """The weights of runs that choose none: of VGG-19, embedded.
+
+    Raises:
+        ConfigError: if they are missing or damaged.
+    """
+    return _load_weights("vgg19", "embedded", None, None, "rgb")
+
+
 def device(trainer: Any) -> torch.device:
     """Where a Trainer with these arguments computes, by Lightning's own rules.
 

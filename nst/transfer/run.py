@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from nst.losses import ContentLoss, Loss, StyleLoss
 from nst.optim import PerImage
 from nst.transfer import schedule
 from nst.transfer.schedule import Scale
+from nst.utils.text import folder_part
 from nst.vgg.weights import Weights
 
 
@@ -106,4 +106,4 @@ class Run:
         config = self.config
         names = [picture.name for picture in (self.content, self.style) if picture]
         parts = [config.task, *names, config.init.name]
-        return "-".join(re.sub(r"[^A-Za-z0-9_]+", "_", part)[:32].strip("_") for part in parts)
+        return "-".join(map(folder_part, parts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -20,3 +21,8 @@ def ranges(numbers: Iterable[int]) -> str:
 def nearest(word: object, allowed: Iterable[str]) -> str | None:
     """The allowed word that resembles ``word`` most; None if none does."""
     return next(iter(difflib.get_close_matches(str(word), list(allowed), n=1)), None)
+
+
+def folder_part(text: str) -> str:
+    """The text as part of a folder's name: at most 32 of A to Z, a to z, 0 to 9 and _."""
+    return re.sub(r"[^A-Za-z0-9_]+", "_", text)[:32].strip("_")

@@ -9,7 +9,7 @@ from typing import get_type_hints
 import pytest
 
 from nst.config.differences import labels, settings
-from nst.config.keys import affects_result, batch_shares, declared, keys
+from nst.config.keys import affects_result, batch_shares, declared, displayed_values, keys
 from nst.config.schema import Config
 from nst.runs.signature import facts, signature
 from nst.sweeps.vectorized.batches import groups
@@ -116,3 +116,23 @@ def test_runs_share_a_batch_if_they_may(name: str) -> None:
     found = groups([resolved(each, precision=each.config.precision) for each in runs])
     same_shape = runs[0].shape(runs[0].scales[-1]) == runs[1].shape(runs[1].scales[-1])
     assert (len(found) == 1) == (same_shape and not batch_shares(name))
+
+
+def test_a_measured_picture_has_no_settings() -> None:
+    """Neither those of older runs, nor as a difference from those of runs."""
+    picture = {"program": "other", "picture": "a.png", "content": {"path": "builtin:chelsea"}}
+    assert displayed_values(picture) == {
+        "program": "other",
+        "picture": "a.png",
+        "content.path": "builtin:chelsea",
+    }
+    assert labels(picture) == {"content": ["chelsea"]}
+    config = run("").config.asdict()
+    own = {"program": "other", "picture": "a.png"}
+    assert settings([config, config, picture]) == [{}, {}, own]
+    noise = run("seed=1").config.asdict()
+    assert settings([config, noise, picture]) == [{"seed": 0}, {"seed": 1}, own]
+    assert settings([picture, picture | {"picture": "b.png"}]) == [
+        {"picture": "a.png"},
+        {"picture": "b.png"},
+    ]

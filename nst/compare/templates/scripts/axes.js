@@ -17,9 +17,9 @@ export function axes() {
   return [rows === columns ? NONE : rows, columns];
 }
 
-/** The two keys that fill the most cells; the one with fewer values across. @returns {[string, string]} */
+/** The two keys of all runs that fill the most cells; the one with fewer values across. @returns {[string, string]} */
 function automatic() {
-  const small = [...varying()].filter(([, values]) => values.length <= MOST);
+  const small = [...varying()].filter(([key, values]) => values.length <= MOST && state.shown.every((run) => run.facts.has(key)));
   /** @type {[string, string]} */
   let best = [NONE, small[0]?.[0] ?? NONE];
   let most = 0;

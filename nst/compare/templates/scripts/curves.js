@@ -75,6 +75,7 @@ function layout(legend) {
 }
 
 export function drawCurves() {
+  byId("curves").hidden = state.runs.every(({ measured }) => measured);
   byId("x-name").textContent = view.by === "step" ? "steps" : "seconds";
   byId("logx", HTMLInputElement).checked = view.logx;
   byId("logy", HTMLInputElement).checked = view.logy;

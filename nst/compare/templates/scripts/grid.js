@@ -78,7 +78,8 @@ function heading(scope, key, value, runs, other) {
   if (value === null) return cell;
   cell.append(element("span", { className: "key", textContent: key }), ` ${value}`);
   const inside = varying(runs);
-  const along = [...varying().keys()].filter((each) => each !== key && each !== other && !inside.has(each));
+  const along = [...varying().keys()].filter((each) =>
+    each !== key && each !== other && !inside.has(each) && runs[0].facts.has(each));
   const textContent = along.map((each) => `${each} ${textOf(runs[0], each)}`).join(", ");
   if (textContent) cell.append(element("span", { className: "along", textContent }));
   return cell;
@@ -116,9 +117,10 @@ function showFrame(figure, sharp) {
   const { run, cell, box, caption } = found;
   const step = stepOf(run);
   const loss = lossAt(run);
-  const parts = [`step ${step}`, loss === undefined ? "" : `loss ${digits(loss)}`, run.status === "completed" ? "" : run.status];
+  const parts = [run.measured ? "" : `step ${step}`,
+    loss === undefined ? "" : `loss ${digits(loss)}`, run.status === "completed" ? "" : run.status];
   caption.textContent = parts.filter(Boolean).join(" · ");
   cell.dataset.step = String(step);
-  cell.setAttribute("aria-label", `${run.label}: ${caption.textContent}`);
+  cell.setAttribute("aria-label", [run.label, caption.textContent].filter(Boolean).join(": "));
   if (visible.has(cell)) setFrame(box, run, sharp);
 }

@@ -65,7 +65,10 @@ function drawSame() {
 export function drawAbout() {
   /** @type {Record<string, number>} */
   const counts = {};
-  for (const run of state.runs) counts[run.status] = (counts[run.status] ?? 0) + 1;
+  for (const { measured, status } of state.runs) {
+    const kind = measured ? "measured" : status;
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
   const statuses = Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(", ");
   const [shown, known] = [state.shown.length, state.runs.length];
   const live = state.data.live ? "; updated automatically" : "";

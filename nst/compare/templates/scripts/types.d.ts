@@ -26,6 +26,8 @@ interface RunData {
   folder: string;
   /** Why it failed, diverged or was interrupted. */
   reason: string | null;
+  /** Whether another program made the picture, its only frame. */
+  measured: boolean;
   filmstrip: Filmstrip | null;
   /** Files of the content and the style picture. */
   inputs: Record<string, string>;

@@ -15,7 +15,8 @@ export function drawVersus(a, b) {
   byId("versus").replaceChildren(
     element("thead", {}, element("tr", {}, ...["", "A", "B", "B / A"].map((textContent) => element("th", { scope: "col", textContent })))),
     element("tbody", {},
-      part(`losses at step ${stepOf(a)}`), ...losses.map((name) => row(name.slice(5), lossAt(a, name), lossAt(b, name))),
+      ...(losses.length ? [part(`losses at step ${stepOf(a)}`)] : []),
+      ...losses.map((name) => row(name.slice(5), lossAt(a, name), lossAt(b, name))),
       ...(measures.length ? [part("measures of the results")] : []),
       ...measures.map(({ title, x, y, better }) => row(title, x, y, better))));
 }
