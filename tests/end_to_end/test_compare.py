@@ -278,6 +278,20 @@ def test_filter_sort_and_pin(view: tuple[Page, Seen]) -> None:
     assert labels(browser) == [last]
 
 
+def test_metrics_that_a_run_minimises_itself_are_marked(view: tuple[Page, Seen]) -> None:
+    browser, _ = view
+    heads = [text.strip() for text in browser.locator("#table thead > tr > *").all_inner_texts()]
+    for title, marked in (("Gram distance", True), ("content distance", True), ("SSIM", False)):
+        cells = browser.locator(f"#table tbody td:nth-child({heads.index(title) + 1})")
+        texts = cells.all_inner_texts()
+        assert len(texts) == 4
+        assert all(text.endswith("*") == marked for text in texts), title
+    assert browser.locator("#optimised").is_visible()
+    titles = browser.locator("#versus th").all_inner_texts()
+    assert "Gram distance*" in titles
+    assert "SSIM" in titles
+
+
 def test_a_link_restores_the_view(page: Path) -> None:
     with opened(page) as (browser, _):
         ready(browser)
