@@ -65,8 +65,8 @@ def test_declaration_fits_its_sweep(path: Path) -> None:
         assert list(captions) == swept[key]  # every value has a caption, in order
     for claim in [*declared.get("claims", []), *declared.get("choices", [])]:
         assert claim.get("kind") == "setting" or claim["key"] in swept
-        for values in ("winners", "against"):
-            assert set(claim.get(values, [])) <= set(swept.get(claim["key"], []))
+        for names in ("winners", "against"):
+            assert set(claim.get(names, [])) <= set(swept.get(claim["key"], []))
         for key in (claim.get("along"), claim.get("each"), *claim.get("average", [])):
             assert not key or key in swept
         for key, value in claim.get("only", {}).items():

@@ -161,6 +161,7 @@ def test_the_style_itself_and_the_content_itself(metrics: Metrics) -> None:
     assert found["edge_agreement"] == 1
     assert found["gram_distance"] > 0.2
     found = metrics.measure(style, None, style)
+    assert found.pop("spectrum_distance") == pytest.approx(0, abs=1e-6)
     assert found == {"gram_distance": 0, "colour_distance": 0, "patch_distance": 0}
     assert set(metrics.measure(content, content, None)) == {
         "psnr",
@@ -170,6 +171,17 @@ def test_the_style_itself_and_the_content_itself(metrics: Metrics) -> None:
         "cfsd",
         "edge_agreement",
     }
+
+
+def test_spectrum_distance_by_hand(metrics: Metrics) -> None:
+    """A picture moved around has the same spectrum; grey differs by the variance of the style."""
+    style = picture("waves", 32)
+    pixels = np.asarray(style)
+    moved = Image.fromarray(np.roll(pixels, (5, 11), axis=(0, 1)))
+    assert metrics.measure(moved, None, style)["spectrum_distance"] == pytest.approx(0, abs=1e-5)
+    mean = np.broadcast_to(pixels.mean(axis=(0, 1)).round(), pixels.shape).astype(np.uint8)
+    found = metrics.measure(Image.fromarray(mean), None, style)["spectrum_distance"]
+    assert found == pytest.approx(1, abs=1e-3)
 
 
 def test_gram_distance_by_hand(metrics: Metrics) -> None:

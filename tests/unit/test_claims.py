@@ -302,8 +302,13 @@ def test_a_table_has_the_order_of_its_keys_and_names_what_is_missing(tmp_path: P
     assert found.command == "nst content=b,a style=x,y steps=20,5"
 
 
-PLAIN = {"text": "Which?", "key": "loss", "measures": ["patch_distance"], "average": ["seed"]}
-EQUAL = {**PLAIN, "at_equal": "content_distance", "along": "weights"}
+PLAIN: dict[str, Any] = {
+    "text": "Which?",
+    "key": "loss",
+    "measures": ["patch_distance"],
+    "average": ["seed"],
+}
+EQUAL: dict[str, Any] = {**PLAIN, "at_equal": "content_distance", "along": "weights"}
 POINTS = (0.1, 0.2, 0.4)
 
 
@@ -391,7 +396,7 @@ def test_choice(tmp_path: Path) -> None:
 
 def test_a_choice_of_the_lowest_or_the_highest(tmp_path: Path) -> None:
     curves = {"gram": straight(1.0), "b": straight(3.0)}
-    same = {"key": "loss", "text": "Which?"}
+    same: dict[str, Any] = {"key": "loss", "text": "Which?"}
     experiment = swept(tmp_path, curves, choices=[{**same, "measures": ["patch_distance"]}])
     assert choose(experiment)[0].best == ["gram"]
     swapped = [
@@ -408,8 +413,8 @@ def test_a_choice_of_the_lowest_or_the_highest(tmp_path: Path) -> None:
     for job, facts in zip(experiment.jobs, swapped, strict=True):
         assert job.run
         (job.run.folder / "run.json").write_text(json.dumps(facts))
-    other = [{**same, "measures": ["psnr", "gram_distance"]}]
-    config = replace(collect(tmp_path)["made_up"].config, choices=[QuestionConfig(**other[0])])
+    other: dict[str, Any] = {**same, "measures": ["psnr", "gram_distance"]}
+    config = replace(collect(tmp_path)["made_up"].config, choices=[QuestionConfig(**other)])
     highest, lowest = choose(replace(collect(tmp_path)["made_up"], config=config))
     assert (highest.best, lowest.best) == (["b"], ["gram"])
     assert (highest.optimised, lowest.optimised) == ([], ["gram"])  # Gram's loss is that metric
