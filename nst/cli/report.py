@@ -114,8 +114,8 @@ def _report(arguments: Sequence[str]) -> int:
         from nst.report.page import build  # a second to import
 
         page = build(Path(options.outputs), names, available, options.report)
-        saved = names or available
-        for address in save.save(Path(options.outputs), saved) if options.wandb else []:
+        wanted = Path(options.outputs), names, options.report
+        for address in save.save(*wanted) if options.wandb else []:
             print(address)
     except (NstError, HydraException, OmegaConfBaseException) as error:
         print(f"nst-report: {one_line(error)}", file=sys.stderr)

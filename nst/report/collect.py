@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -17,7 +17,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.config.experiment import ExperimentConfig, ExperimentJob, QuestionConfig, check
+from nst.config.experiment import ALL, ExperimentConfig, ExperimentJob, QuestionConfig, check
 from nst.config.job_overrides import fixed, values, varying
 from nst.config.overrides import parse
 from nst.runs.record import RunRecord
@@ -163,6 +163,12 @@ def collect(outputs: Path) -> dict[str, Experiment]:
         if newest and config:
             experiments[name] = Experiment(config, _jobs(newest, found))
     return dict(sorted(experiments.items(), key=lambda item: (item[1].config.section, item[0])))
+
+
+def select(found: Mapping[str, Experiment], names: Sequence[str], report: str) -> list[Experiment]:
+    """Those of the experiments with these names, in order; no names: all of a report."""
+    part = [name for name, each in found.items() if report in (each.config.report, ALL)]
+    return [found[name] for name in names or part if name in found]
 
 
 def _jobs(

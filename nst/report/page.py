@@ -19,7 +19,7 @@ from nst.config.experiment import ALL, MAIN, MEASURES
 from nst.report import claims, measured, plots
 from nst.report.choices import Choice, choose
 from nst.report.claims import Finding
-from nst.report.collect import Experiment, collect
+from nst.report.collect import Experiment, collect, select
 from nst.report.limits import limits
 from nst.report.measured import Pair
 from nst.report.table import Gallery, Table, lay_out
@@ -68,8 +68,7 @@ def build(
         NstError: if there is no run of any of them, or the page cannot be written.
     """
     found = collect(outputs)
-    part = [name for name in found if report in (found[name].config.report, ALL)]
-    shown = [found[name] for name in names or part if name in found]
+    shown = select(found, names, report)
     pairs = measured.collect(outputs)
     general = not names and report in (MAIN, ALL)
     if not shown and not (general and pairs):
@@ -78,7 +77,7 @@ def build(
         hint = f"; there are runs of the reports {listed(others)}" if others and not names else ""
         text = f"no run of {what} in {outputs / 'runs'}{hint}; nst-report report --run makes them"
         raise NstError(text)
-    folder = outputs / "report" / ("" if report in (MAIN, ALL) else report)
+    folder = folder_of(outputs, report)
     missing = [name for name in names or known if name not in found]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +90,11 @@ def build(
     except OSError as error:
         raise NstError(f"the report cannot be written: {error}") from error
     return folder / "index.html"
+
+
+def folder_of(outputs: Path, report: str) -> Path:
+    """The folder of a report's page."""
+    return outputs / "report" / ("" if report in (MAIN, ALL) else report)
 
 
 def _variables(

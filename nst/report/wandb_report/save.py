@@ -15,7 +15,9 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 import wandb
 
-from nst.report.collect import Experiment, collect
+from nst.config.experiment import MAIN
+from nst.report.collect import Experiment, collect, select
+from nst.report.page import folder_of
 from nst.report.wandb_report import models
 from nst.report.wandb_report.runs import LoggedRun, logged_runs, unsent
 from nst.runs.record import read_json
@@ -47,12 +49,13 @@ def check_login() -> None:
         raise NstError("--wandb: not logged in to W&B; run `wandb login` or set WANDB_API_KEY")
 
 
-def save(outputs: Path, names: Sequence[str] = ()) -> list[str]:
+def save(outputs: Path, names: Sequence[str] = (), report: str = MAIN) -> list[str]:
     """Saves the report and a workspace per experiment, and replaces those saved before.
 
     Args:
         outputs: root folder of the runs.
-        names: experiments to show; none: all that have runs.
+        names: experiments to show; none: all of the report that have runs.
+        report: name of the report; ``ALL``: of all reports.
 
     Returns:
         Addresses, the report's first.
@@ -60,7 +63,7 @@ def save(outputs: Path, names: Sequence[str] = ()) -> list[str]:
     Raises:
         NstError: if no run is on the server, or the server refuses or does not answer.
     """
-    experiments = [found for name, found in collect(outputs).items() if not names or name in names]
+    experiments = select(collect(outputs), names, report)
     runs = [logged for experiment in experiments for logged in logged_runs(experiment)]
     project, declared = _place(runs)
     _check_sent(runs)
@@ -69,7 +72,7 @@ def save(outputs: Path, names: Sequence[str] = ()) -> list[str]:
         entity = declared or api.settings["entity"] or api.default_entity  # as wandb.init does
         if not entity:
             raise NstError("--wandb: the W&B account has no default entity; set WANDB_ENTITY=NAME")
-        return _save(outputs, experiments, entity, project)
+        return _save(folder_of(outputs, report), experiments, entity, project)
     except NstError:
         raise
     except Exception as error:  # W&B's own types, ValueError, JSON of another kind of server, …
@@ -112,8 +115,8 @@ def _check_sent(runs: Sequence[LoggedRun]) -> None:
     log.warning("--wandb: %s; to add them to the report: %s", problem, commands)
 
 
-def _save(outputs: Path, experiments: Sequence[Experiment], entity: str, project: str) -> list[str]:
-    file = outputs / "report" / SAVED
+def _save(folder: Path, experiments: Sequence[Experiment], entity: str, project: str) -> list[str]:
+    file = folder / SAVED
     known = read_json(file)
     place = f"{entity}/{project}"
     saved: dict[str, Any] = known.get(place, {})
