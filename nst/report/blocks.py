@@ -41,7 +41,7 @@ class Compared:
     @property
     def remark(self) -> str:
         """How many blocks were omitted, for a reason's end; empty if none was."""
-        return f"; {self.omitted} blocks omitted: their curves do not overlap" * bool(self.omitted)
+        return f"; curves do not overlap in {self.omitted} blocks" if self.omitted else ""
 
 
 def compare(
