@@ -166,9 +166,12 @@ def collect(outputs: Path) -> dict[str, Experiment]:
 
 
 def select(found: Mapping[str, Experiment], names: Sequence[str], report: str) -> list[Experiment]:
-    """Those of the experiments with these names, in order; no names: all of a report."""
-    part = [name for name, each in found.items() if report in (each.config.report, ALL)]
-    return [found[name] for name in names or part if name in found]
+    """Those of the experiments that have these names; no names: those of a report."""
+    return [
+        each
+        for name, each in found.items()
+        if (name in names if names else report in (each.config.report, ALL))
+    ]
 
 
 def _jobs(

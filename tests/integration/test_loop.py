@@ -32,7 +32,9 @@ NOTHING, INFINITE = float("nan"), float("inf")
 def test_without_callbacks_the_picture_is_the_same(
     settings: tuple[str, ...], tmp_path: Path
 ) -> None:
-    run = prepared(*settings, "steps=8", "init=noise", "logger=none", f"outputs={tmp_path}")
+    run = prepared(
+        *settings, "steps=8", "precision=32", "init=noise", "logger=none", f"outputs={tmp_path}"
+    )
     (folder,) = execute([run])
     module = StyleTransfer(network(run, run.taps, "32"), [run])
     trainer = build_trainer(run.config)
