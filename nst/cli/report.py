@@ -41,8 +41,8 @@ Builds pages from run folders.
   measure    metrics of pictures of any other program, recorded for both pages
 
 examples:
-  nst-report report                                 the page of all experiments in outputs/
-  nst-report report --run                           first run every experiment that is missing
+  nst-report report                                 the page of the experiments in outputs/
+  nst-report report --run                           first run what is missing of the main report
   nst-report report --run weights texture_layers    only these two
   nst-report report --run --report losses           the report on losses, in outputs/report/losses
   nst-report report --run image.size=64 seed=0      all of them smaller, with one seed
@@ -175,7 +175,7 @@ def _report_options(arguments: Sequence[str]) -> argparse.Namespace:
         "words",
         nargs="*",
         metavar="NAME | KEY=VALUE",
-        help="experiments to show (all), and overrides with --run",
+        help="experiments to show (all of the report), and overrides with --run",
     )
     parser.add_argument("--run", action="store_true", help="run what is missing first")
     parser.add_argument(

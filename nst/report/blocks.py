@@ -86,7 +86,7 @@ def compare(
     return Compared(order, values, omitted, float(np.mean(levels)) if levels else None)
 
 
-def pairs(experiment: Experiment, key: str) -> list[dict[str, RunRecord]]:
+def blocks(experiment: Experiment, key: str) -> list[dict[str, RunRecord]]:
     """The blocks of a key alone: completed runs by its value."""
     groups = experiment.groups([other for other in experiment.varying if other != key])
     return [

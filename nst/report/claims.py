@@ -20,7 +20,7 @@ from scipy import stats
 
 from nst.config.experiment import MEASURES, ClaimConfig
 from nst.metrics import similarity
-from nst.report.blocks import Values, compare, optimised, pairs
+from nst.report.blocks import Values, blocks, compare, optimised
 from nst.report.collect import Experiment
 from nst.runs.record import RunRecord
 
@@ -177,7 +177,7 @@ def blocked_anova(values: Values) -> tuple[float, float]:
 def _alike(experiment: Experiment, claim: ClaimConfig, metric: str) -> tuple[Numbers, str, str]:
     """Compares every two runs of a block: tests their results, and lists their starts as well."""
     found: Numbers = {"between results": []}
-    for block in pairs(experiment, claim.key):
+    for block in blocks(experiment, claim.key):
         for pair in itertools.combinations(block.values(), 2):
             for label, name in (("between results", "final"), ("between starts", "start")):
                 value = _between([_pixels(run, name) for run in pair], metric)

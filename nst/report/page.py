@@ -74,7 +74,9 @@ def build(
     if not shown and not (general and pairs):
         what = listed(names) if names else f"an experiment of the report {report}"
         others = sorted({each.config.report for each in found.values()} - {report})
-        hint = f"; there are runs of the reports {listed(others)}" if others and not names else ""
+        hint = ""
+        if others and not names:
+            hint = f"; there are runs of other reports (--report NAME): {listed(others)}"
         text = f"no run of {what} in {outputs / 'runs'}{hint}; nst-report report --run makes them"
         raise NstError(text)
     folder = folder_of(outputs, report)

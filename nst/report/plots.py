@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from nst.config.experiment import MEASURES, PlotConfig
 from nst.report.claims import interval
-from nst.report.collect import Experiment
+from nst.report.collect import REPLICATES, Experiment
 from nst.runs.record import RunRecord
 
 # Okabe & Ito 2008: distinct for colour-blind readers, on white and on black
@@ -126,20 +126,23 @@ def mean_trade_off(experiment: Experiment, plot: PlotConfig) -> go.Figure:
     """Means of both metrics along the plot's key, a line for each value of ``by``.
 
     The bars are 95 % confidence intervals of the means within blocks (Cousineau 2005, with the
-    correction of Morey 2008): what differs between pictures alone is taken away.
+    correction of Morey 2008): what differs between pictures alone is taken away. Runs that differ
+    in the seed alone are averaged first, unless nothing else varies.
     """
     figure = go.Figure()
     points = experiment.order(plot.key)
     keys = [key for key in experiment.varying if key not in (plot.key, plot.by)]
+    keys = [key for key in keys if key not in REPLICATES] or keys
     blocks: list[dict[tuple[str, str], list[float]]] = []
     for jobs in experiment.groups(keys).values():
-        found = {
-            (job.values[plot.by], job.values[plot.key]): [x, y]
-            for job in jobs
-            if job.completed and {plot.by, plot.key} <= job.values.keys()
-            if (x := job.completed.measure(plot.x)) is not None
-            if (y := job.completed.measure(plot.y)) is not None
-        }
+        repeats: dict[tuple[str, str], list[list[float]]] = {}
+        for job in jobs:
+            if job.completed and {plot.by, plot.key} <= job.values.keys():
+                x, y = (job.completed.measure(name) for name in (plot.x, plot.y))
+                if x is not None and y is not None:
+                    place = job.values[plot.by], job.values[plot.key]
+                    repeats.setdefault(place, []).append([x, y])
+        found = {place: np.mean(own, axis=0).tolist() for place, own in repeats.items()}
         if len(found) == len(experiment.order(plot.by)) * len(points):
             blocks.append(found)
     if not blocks:

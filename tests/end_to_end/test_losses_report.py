@@ -56,7 +56,7 @@ def test_curves_have_a_line_for_each_loss_with_bars(root: Path) -> None:
 def test_the_main_report_does_not_show_it(root: Path) -> None:
     ended = nst_report(cwd=root)
     assert ended.returncode == 1
-    assert "there are runs of the reports losses" in ended.stderr
+    assert "there are runs of other reports (--report NAME): losses" in ended.stderr
     ended = nst_report("--report", "all", cwd=root)
     assert ended.returncode == 0, ended.stderr
     page = (root / ended.stdout.splitlines()[-1]).read_text()
