@@ -61,7 +61,7 @@ class SlicedWasserstein(StyleLoss):
     def describe(self, *features: Tensor) -> Tensor:
         """The sorted projections of one layer."""
         full = rows(at_least_float32(features[0]))
-        directions = _directions(full.shape[2], self.seed, self.draw, full.dtype, full.device)
+        directions = _directions(full.detach(), self.seed, self.draw)
         return sorted_rows(directions.mT @ full.mT)
 
     def prepare(self, target: Tensor, positions: int) -> Tensor:
@@ -77,11 +77,18 @@ class SlicedWasserstein(StyleLoss):
         return vector_norm(difference, dim=(1, 2)).square() / difference[0].numel()
 
 
-@torch.compiler.assume_constant_result  # torch.compile cannot make a generator
-def _directions(
-    channels: int, seed: int, draw: int, dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    return _drawn(channels, seed, draw, dtype, device)
+# an operator of its own: torch.compile can make neither a generator nor a constant twice
+@torch.library.custom_op("nst::directions", mutates_args=())
+def _directions(features: Tensor, seed: int, draw: int) -> Tensor:
+    """Directions for features (N, M, C): (C, C)."""
+    drawn = _drawn(features.shape[2], seed, draw, features.dtype, features.device)
+    # a copy, because compiled code may overwrite it, in the layout that the next function promises
+    return drawn.clone(memory_format=torch.contiguous_format)
+
+
+@_directions.register_fake
+def _(features: Tensor, seed: int, draw: int) -> Tensor:
+    return features.new_empty(features.shape[2], features.shape[2])
 
 
 @lru_cache(maxsize=16)  # on their device: a copy at each step would wait for it

@@ -167,13 +167,23 @@ def test_a_loss_is_one_graph_for_the_compiler(name: str) -> None:
     assert loss is not None
     generator = torch.Generator().manual_seed(0)
     own, other = torch.randn(2, 1, 4, 4, 6, generator=generator)
-    target = loss.prepare(loss.describe(other), 24)
+    layers = [slice(None), slice(3)]  # with other numbers of channels
+    targets = [loss.prepare(loss.describe(other[:, each]), 24) for each in layers]
 
     def value(features: Tensor) -> Tensor:
-        return loss.distance(loss.describe(features), target)
+        pairs = zip(layers, targets, strict=True)
+        return sum(
+            (loss.distance(loss.describe(features[:, each]), wanted) for each, wanted in pairs),
+            torch.zeros(1),
+        )
 
-    compiled = torch.compile(value, fullgraph=True, backend="eager", dynamic=False)
+    compiled = torch.compile(value, fullgraph=True, backend="aot_eager", dynamic=False)
     torch.testing.assert_close(compiled(own), value(own))
+
+
+def test_directions_are_what_the_compiler_is_told() -> None:
+    features = torch.randn(1, 24, 6)
+    torch.library.opcheck(torch.ops.nst.directions.default, (features, 0, 0))
 
 
 @pytest.mark.parametrize("name", PRESETS)
