@@ -13,7 +13,7 @@ from typing import Any
 
 from nst.config import experiment
 from nst.config.keys import keys, value_of
-from nst.config.schema import LAYER_RULES, Config, Key
+from nst.config.schema import LAYER_RULES, Config, Key, StyleConfig
 from nst.utils.errors import ConfigError, listed
 from nst.utils.text import nearest
 from nst.vgg import architecture
@@ -85,9 +85,8 @@ def _finite(node: Any, prefix: str = "") -> None:
 
 def _check_pictures(config: Config) -> None:
     content = config.content
-    if config.uses_style and not config.style.path:
-        problem = f"task={config.task} needs a picture file or builtin:NAME"
-        raise ConfigError("style.path", config.style.path, problem)
+    if config.uses_style:
+        _check_styles(config)
     if not config.uses_content:
         return
     if content.source is None and not content.path:
@@ -105,6 +104,52 @@ def _check_pictures(config: Config) -> None:
     if len(content.position) != 2 or max(map(abs, content.position)) > 10:
         problem = "needs two numbers, x and y of the source's centre as fractions of the target"
         raise ConfigError("content.position", content.position, problem)
+
+
+def _check_styles(config: Config) -> None:
+    style = config.style
+    paths = style.path if isinstance(style.path, list) else [style.path]
+    if not any(paths):
+        problem = f"task={config.task} needs a picture file or builtin:NAME, or a list of them"
+        raise ConfigError("style.path", style.path, problem)
+    if not all(isinstance(each, str | None) for each in paths):
+        raise ConfigError("style.path", style.path, "must be a picture, or a list of pictures")
+    if style.size is not None and style.scale is not None:
+        problem = "style.size is set as well; the size of the style is one of the two"
+        raise ConfigError("style.scale", style.scale, problem)
+    if config.guided:
+        _check_regions(config)
+    elif None in paths:
+        problem = "null is for a region without style; it needs guidance=masks"
+        raise ConfigError("style.path", style.path, problem)
+    else:
+        _check_mix(style, len(paths))
+
+
+def _check_regions(config: Config) -> None:
+    for key, value in (("weights", config.style.weights), ("mix", config.style.mix)):
+        if value is not None:
+            problem = "styles of regions are not mixed; set it to null, or guidance=none"
+            raise ConfigError(f"style.{key}", value, problem)
+    if config.weights.spectrum:
+        problem = "the spectrum is that of a whole picture; with guidance=masks it must be 0"
+        raise ConfigError("weights.spectrum", config.weights.spectrum, problem)
+
+
+def _check_mix(style: StyleConfig, count: int) -> None:
+    if style.mix is not None and count != 2:
+        problem = f"is the share of the second of two styles; style.path has {count}"
+        raise ConfigError("style.mix", style.mix, problem)
+    if style.weights is None:
+        return
+    if style.mix is not None:
+        raise ConfigError("style.mix", style.mix, "style.weights is set as well; use one of them")
+    _numbers("style.weights", style.weights)
+    if len(style.weights) != count:
+        problem = f"needs {count} numbers, one for each picture of style.path"
+        raise ConfigError("style.weights", style.weights, problem)
+    if min(style.weights) < 0 or max(style.weights) == 0:
+        raise ConfigError("style.weights", style.weights, "must be 0 or more, and one above 0")
 
 
 def _check_source(source: str) -> None:

@@ -18,7 +18,26 @@ MAIN = "main"
 ALL = "all"
 """In place of a report's name: the experiments of all reports."""
 
-INPUTS = ("content", "style", "source", "mask", "target", "paste")
+MOST_STYLES = 4
+"""Styles of a run that a table can show, at most."""
+
+
+def style_names(count: int) -> list[str]:
+    """Names of the style pictures of a run: ``style``, ``style_2`` and so on."""
+    return ["style", *(f"style_{number}" for number in range(2, count + 1))][:count]
+
+
+INPUTS = (
+    "content",
+    *(
+        name.replace("style", kind)
+        for kind in ("style", "region", "source_region")
+        for name in style_names(MOST_STYLES)
+    ),
+    *("source", "mask", "target", "paste"),
+)
+"""Pictures that a run folder may hold beside the result."""
+
 SHOWS = ("start", "final")
 
 
@@ -136,6 +155,12 @@ MEASURES = {
         "(1 + content distance) x (1 + patch distance): the form of ArtFID (Wright & Ommer 2022), "
         "which is low only if both are; 1: perfect.",
         optimised_by=_FEATURES,
+    ),
+    "distance_from_first": Measure(
+        "distance from the first",
+        "lower",
+        "Patch distance of the result to that of the first of the compared values, in standard "
+        "deviations of the first one's patches; 0: the same patches, in any order.",
     ),
     "loss": Measure("final loss", "lower", "The objective's total at the last step."),
     "seconds": Measure("time", "lower", "Seconds from the first step to the last.", "s"),

@@ -117,9 +117,14 @@ def _from_file(config: Config) -> bool:
     return config.init.name == "file"
 
 
+def _guided(config: Config) -> bool:
+    return config.guided
+
+
 CONTENT = {"own": True, "when": _content}
 CONTENT_LOSS = {"own": True, "when": _content_loss}
 STYLE = {"own": True, "when": _style}
+GUIDANCE = {"own": True, "when": _guided}
 TRAINER = {"callbacks": Key(Affects.RESULT), "_target_": Key(Affects.RESULT)}
 """No other argument that ``runs/trainer.py`` accepts changes the picture but by rounding."""
 LOSS = {"name": Key(Affects.NEITHER, label=True)}
@@ -175,10 +180,50 @@ class ContentConfig:
 
 @dataclass
 class StyleConfig:
-    """A file or ``builtin:NAME``; ``size`` is its shorter side in px, null: ``image.size``."""
+    """A file or ``builtin:NAME``, or a list of them.
 
-    path: str = result(fact="style", file=True, label=True, **STYLE)
+    Several styles are mixed by their ``weights``, in any unit; null: equally. ``mix`` is the share
+    of the second of two, in place of the weights. With ``guidance=masks`` each is for a region,
+    and null for a region without style.
+
+    Their shorter side is ``size`` px or ``scale`` times ``image.size``; null: ``image.size``.
+    """
+
+    path: Any = result(fact="style", file=True, label=True, **STYLE)
     size: int | None = result(None, fact="style.size", valid=whole(10_000), **STYLE)
+    scale: float | None = result(
+        None,
+        fact="style.size",
+        valid=(
+            lambda value: 0 < value <= 10,
+            "must be above 0, at most 10: the style's shorter side over image.size; or null",
+        ),
+        **STYLE,
+    )
+    weights: list[float] | None = result(None, fact="style", **STYLE)
+    mix: float | None = result(
+        None,
+        fact="style",
+        valid=within(0, 1, "must be from 0 (the first style) to 1 (the second), or null"),
+        **STYLE,
+    )
+
+
+@dataclass
+class GuidanceConfig:
+    """Masks that say which region of the image takes which style: Gatys et al. 2017, section 4.
+
+    ``content`` is a list of masks of the content picture, one for each region: files or
+    ``builtin:`` shapes (``nst.images.masks``); or one indexed PNG, with a region for each colour.
+    ``style`` has the part of each region's style picture that counts, null: all of it; or one
+    indexed PNG with as many colours. ``erode`` keeps the positions of each layer whose receptive
+    field lies inside the region.
+    """
+
+    name: str = key(Affects.NEITHER, "none", label=True, one_of=("none", "masks"))
+    content: Any = result(None, fact="style", file=True, **GUIDANCE)
+    style: Any = result(None, fact="style", file=True, **GUIDANCE)
+    erode: bool = result(False, fact="style", **GUIDANCE)
 
 
 @dataclass
@@ -279,6 +324,7 @@ class Config:
     task: str = result(own=True, one_of=TASKS)
     content: ContentConfig = field(default_factory=ContentConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
+    guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     image: ImageConfig = field(default_factory=ImageConfig)
     content_loss: Any = result(parts=LOSS, neutral=FEATURES, **CONTENT)
     style_loss: Any = result(parts=LOSS, neutral=GRAM, **STYLE)
@@ -342,6 +388,18 @@ class Config:
     def uses_style(self) -> bool:
         """Whether the task has a style loss."""
         return self.task in STYLE_TASKS
+
+    @property
+    def guided(self) -> bool:
+        """Whether masks say where each style is used."""
+        return self.uses_style and self.guidance.name == "masks"
+
+    @property
+    def style_size(self) -> int:
+        """Shorter side of the style pictures at the final scale, px."""
+        if self.style.scale is not None:
+            return max(1, round(self.style.scale * self.image.size))
+        return self.style.size or self.image.size
 
 
 def register() -> None:

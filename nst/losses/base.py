@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -69,6 +69,31 @@ class Loss:
         """
         raise NotImplementedError
 
+    def describe_weighted(self, features: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+        """As ``describe``, with weighted positions, for the regions of ``guidance=masks``.
+
+        An additive style loss needs it there; the positions of others are selected.
+
+        Args:
+            features: as ``describe`` takes them.
+            weights: for the positions of each layer, (N, 1, H, W), 0 or more, with the mean 1.
+        """
+        raise NotImplementedError
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether it has ``describe_weighted``."""
+        return type(self).describe_weighted is not Loss.describe_weighted
+
+    def mixed(self, descriptions: Sequence[Tensor], shares: Sequence[float]) -> Tensor | None:
+        """One description of several pictures; None if only distances to each can be averaged.
+
+        Args:
+            descriptions: (1, …) of each picture.
+            shares: of the pictures, with the sum 1.
+        """
+        return weighted_sum(descriptions, shares) if self.additive else None
+
     def prepare(self, target: Tensor, positions: int) -> Tensor:
         """What ``distance`` takes as the target; called once. By default the description itself.
 
@@ -94,6 +119,12 @@ class StyleLoss(Loss):
 
 class ContentLoss(Loss):
     """A loss that compares images with a picture of the same size."""
+
+
+def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The sum of tensors of one shape, each times its weight."""
+    pairs = zip(tensors, weights, strict=True)
+    return sum((weight * each for each, weight in pairs), torch.zeros_like(tensors[0]))
 
 
 def at_least_float32(features: Tensor) -> Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from nst.losses.base import StyleLoss, at_least_float32, rows
+from nst.losses.base import StyleLoss, at_least_float32, rows, weighted_sum
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,26 @@ class Cross(StyleLoss):
     def describe(self, *features: Tensor) -> Tensor:
         """The Gram matrices between two layers."""
         shallow, deep = map(at_least_float32, features)
-        shrink = shallow.shape[-1] // deep.shape[-1]
-        if shrink > 1:
-            shallow = F.avg_pool2d(shallow, shrink)
-        channels = shallow.shape[1] * deep.shape[1]
-        positions = deep[0, 0].numel()
-        return rows(shallow).mT @ rows(deep) / (channels**0.5 * positions)
+        return _products(shallow, deep)
+
+    def describe_weighted(self, features: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+        """The Gram matrices between two layers, with the weights of the deeper one's positions."""
+        shallow, deep = map(at_least_float32, features)
+        return _products(shallow, deep * weights[1])
+
+    def mixed(self, descriptions: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+        """The Gram matrices of positions of which each style has its share."""
+        return weighted_sum(descriptions, shares)
 
     def distance(self, description: Tensor, target: Tensor) -> Tensor:
         """Mean squared differences, (N,)."""
         return (description - target).square().mean(dim=(1, 2))
+
+
+def _products(shallow: Tensor, deep: Tensor) -> Tensor:
+    shrink = shallow.shape[-1] // deep.shape[-1]
+    if shrink > 1:
+        shallow = F.avg_pool2d(shallow, shrink)
+    channels = shallow.shape[1] * deep.shape[1]
+    positions = deep[0, 0].numel()
+    return rows(shallow).mT @ rows(deep) / (channels**0.5 * positions)

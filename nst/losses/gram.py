@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -33,6 +34,10 @@ class Gram(StyleLoss):
         """The Gram matrices of one layer."""
         return gram_matrix(features[0])
 
+    def describe_weighted(self, features: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+        """The Gram matrices of one layer, with weighted positions: G = F diag(w) Fᵀ / (C·H·W)."""
+        return gram_matrix(rooted(features[0], weights[0]))
+
     def distance(self, description: Tensor, target: Tensor) -> Tensor:
         """Mean squared differences, (N,)."""
         return (description - target).square().mean(dim=(1, 2))
@@ -44,6 +49,11 @@ def gram_matrix(features: Tensor) -> Tensor:
     Gatys et al. 2016, equation 3, with the normalisation of Johnson et al. 2016, equation 3.
     """
     return _Gram.apply(features)
+
+
+def rooted(features: Tensor, weights: Tensor) -> Tensor:
+    """Features times the roots of weights: their products are weighted once."""
+    return features * weights.sqrt().to(features.dtype)
 
 
 class _Gram(torch.autograd.Function):

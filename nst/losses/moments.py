@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -34,6 +35,12 @@ class Moments(StyleLoss):
         """First and second moments of one layer's channels."""
         found: Tensor = _ChannelMoments.apply(features[0])
         return found
+
+    def describe_weighted(self, features: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+        """First and second moments of one layer's channels, with weighted positions."""
+        full = at_least_float32(features[0])
+        weighted = full * weights[0]
+        return torch.stack([weighted.mean(dim=(2, 3)), (weighted * full).mean(dim=(2, 3))], 1)
 
     def distance(self, description: Tensor, target: Tensor) -> Tensor:
         """The sum of both mean squared differences, (N,)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar, Self
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 from torch.nn import functional as F
 
-from nst.losses.base import StyleLoss, at_least_float32, rows
+from nst.losses.base import StyleLoss, at_least_float32, rows, weighted_sum
 from nst.losses.sorting import sorted_rows
 
 
@@ -63,6 +64,11 @@ class SlicedWasserstein(StyleLoss):
         full = rows(at_least_float32(features[0]))
         directions = _directions(full.detach(), self.seed, self.draw)
         return sorted_rows(directions.mT @ full.mT)
+
+    def mixed(self, descriptions: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+        """Means of the styles' quantiles along each direction: their Wasserstein barycentre."""
+        longest = max(each.shape[2] for each in descriptions)
+        return weighted_sum([self.prepare(each, longest) for each in descriptions], shares)
 
     def prepare(self, target: Tensor, positions: int) -> Tensor:
         """The projections at as many ranks as an image has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nst.losses.base import StyleLoss, at_least_float32
-from nst.losses.gram import gram_matrix
+from nst.losses.gram import gram_matrix, rooted
 
 EPSILON = 1e-4
 """Added to the diagonal of covariances."""
@@ -48,6 +49,12 @@ class Wasserstein(StyleLoss):
         """First and second moments of one layer."""
         mean = at_least_float32(features[0]).mean(dim=(2, 3))
         second = gram_matrix(features[0]) * features[0].shape[1]
+        return torch.cat([mean[:, None], second], 1)
+
+    def describe_weighted(self, features: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+        """First and second moments of one layer, with weighted positions."""
+        mean = (at_least_float32(features[0]) * weights[0]).mean(dim=(2, 3))
+        second = gram_matrix(rooted(features[0], weights[0])) * features[0].shape[1]
         return torch.cat([mean[:, None], second], 1)
 
     def prepare(self, target: Tensor, positions: int) -> Tensor:

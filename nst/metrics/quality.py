@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from nst import images
+from nst.images import masks
 from nst.images.picture import Picture
 from nst.losses import Features, Gram, Loss, spectrum_distance
 from nst.metrics import learned
 from nst.metrics.similarity import PATCH, patch_distance, psnr, roughness, ssim
 from nst.metrics.structure import cfsd, colour_distance, edge_agreement
-from nst.transfer import targets
+from nst.transfer.descriptions import descriptions
+from nst.transfer.guidance import Region, described, is_empty, region_of
+from nst.transfer.run import Style
 from nst.vgg import architecture
 from nst.vgg.network import VGG
 from nst.vgg.weights import Weights
@@ -52,7 +56,7 @@ class Metrics:
         self,
         result: Image.Image,
         content: Image.Image | None,
-        style: Image.Image | None,
+        styles: Sequence[Style] = (),
         learned_metrics: Sequence[str] = (),
     ) -> dict[str, float]:
         """All metrics that apply to a result.
@@ -60,7 +64,8 @@ class Metrics:
         Args:
             result: the final image.
             content: of the result's size; None for tasks without.
-            style: of any size; None for tasks without.
+            styles: of any sizes; none for tasks without. Metrics are means over them, by their
+                shares, and of regions by themselves.
             learned_metrics: ``lpips``, ``dists``: those to compute as well.
 
         Returns:
@@ -78,8 +83,9 @@ class Metrics:
             networks = learned.networks(tuple(learned_metrics), self.device)
             own, original = (self._tensor(each, factor) for each in (result, content))
             found |= learned.distances(networks, own, original)
-        if style is not None:
-            found |= self._against_style(result, style, factor, features)
+        if styles:
+            each = [self._against_style(result, style, factor, features) for style in styles]
+            found |= _mean(each, [style.share for style in styles])
         if "content_distance" in found and "patch_distance" in found:
             found["combined_distance"] = (1 + found["content_distance"]) * (
                 1 + found["patch_distance"]
@@ -106,22 +112,42 @@ class Metrics:
         return found
 
     def _against_style(
-        self, result: Image.Image, style: Image.Image, factor: float, features: dict[str, Tensor]
+        self, result: Image.Image, style: Style, factor: float, features: dict[str, Tensor]
     ) -> dict[str, float]:
-        gram = Gram()
-        theirs = self._targets(gram, style, factor, set(features) - {STRUCTURE_LAYER})
+        picture, gram = style.picture.image, Gram()
+        layers = features.keys() - {STRUCTURE_LAYER}
+        own = self._regions(style.region, _shape(result, factor), layers)
+        theirs = self._regions(style.source, _shape(picture, factor), layers)
+        wanted = self._targets(gram, picture, factor, own.keys() & theirs.keys(), theirs)
         distances = [
-            _relative(gram.describe(features[layer]), wanted) for layer, wanted in theirs.items()
+            _relative(described(gram, [features[layer]], own[layer]), found)
+            for layer, found in wanted.items()
         ]
-        own, original = np.asarray(result), np.asarray(style)
+        measured = {"gram_distance": sum(distances) / len(distances)} if distances else {}
+        image, original = np.asarray(result), np.asarray(picture)
+        inside, style_inside = _inside(style.region, result), _inside(style.source, picture)
+        measured["colour_distance"] = colour_distance(
+            _chosen(image, inside), _chosen(original, style_inside)
+        )
+        if inside is None and style_inside is None:
+            measured["spectrum_distance"] = _spectrum(result, picture)
+        if min(*result.size, *picture.size) >= PATCH:
+            measured["patch_distance"] = patch_distance(image, original, inside, style_inside)
+        return measured
+
+    def _regions(
+        self, mask: Picture | None, shape: tuple[int, int], layers: Collection[str]
+    ) -> dict[str, Region | None]:
+        """A region at the layers in which it has positions; None: no mask."""
         found = {
-            "gram_distance": sum(distances) / len(distances),
-            "colour_distance": colour_distance(own, original),
-            "spectrum_distance": _spectrum(result, style),
+            layer: region_of(mask, shape, [layer], self.network)
+            for layer in _reached(layers, shape)
         }
-        if min(*result.size, *style.size) >= PATCH:
-            found["patch_distance"] = patch_distance(own, original)
-        return found
+        return {
+            layer: region
+            for layer, region in found.items()
+            if region is None or not is_empty(region.masks[0])
+        }
 
     @torch.no_grad()
     def _features(
@@ -136,12 +162,40 @@ class Metrics:
         return tensor[None].to(self.device)
 
     def _targets(
-        self, loss: Loss, image: Image.Image, factor: float, taps: set[str]
+        self,
+        loss: Loss,
+        image: Image.Image,
+        factor: float,
+        taps: Collection[str],
+        regions: Mapping[str, Region | None] | None = None,
     ) -> dict[str, Tensor]:
         """Targets for an image resized by ``factor``, cached for other runs with the same image."""
         shape = _shape(image, factor)
         terms = loss.terms(sorted(_reached(taps, shape)))
-        return targets.descriptions(loss, self.network, Picture("", image), shape, terms)
+        return descriptions(loss, self.network, Picture("", image), shape, terms, regions)
+
+
+def _mean(found: Sequence[Mapping[str, float]], shares: Sequence[float]) -> dict[str, float]:
+    """Means of the metrics that all have, by the shares."""
+    return {
+        name: sum(share * each[name] for each, share in zip(found, shares, strict=True))
+        / sum(shares)
+        for name in found[0]
+        if all(name in each for each in found)
+    }
+
+
+def _inside(mask: Picture | None, image: Image.Image) -> NDArray[np.bool_] | None:
+    """Which pixels of an image are in a region, (H, W); None: all."""
+    if mask is None:
+        return None
+    inside = masks.to_tensor(mask, image.height, image.width)[0].numpy()
+    return np.asarray(inside >= inside.max() / 2)
+
+
+def _chosen(image: NDArray[np.uint8], inside: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    """The pixels in a region, in a column (K, 1, 3); all of them as they are."""
+    return image if inside is None else image[inside][:, None]
 
 
 def _spectrum(result: Image.Image, style: Image.Image) -> float:

@@ -16,6 +16,7 @@ MAX_PATCHES = 16384
 SMALLEST = 16  # px, shorter side of the coarsest level
 
 Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 def psnr(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -39,7 +40,12 @@ def roughness(image: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
     return float(band / np.maximum(wanted, 1e-6))
 
 
-def patch_distance(image: NDArray[np.uint8], style: NDArray[np.uint8]) -> float:
+def patch_distance(
+    image: NDArray[np.uint8],
+    style: NDArray[np.uint8],
+    inside: Mask | None = None,
+    style_inside: Mask | None = None,
+) -> float:
     """Sliced Wasserstein distance between the patches of two 8-bit RGB pictures (H, W, 3).
 
     Karras et al. 2018 (Progressive growing of GANs), section 5, applied to one picture each. The
@@ -48,29 +54,54 @@ def patch_distance(image: NDArray[np.uint8], style: NDArray[np.uint8]) -> float:
     differ, and must be at least 7 px. The directions are drawn from a fixed seed, so the same
     pictures always give the same number.
 
+    Args:
+        image: a result.
+        style: what it should look like.
+        inside: the pixels of the image (H, W) whose patches count; None: all.
+        style_inside: the same for the style.
+
     Returns:
         0 for the same patches in any order.
     """
     smallest = min(*image.shape[:2], *style.shape[:2])
     count = max(0, math.floor(math.log2(smallest / SMALLEST)))  # the same for both pictures
-    wanted = _style_patches(style.tobytes(), style.shape, count)
+    mask = None if style_inside is None else style_inside.tobytes()
+    wanted = _style_patches(style.tobytes(), style.shape, mask, count)
     directions = _directions()
     distances = [
-        float(np.abs(_quantiles(level / scale, directions) - quantiles).mean())
+        float(np.abs(_quantiles(level / scale, directions, inside) - quantiles).mean())
         for level, (scale, quantiles) in zip(_laplacian(image, count), wanted, strict=True)
     ]
     return float(np.mean(distances))
 
 
 @lru_cache(maxsize=4)  # the runs of a sweep have few styles
-def _style_patches(data: bytes, shape: tuple[int, ...], count: int) -> list[tuple[Array, Array]]:
+def _style_patches(
+    data: bytes, shape: tuple[int, ...], masked: bytes | None, count: int
+) -> list[tuple[Array, Array]]:
     """Each level's standard deviation, (3,), and the quantiles of its patches in that unit."""
     style = np.frombuffer(data, np.uint8).reshape(shape)
+    mask = None if masked is None else np.frombuffer(masked, np.bool_).reshape(shape[:2])
     found = []
     for level in _laplacian(style, count):
-        scale = level.std(axis=(0, 1)) + np.float32(1e-3)
-        found.append((scale, _quantiles(level / scale, _directions())))
+        scale = _chosen(level, mask).std(axis=(0, 1)) + np.float32(1e-3)
+        found.append((scale, _quantiles(level / scale, _directions(), mask)))
     return found
+
+
+def _chosen(level: Array, mask: Mask | None) -> Array:
+    """The pixels of a level that are in the part, (H, W, 3) or (K, 1, 3)."""
+    if mask is None:
+        return level
+    return level[_at(mask, level.shape)][:, None]
+
+
+def _at(mask: Mask, shape: tuple[int, ...]) -> Mask:
+    """A mask at the shape (H, W, …) of a level; nowhere empty."""
+    height, width = shape[:2]
+    whole = Image.fromarray(mask.astype(np.float32))
+    values = np.asarray(whole.resize((width, height), Image.Resampling.BOX))
+    return np.asarray(values >= min(0.5, values.max()))
 
 
 def _directions() -> Array:
@@ -99,11 +130,15 @@ def _resized(level: Array, height: int, width: int) -> Array:
     return np.stack([np.asarray(channel) for channel in channels], axis=-1)
 
 
-def _quantiles(level: Array, directions: Array) -> Array:
+def _quantiles(level: Array, directions: Array, mask: Mask | None = None) -> Array:
     """Quantiles of the projected patches at evenly spaced ranks: (QUANTILES, DIRECTIONS)."""
     windows = np.lib.stride_tricks.sliding_window_view(level, (PATCH, PATCH), axis=(0, 1))
     rows, columns = windows.shape[:2]
     chosen = np.arange(rows * columns)
+    if mask is not None:
+        half = PATCH // 2
+        centres = _at(mask, level.shape)[half : half + rows, half : half + columns]
+        chosen = chosen[centres.ravel()] if centres.any() else chosen
     if len(chosen) > MAX_PATCHES:
         rng = np.random.default_rng(0)  # always the same patches of a picture
         chosen = rng.choice(len(chosen), MAX_PATCHES, replace=False)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from nst.config.experiment import MEASURES, QuestionConfig
+from nst.metrics import similarity
 from nst.report.collect import Experiment, JobRecord
 from nst.runs.record import RunRecord
 
@@ -131,6 +134,8 @@ def interpolated(curve: Curve, level: float) -> float:
 def _value(run: RunRecord, measure: str, block: Sequence[RunRecord]) -> float | None:
     if measure in ("steps_to_loss", "seconds_to_loss"):
         return to_loss(run, block, measure.removesuffix("_to_loss"))
+    if measure == "distance_from_first":
+        return between(run, block[0], "patch_distance")
     return run.measure(measure)
 
 
@@ -158,3 +163,32 @@ def optimised(experiment: Experiment, key: str, settings: Sequence[str], measure
         for each in settings
         if any(own.optimised(run.settings) for run in _runs(experiment.jobs, key, each))
     ]
+
+
+def between(run: RunRecord, other: RunRecord, measure: str, name: str = "final") -> float | None:
+    """A measure between the pictures of two runs.
+
+    Args:
+        run: one of them.
+        other: the other.
+        measure: of ``PAIR_MEASURES``.
+        name: of the picture: ``final`` or ``start``.
+
+    Returns:
+        None if a picture is missing, or if their sizes do not fit.
+    """
+    first, second = _pixels(run, name), _pixels(other, name)
+    if first is None or second is None or first.shape != second.shape:
+        return None
+    if measure == "patch_distance" and min(first.shape[:2]) < similarity.PATCH:
+        return None
+    compare: Any = getattr(similarity, measure)
+    return float(compare(first, second))
+
+
+def _pixels(run: RunRecord, name: str) -> NDArray[np.uint8] | None:
+    path = run.picture(name)
+    if path is None:
+        return None
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))

@@ -14,15 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from scipy import stats
 
 from nst.config.experiment import MEASURES, ClaimConfig
-from nst.metrics import similarity
-from nst.report.blocks import Values, blocks, compare, optimised
+from nst.report.blocks import Values, between, blocks, compare, optimised
 from nst.report.collect import Experiment
-from nst.runs.record import RunRecord
 
 HOLDS = "holds"
 FAILS = "does not hold"
@@ -180,7 +176,7 @@ def _alike(experiment: Experiment, claim: ClaimConfig, metric: str) -> tuple[Num
     for block in blocks(experiment, claim.key):
         for pair in itertools.combinations(block.values(), 2):
             for label, name in (("between results", "final"), ("between starts", "start")):
-                value = _between([_pixels(run, name) for run in pair], metric)
+                value = between(*pair, metric, name)
                 if value is not None:
                     found.setdefault(label, []).append(value)
     numbers = np.array(found["between results"])
@@ -192,25 +188,6 @@ def _alike(experiment: Experiment, claim: ClaimConfig, metric: str) -> tuple[Num
         assert claim.at_most is not None
         bound, margins = f"at most {claim.at_most:g}", claim.at_most - numbers
     return found, verdict(margins), f"{_spread(numbers, 'pair')}; required: {bound}"
-
-
-def _between(pictures: Sequence[NDArray[np.uint8] | None], metric: str) -> float | None:
-    """The metric between two pictures; None if one is missing, or their sizes do not fit."""
-    first, second = pictures
-    if first is None or second is None or first.shape != second.shape:
-        return None
-    if metric == "patch_distance" and min(first.shape[:2]) < similarity.PATCH:
-        return None
-    compare: Any = getattr(similarity, metric)
-    return float(compare(first, second))
-
-
-def _pixels(run: RunRecord, name: str) -> NDArray[np.uint8] | None:
-    path = run.picture(name)
-    if path is None:
-        return None
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def _setting(experiment: Experiment, claim: ClaimConfig, _: str) -> tuple[Numbers, str, str]:

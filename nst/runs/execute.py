@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 
+from nst.config.experiment import style_names
 from nst.config.overrides import literal, on_texts
 from nst.loggers import wandb_agent
 from nst.metrics import learned
@@ -275,9 +276,11 @@ def _writer(run: Run, checkpoint: Checkpoint | None, loggers: Sequence[Logger]) 
         "weights_sha256": run.resolved.weights.sha256,
         "backbone": run.config.backbone.name,
         "inputs_sha256": {
-            name: picture.sha256
-            for name, picture in (("content", run.content), ("style", run.style))
-            if picture
+            **({"content": run.content.sha256} if run.content else {}),
+            **{
+                name: style.picture.sha256
+                for name, style in zip(style_names(len(run.styles)), run.styles, strict=True)
+            },
         },
     }
     if checkpoint:

@@ -8,6 +8,8 @@ from nst.config.schema import Config
 from nst.images import Picture, poisson
 from nst.images.decode import MAX_PIXELS
 from nst.runs.resolve import resolve
+from nst.runs.styles import load_styles
+from nst.transfer.guidance import is_empty, layer_mask
 from nst.transfer.run import Run
 from nst.utils.errors import ConfigError
 from nst.vgg import architecture
@@ -24,10 +26,14 @@ def prepare(config: Config, experiment_job: ExperimentJob | None = None) -> Run:
     """
     resolved = resolve(config)
     content = _content(config) if config.uses_content else None
-    style = images.load(config.style.path, "style.path") if config.uses_style else None
+    styles = load_styles(config, content) if config.uses_style else ()
     start = config.init.path if config.init.name == "file" else None
     init = None if start is None else images.load(start, "init.path")
-    run = Run(config, resolved, content, style, init, experiment_job)
+    loss = resolved.style_loss
+    if config.guided and loss.additive and not loss.takes_weights:
+        problem = "has no describe_weighted, which guidance=masks needs (docs/losses.md)"
+        raise ConfigError("style_loss", type(loss).__name__, problem)
+    run = Run(config, resolved, content, styles, init, experiment_job)
     _check_sizes(run)
     return run
 
@@ -65,36 +71,71 @@ def _content(config: Config) -> Picture:
 
 
 def _check_sizes(run: Run) -> None:
-    """Checks that every picture has a feature at its deepest layer, at all scales."""
-    config = run.config
-    coarsest = run.scales[0].fraction
-    style_size = config.style.size or config.image.size
-    for key, seen, size in (
-        ("image.size", run.content or run.style, config.image.size),
-        ("style.size" if config.style.size else "image.size", run.style, style_size),
+    """Checks that every picture and region has a feature at its deepest layer, at all scales."""
+    config, styles = run.config, [style.picture for style in run.styles]
+    image = "image.size", config.image.size
+    style = _style_size(config)
+    for (key, size), shorter, seen in (
+        (image, config.image.size, [run.content or run.style]),
+        (style, config.style_size, styles),
     ):
-        height, width = images.fit(seen.image.size, size) if seen else (0, 0)
-        if height * width > MAX_PIXELS:
-            problem = f"makes {width}x{height} px of {seen and seen.name}"
-            raise ConfigError(key, size, f"{problem}; at most {MAX_PIXELS:,} in all")
-    for term, picture, size_key, size in (
-        ("content", run.content, "image.size", config.image.size),
-        ("style", run.style, "style.size" if config.style.size else "image.size", style_size),
+        for picture in filter(None, seen):
+            height, width = images.fit(picture.image.size, shorter)
+            if height * width > MAX_PIXELS:
+                problem = f"makes {width}x{height} px of {picture.name}"
+                raise ConfigError(key, size, f"{problem}; at most {MAX_PIXELS:,} in all")
+    for term, pictures, (size_key, size), shorter in (
+        ("content", [run.content] if run.content else [], image, config.image.size),
+        ("style", styles, style, config.style_size),
     ):
         layers = [layer for part in run.terms(term).values() for layer in part]
-        if picture is None or not layers:
+        if not pictures or not layers:
             continue
         deepest = max(layers, key=architecture.stride)
         least = architecture.stride(deepest)
         needs = f"too small for {deepest}, which needs at least {least} px"
-        if min(picture.image.size) < least:
-            width, height = picture.image.size
-            path = getattr(config, term).path
-            raise ConfigError(f"{term}.path", path, f"has {width}x{height} px, {needs}")
+        for picture in pictures:
+            if min(picture.image.size) < least:
+                width, height = picture.image.size
+                path = getattr(config, term).path
+                raise ConfigError(f"{term}.path", path, f"has {width}x{height} px, {needs}")
         # the style layers are computed of the image too, whose size is image.size
-        for key, pixels in ((size_key, size), ("image.size", config.image.size)):
+        for key, value, pixels in (
+            (size_key, size, shorter),
+            (*image, config.image.size),
+        ):
             if pixels < least:
-                raise ConfigError(key, pixels, needs)
-            if round(pixels * coarsest) < least:
-                problem = f"{key}={pixels} is {round(pixels * coarsest)} px at the coarsest scale"
+                raise ConfigError(key, value, needs)
+            coarsest = round(pixels * run.scales[0].fraction)
+            if coarsest < least:
+                problem = f"{key}={value} is {coarsest} px at the coarsest scale"
                 raise ConfigError("schedule.sizes", config.schedule.sizes, f"{problem}, {needs}")
+        if term == "style":
+            _check_regions(run, deepest)
+
+
+def _style_size(config: Config) -> tuple[str, float]:
+    """Key and value of the size of the style."""
+    if config.style.scale is not None:
+        return "style.scale", config.style.scale
+    return ("style.size" if config.style.size else "image.size"), config.style_size
+
+
+def _check_regions(run: Run, deepest: str) -> None:
+    """Checks that every mask has a position at the deepest layer, at the coarsest scale."""
+    config, scale = run.config, run.scales[0]
+    eroded = config.guidance.erode
+    for style in run.styles:
+        for key, mask, shape in (
+            ("guidance.content", style.region, run.shape(scale)),
+            ("guidance.style", style.source, run.style_shape(style, scale)),
+        ):
+            if mask is None:
+                continue
+            found = layer_mask(mask, shape, deepest, config.backbone.name, eroded)
+            if is_empty(found):
+                field = architecture.receptive_field(deepest, config.backbone.name)
+                inside = f", which sees {field} px (guidance.erode=true)" if eroded else ""
+                problem = f"the mask {mask.name} is empty at {deepest}{inside}, at {min(shape)} px"
+                value = getattr(config.guidance, key.partition(".")[2])
+                raise ConfigError(key, value, f"{problem}; make the region or image.size larger")

@@ -19,6 +19,7 @@ from nst.metrics.quality import Metrics
 from nst.runs import machine, resolve
 from nst.runs.folder import RunFolder, claim, locked
 from nst.runs.record import COMPLETED, finished
+from nst.transfer.run import Style
 from nst.utils.errors import NstError
 from nst.utils.files import escaped
 from nst.utils.text import folder_part
@@ -67,9 +68,8 @@ class Measuring:
         with locked(path):
             if finished(path):
                 return path, False
-            measures = self._metrics.measure(
-                result.image, resized.get("content"), resized.get("style")
-            )
+            styles = [Style(Picture("", resized["style"]))] if "style" in resized else []
+            measures = self._metrics.measure(result.image, resized.get("content"), styles)
             folder = RunFolder(path)
             folder.start(self._config(file), self._facts(signature))
             for name, image in resized.items():

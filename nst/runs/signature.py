@@ -41,18 +41,33 @@ def identity(run: Run) -> dict[str, Any]:
 def facts(run: Run) -> dict[str, Any]:
     """The facts that replace keys in the signature, by name."""
     config, precision = run.config, run.resolved.precision
-    own_size = config.style.size not in (None, config.image.size)  # image.size is the default
+    own_size = config.style_size != config.image.size  # which is the default
     fractions = [scale.style for scale in run.scales]
     return {
         "content": run.content and run.content.sha256,
-        "style": run.style and run.style.sha256,
+        "style": _styles(run),
         "init": run.init and run.init.sha256,
-        "style.size": config.style.size if own_size else None,
+        "style.size": config.style_size if own_size else None,
         "weights": run.resolved.weights.sha256,
         "precision": [precision, *([run.float32_from] if precision != "32" else [])],
         "scales": [[scale.size, scale.fraction, scale.stop] for scale in run.scales],
         "schedule.style": fractions if set(fractions) != {1.0} else None,
         "trainer": _trainer(config.trainer),
+    }
+
+
+def _styles(run: Run) -> Any:
+    """The pixels of the styles, with their shares, or with their masks; in no order."""
+    if len(run.styles) < 2 and not any(style.region or style.source for style in run.styles):
+        return run.style and run.style.sha256
+    if not any(style.region or style.source for style in run.styles):
+        return sorted([style.picture.sha256, round(style.share, 12)] for style in run.styles)
+    return {
+        "regions": sorted(
+            [mask.sha256 if mask else "" for mask in (style.picture, style.region, style.source)]
+            for style in run.styles
+        ),
+        "eroded": run.config.guidance.erode,
     }
 
 

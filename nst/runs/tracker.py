@@ -167,12 +167,9 @@ class Tracker(L.Callback):
         self._flush(pl_module)
         for index, writer in self._active(pl_module.active):
             with writer.isolating_errors():
-                image, inputs = images.to_image(final[index]), writer.inputs
+                image = images.to_image(final[index])
                 measures = self.metrics.measure(
-                    image,
-                    inputs.get("content"),
-                    inputs.get("style"),
-                    writer.run.config.learned_metrics,
+                    image, writer.content, writer.styles, writer.run.config.learned_metrics
                 )
                 writer.complete(image, measures)
 

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
@@ -14,11 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from nst import images
+from nst.config.experiment import style_names
+from nst.images import Picture, masks
 from nst.runs import checkpoint_file
 from nst.runs.folder import RunFolder
 from nst.runs.record import COMPLETED, DIVERGED, FAILED, INTERRUPTED
 from nst.transfer.checkpoint import Checkpoint
-from nst.transfer.run import Run
+from nst.transfer.run import Run, Style
 from nst.utils.errors import DivergedError, reason
 
 
@@ -33,7 +35,8 @@ class RunWriter:
         loggers: its Lightning loggers.
         checkpoint: the one that it resumes from; None: it starts anew.
         rows: its metrics so far.
-        inputs: content and style at the sizes that the run uses.
+        content: at the size of the result; None if the task has none.
+        styles: at the sizes that the run uses.
         diverged: whether its loss has diverged; later rows are not recorded.
         ended: whether it has ended; others of its batch may not have.
         error: why this run alone ended: it diverged, or could not be written.
@@ -45,7 +48,8 @@ class RunWriter:
     loggers: Sequence[Logger]
     checkpoint: Checkpoint | None = None
     rows: list[dict[str, float]] = field(default_factory=list)
-    inputs: dict[str, Image.Image] = field(default_factory=dict)
+    content: Image.Image | None = None
+    styles: list[Style] = field(default_factory=list)
     diverged: bool = False
     ended: bool = False
     error: Exception | None = None
@@ -77,18 +81,25 @@ class RunWriter:
             self._replay()
 
     def _keep_inputs(self) -> None:
-        """Writes the inputs, at the sizes that the run uses, and the parts of a blend."""
-        size = self.run.config.image.size
-        for name, picture, shorter in (
-            ("content", self.run.content, size),
-            ("style", self.run.style, self.run.config.style.size or size),
-        ):
-            if picture is None:
-                continue
-            tensor = images.to_tensor(picture, *images.fit(picture.image.size, shorter))
-            self.inputs[name] = images.to_image(tensor)
-            for part, image in {name: self.inputs[name], **picture.parts}.items():
-                self.log_picture(part, self.folder.input(part, image), 0)
+        """Writes the inputs, at the sizes that the run uses, with their masks and parts."""
+        run, scale = self.run, self.run.scales[-1]
+        found: dict[str, Image.Image] = {}
+        if run.content is not None:
+            self.content = found["content"] = _resized(run.content, run.shape(scale))
+            found |= run.content.parts
+        for name, style in zip(style_names(len(run.styles)), run.styles, strict=True):
+            shape = run.style_shape(style, scale)
+            found[name] = _resized(style.picture, shape)
+            self.styles.append(replace(style, picture=Picture("", found[name])))
+            for mask, key, size in (
+                (style.region, "region", run.shape(scale)),
+                (style.source, "source_region", shape),
+            ):
+                if mask is not None:
+                    grey = masks.to_tensor(mask, *size).expand(3, -1, -1)
+                    found[name.replace("style", key)] = images.to_image(grey)
+        for name, image in found.items():
+            self.log_picture(name, self.folder.input(name, image), 0)
 
     def _replay(self) -> None:
         """Logs again the rows and snapshots before the checkpoint."""
@@ -189,3 +200,7 @@ class RunWriter:
 
 def _losses(row: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in row.items() if name.startswith("loss/")}
+
+
+def _resized(picture: Picture, shape: tuple[int, int]) -> Image.Image:
+    return images.to_image(images.to_tensor(picture, *shape))

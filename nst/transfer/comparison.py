@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nst.losses import Loss
+from nst.transfer.guidance import Region, described
 from nst.vgg.tiling import Strip
 
 ROWS = 64
@@ -26,6 +27,8 @@ class Comparison:
         target: prepared descriptions of their targets, (n, …).
         rows: which images, on their device; None: all.
         key: unlike that of the same term of other images.
+        shares: factors of their distances, (n,); None: 1.
+        region: the positions that count; None: all.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Comparison:
     target: Tensor
     rows: Tensor | None
     key: str
+    shares: Tensor | None = None
+    region: Region | None = None
 
     @property
     def by_strip(self) -> bool:
@@ -42,7 +47,8 @@ class Comparison:
 
     def read(self, features: Tensor, strip: Strip) -> Tensor:
         """The description of a strip of all images, or its distance: a mean over its positions."""
-        description = self.loss.describe(self._own(features))
+        own = [self._own(features)]
+        description = described(self.loss, own, self.region, strip.rows)
         if self.loss.additive:
             return description
         return self.loss.distance(description, self.target[:, :, strip.rows])
@@ -56,8 +62,8 @@ class Comparison:
             count: images of the batch.
         """
         if not self.by_strip:
-            own = (self._own(features[layer]) for layer in self.layers)
-            found = self.loss.distance(self.loss.describe(*own), self.target)
+            own = [self._own(features[layer]) for layer in self.layers]
+            found = self.loss.distance(described(self.loss, own, self.region), self.target)
         elif self.loss.additive:
             found = self.loss.distance(means[self.key], self.target)
         else:
@@ -82,13 +88,16 @@ class Comparison:
         else:
             sides = [(*shape[:1], 1, 1) if loss.additive else shape for shape in shapes]
             blank = [one.expand(len(self.target), *side) for side in sides]
-            found = loss.distance(loss.describe(*blank), self.target)
+            region = None if loss.additive else self.region
+            found = loss.distance(described(loss, blank, region), self.target)
         return self._placed(loss.scale * found, count)
 
     def _own(self, features: Tensor) -> Tensor:
         return features if self.rows is None else features[self.rows]
 
     def _placed(self, values: Tensor, count: int) -> Tensor:
+        if self.shares is not None:
+            values = self.shares * values
         if self.rows is None:
             return values
         return values.new_zeros(count).index_add(0, self.rows, values)

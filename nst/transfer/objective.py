@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nst import images
 from nst.losses import Loss, spectrum_distance, total_variation
-from nst.transfer import targets
 from nst.transfer.comparison import Comparison
+from nst.transfer.guidance import Region
 from nst.transfer.run import Run
 from nst.transfer.schedule import Scale
+from nst.transfer.targets import Target, content_targets, style_targets
 from nst.vgg import architecture, tiling
 from nst.vgg.network import VGG
 from nst.vgg.tiling import Strip
@@ -54,7 +57,7 @@ class Objective:
         for term in FEATURE_TERMS:
             self.layer_weights |= self._layer_weights(runs, term)
             self.comparisons += self._comparisons(runs, term)
-        self.spectrum = self._spectrum(runs)
+        self.spectra = self._spectra(runs)
         self.magnitude = self._magnitude()
         self._compiled = None
         mode = runs[0].config.compile
@@ -91,8 +94,9 @@ class Objective:
             parts[each.name] = parts[each.name] + value if each.name in parts else value
         terms = {term: self._weighted(parts, term, image) for term in FEATURE_TERMS}
         terms["tv"] = total_variation(image)
-        if self.spectrum is not None:
-            terms["spectrum"] = spectrum_distance(image, self.spectrum)
+        if self.spectra:
+            found = [share * spectrum_distance(image, style) for style, share in self.spectra]
+            terms["spectrum"] = torch.stack(found).sum(0)
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum(0)
         return {"total": total, **terms, **parts}
 
@@ -120,50 +124,70 @@ class Objective:
 
     def _comparisons(self, runs: Sequence[Run], term: str) -> list[Comparison]:
         """The parts of a term, by name; images whose loss or target differs in kind apart."""
-        groups: dict[tuple[str, Loss, torch.Size], dict[int, Tensor]] = {}
+        groups: dict[tuple[Any, ...], dict[int, Target]] = {}
         for index, run in enumerate(runs):
             loss = run.loss(term)
             if loss is None:
                 continue
             loss = loss.drawn(self.scale.draw)
-            for name, target in self._targets(run, term, loss).items():
-                key = name, loss, target.shape
+            find = content_targets if term == "content" else style_targets
+            of_name: Counter[str] = Counter()
+            for target in find(run, loss, self.backbone, self.scale):
+                # positions differ in number; weighted, they are alike
+                region = target.region and ("" if loss.takes_weights else target.region.key)
+                key = target.name, loss, target.value.shape, region, of_name[target.name]
+                of_name[target.name] += 1  # an image has one target in each group
                 groups.setdefault(key, {})[index] = target
         found = []
-        for number, ((name, loss, _), own) in enumerate(groups.items()):
-            layers = runs[next(iter(own))].terms(term)[name]
-            rows = None
-            if len(own) < len(runs):
-                rows = torch.tensor(list(own), device=self.device)
-            target = torch.cat(list(own.values()))
+        for number, ((name, loss, *_), own) in enumerate(groups.items()):
             named = f"{term}/{name}"
-            found.append(Comparison(named, layers, loss, target, rows, f"{named} {number}"))
+            layers = runs[next(iter(own))].terms(term)[name]
+            found.append(self._comparison(named, layers, loss, own, len(runs), number))
         return sorted(found, key=lambda each: each.name)
 
-    def _targets(self, run: Run, term: str, loss: Loss) -> dict[str, Tensor]:
-        """Prepared targets (1, …) of a run; style pictures keep their own shapes."""
-        picture, shape, terms = run.content, self.shape, run.terms(term)
-        if term == "style":
-            picture, size = run.style, run.config.style.size or run.config.image.size
-            assert picture is not None
-            shape = images.fit(picture.image.size, round(size * self.scale.fraction))
-        assert picture is not None
-        found = targets.descriptions(loss, self.backbone, picture, shape, terms)
-        return {
-            name: loss.prepare(target, self._positions(terms[name][0]))
-            for name, target in found.items()
-        }
+    def _comparison(
+        self,
+        name: str,
+        layers: tuple[str, ...],
+        loss: Loss,
+        own: Mapping[int, Target],
+        count: int,
+        number: int,
+    ) -> Comparison:
+        """The comparison of some of ``count`` images, with their targets by index."""
+        targets = list(own.values())
+        shares, regions = [each.share for each in targets], [each.region for each in targets]
+        if loss.takes_weights or len(targets) == 1:
+            region = Region.stacked([each for each in regions if each]) if regions[0] else None
+        else:
+            region = regions[0]  # of all of them
+        return Comparison(
+            name,
+            layers,
+            loss,
+            torch.cat([each.value for each in targets]),
+            torch.tensor(list(own), device=self.device) if len(own) < count else None,
+            f"{name} {number}",
+            self._vector(shares) if set(shares) != {1.0} else None,
+            region,
+        )
 
-    def _spectrum(self, runs: Sequence[Run]) -> Tensor | None:
-        """The style pictures of the runs at the size of the image; None: no run uses them."""
-        if not any(run.uses_spectrum for run in runs):
-            return None
+    def _spectra(self, runs: Sequence[Run]) -> list[tuple[Tensor, Tensor]]:
+        """Style pictures of the runs at the size of the image, and their shares (N,).
+
+        One pair for each style of the run with the most of them; empty: no run uses them.
+        """
+        used = [run.styles if run.uses_spectrum else () for run in runs]
         blank = torch.zeros(3, *self.shape)
-        pictures = [
-            images.to_tensor(run.style, *self.shape) if run.style is not None else blank
-            for run in runs
-        ]
-        return torch.stack(pictures).to(self.device)
+        found = []
+        for number in range(max(map(len, used))):
+            own = [styles[number] if number < len(styles) else None for styles in used]
+            pictures = [
+                images.to_tensor(style.picture, *self.shape) if style else blank for style in own
+            ]
+            shares = self._vector([style.share if style else 0.0 for style in own])
+            found.append((torch.stack(pictures).to(self.device), shares))
+        return found
 
     def _magnitude(self) -> Tensor:
         count = len(self.weights["tv"])
@@ -178,10 +202,6 @@ class Objective:
         """(height, width) of the images' features at a layer."""
         stride = architecture.stride(layer)
         return self.shape[0] // stride, self.shape[1] // stride
-
-    def _positions(self, layer: str) -> int:
-        height, width = self._sides(layer)
-        return height * width
 
     def _vector(self, values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)

@@ -43,6 +43,23 @@ class Resolved:
 
 
 @dataclass(frozen=True)
+class Style:
+    """A style picture of a run, and where it counts.
+
+    Attributes:
+        picture: the style.
+        share: of all style losses: of a mix, or of the image's pixels if it is for a region.
+        region: mask of the image; None: everywhere.
+        source: mask of the picture: the part that it is the style of; None: all of it.
+    """
+
+    picture: Picture
+    share: float = 1.0
+    region: Picture | None = None
+    source: Picture | None = None
+
+
+@dataclass(frozen=True)
 class Run:
     """One optimisation of one image: a checked config with the pictures it needs.
 
@@ -50,7 +67,7 @@ class Run:
         config: checked, layer names canonical.
         resolved: what the config names.
         content: None if the task has no content loss.
-        style: None if the task has no style loss.
+        styles: the one with the largest share first; empty if the task has no style loss.
         init: the picture of ``init=file``, else None.
         experiment_job: its job of an experiment; None: it has none.
     """
@@ -58,9 +75,24 @@ class Run:
     config: Config
     resolved: Resolved
     content: Picture | None
-    style: Picture | None
+    styles: tuple[Style, ...]
     init: Picture | None
     experiment_job: ExperimentJob | None = None
+
+    @property
+    def style(self) -> Picture | None:
+        """The style with the largest share: that of ``init=style``, of whose shape a texture is."""
+        return self.styles[0].picture if self.styles else None
+
+    @property
+    def guided(self) -> bool:
+        """Whether its styles are for regions."""
+        return any(style.region is not None for style in self.styles)
+
+    def style_shape(self, style: Style, scale: Scale) -> tuple[int, int]:
+        """(height, width) of a style picture at a scale."""
+        shorter = max(1, round(self.config.style_size * scale.fraction))
+        return images.fit(style.picture.image.size, shorter)
 
     def shape(self, scale: Scale) -> tuple[int, int]:
         """(height, width) of the image at a scale: the aspect of the content, or else the style."""
@@ -104,6 +136,7 @@ class Run:
     def label(self) -> str:
         """Task, pictures and init, as the beginning of a folder's name."""
         config = self.config
-        names = [picture.name for picture in (self.content, self.style) if picture]
-        parts = [config.task, *names, config.init.name]
+        styles = dict.fromkeys(style.picture.name for style in self.styles)
+        names = [self.content.name] if self.content else []
+        parts = [config.task, *names, *styles, config.init.name]
         return "-".join(map(folder_part, parts))

@@ -1,59 +1,107 @@
-"""Targets of the losses: descriptions of pictures, cached."""
+"""What the losses of a run compare its image with."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from nst import images
-from nst.images.picture import Picture
 from nst.losses import Loss
+from nst.transfer.descriptions import descriptions
+from nst.transfer.guidance import Region, region_of
+from nst.transfer.run import Run, Style
+from nst.transfer.schedule import Scale
+from nst.vgg import architecture
 from nst.vgg.network import VGG
-from nst.vgg.tiling import Strip, joined, mean
-
-CACHE_BYTES = 128 * 2**20
-"""Size of the cache, for the next runs of a sweep; the least recently used targets are dropped."""
-
-_cache: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
-
-Terms = Mapping[str, tuple[str, ...]]
-"""The layers of each term of a loss, by its name: ``Loss.terms``."""
 
 
-def descriptions(
-    loss: Loss, backbone: VGG, picture: Picture, shape: tuple[int, int], terms: Terms
-) -> dict[str, Tensor]:
-    """Descriptions (1, …) of a picture at a shape (height, width), by term."""
-    device = backbone.mean.device
-    common = (loss, backbone.key, device, picture.sha256, shape)
-    keys = {name: (*common, layers) for name, layers in terms.items()}
-    found = {name: _cache[key] for name, key in keys.items() if key in _cache}
-    missing = {name: layers for name, layers in terms.items() if name not in found}
-    if missing:
-        image = images.to_tensor(picture, *shape)[None].to(device)
-        found |= _computed(loss, backbone, image, missing)
-    for name, key in keys.items():
-        _cache[key] = found[name]
-        _cache.move_to_end(key)
-    while sum(value.nbytes for value in _cache.values()) > CACHE_BYTES:
-        _cache.popitem(last=False)
+@dataclass(frozen=True)
+class Target:
+    """What a term of a run's loss is compared with.
+
+    Attributes:
+        name: of the term.
+        value: prepared description, (1, …).
+        share: factor of the distance.
+        region: the positions of the image that it is for; None: all.
+    """
+
+    name: str
+    value: Tensor
+    share: float = 1.0
+    region: Region | None = None
+
+
+def content_targets(run: Run, loss: Loss, backbone: VGG, scale: Scale) -> list[Target]:
+    """The targets of a run's content loss: one for each term."""
+    assert run.content is not None
+    shape, terms = run.shape(scale), run.terms("content")
+    found = descriptions(loss, backbone, run.content, shape, terms)
+    return [
+        Target(name, loss.prepare(value, _positions(shape, terms[name])))
+        for name, value in found.items()
+    ]
+
+
+def style_targets(run: Run, loss: Loss, backbone: VGG, scale: Scale) -> list[Target]:
+    """The targets of a run's style loss: one for each term and style.
+
+    One for all styles of a mix where the loss can mix their descriptions.
+    """
+    terms = run.terms("style")
+    described = [_described(run, style, loss, backbone, scale) for style in run.styles]
+    if len(run.styles) > 1 and not run.guided:
+        shares = [style.share for style in run.styles]
+        mixed = {name: loss.mixed([each[name] for each in described], shares) for name in terms}
+        known = {name: value for name, value in mixed.items() if value is not None}
+        if len(known) == len(terms):
+            shape = run.shape(scale)
+            return [
+                Target(name, loss.prepare(value, _positions(shape, terms[name])))
+                for name, value in known.items()
+            ]
+    return [
+        target
+        for style, found in zip(run.styles, described, strict=True)
+        for target in _of_style(run, style, found, loss, backbone, scale)
+    ]
+
+
+def _of_style(
+    run: Run,
+    style: Style,
+    described: Mapping[str, Tensor],
+    loss: Loss,
+    backbone: VGG,
+    scale: Scale,
+) -> list[Target]:
+    """The targets of one style, for its region."""
+    found, shape, eroded = [], run.shape(scale), run.config.guidance.erode
+    for name, value in described.items():
+        layers = run.terms("style")[name]
+        region = region_of(style.region, shape, layers, backbone, eroded)
+        positions = _positions(shape, layers)
+        if region is not None and not loss.takes_weights:
+            positions = len(region.positions[0])
+        prepared = loss.prepare(value, positions)
+        found.append(Target(name, prepared, style.share, region))
     return found
 
 
-@torch.no_grad()
-def _computed(loss: Loss, backbone: VGG, image: Tensor, terms: Terms) -> dict[str, Tensor]:
-    def read(layer: str, features: Tensor, strip: Strip) -> dict[str, Tensor]:
-        return {layer: loss.describe(features) if loss.additive else features}
-
-    used = {layer for layers in terms.values() for layer in layers}
-    values = backbone.read(image, read, used)
-    if loss.additive:
-        return {name: mean(values[layer]) for name, (layer,) in terms.items()}
-    features = {layer: joined([each for _, each in found]) for layer, found in values.items()}
-    return {
-        name: loss.describe(*(features[layer] for layer in layers))
+def _described(
+    run: Run, style: Style, loss: Loss, backbone: VGG, scale: Scale
+) -> dict[str, Tensor]:
+    shape, terms = run.style_shape(style, scale), run.terms("style")
+    eroded = run.config.guidance.erode
+    regions = {
+        name: region_of(style.source, shape, layers, backbone, eroded)
         for name, layers in terms.items()
     }
+    return descriptions(loss, backbone, style.picture, shape, terms, regions)
+
+
+def _positions(shape: tuple[int, int], layers: tuple[str, ...]) -> int:
+    """Positions of the first of these layers for a picture of a shape (height, width)."""
+    stride = architecture.stride(layers[0])
+    return (shape[0] // stride) * (shape[1] // stride)

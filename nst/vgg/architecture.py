@@ -112,3 +112,14 @@ def stride(layer: str) -> int:
 def work(layer: str, backbone: str) -> float:
     """Multiply-adds per pixel of the picture of all convolutions up to this layer."""
     return sum(conv.work for conv in up_to([layer], backbone))
+
+
+def receptive_field(layer: str, backbone: str) -> int:
+    """Side of the square of pixels that one position of a layer depends on, px."""
+    side, jump = 1, 1
+    for conv in up_to([layer], backbone):
+        side += 2 * jump
+        if conv.last and conv.name != layer.replace("relu", "conv"):
+            side += jump  # the pooling
+            jump *= 2
+    return side

@@ -44,6 +44,7 @@ class VGG(nn.Module):
             ``activation_means``.
 
     Attributes:
+        name: ``vgg16`` or ``vgg19``.
         key: extractors with equal keys compute the same features.
     """
 
@@ -64,6 +65,7 @@ class VGG(nn.Module):
         convolutions: dict[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
+        self.name = backbone
         self.taps = frozenset(taps)
         self.tiling = tiling
         means = tuple(activation_means) if activation_means else None

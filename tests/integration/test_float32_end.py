@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from PIL import Image, ImageChops
 
 from nst.losses import Loss
 from nst.runs.record import read_facts
-from nst.transfer import targets
+from nst.transfer import descriptions
 from nst.utils.errors import NstError
 from nst.vgg.network import VGG
 from tests.helpers import execute, first_of, tiny_run
@@ -35,15 +36,15 @@ def test_a_run_goes_on_before_and_within_them(stop: int, tmp_path: Path) -> None
 
 def test_targets_are_computed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Of the same picture, layers and size in a sweep, whatever batch the runs are in."""
-    monkeypatch.setattr(targets, "_cache", type(targets._cache)())
+    monkeypatch.setattr(descriptions, "_cache", type(descriptions._cache)())
     seen: list[tuple[int, ...]] = []
-    computed = targets._computed
+    computed = descriptions._computed
 
-    def counted(loss: Loss, backbone: VGG, image: torch.Tensor, terms: targets.Terms) -> object:
+    def counted(loss: Loss, backbone: VGG, image: torch.Tensor, *rest: Any) -> object:
         seen.append(tuple(image.shape))
-        return computed(loss, backbone, image, terms)
+        return computed(loss, backbone, image, *rest)
 
-    monkeypatch.setattr(targets, "_computed", counted)
+    monkeypatch.setattr(descriptions, "_computed", counted)
     common = (*SMALL, "precision=32", "steps=1", f"outputs={tmp_path}")
     execute([tiny_run(*common, "seed=0"), tiny_run(*common, "seed=1")])
     assert len(seen) == 4  # a content and a style, for the objective and for the measures

@@ -17,9 +17,11 @@ from torchmetrics.functional.image import (
 )
 
 from nst.cli.main import invoke
+from nst.images import Picture
 from nst.metrics import learned
 from nst.metrics.quality import Metrics
 from nst.runs.record import read_facts
+from nst.transfer.run import Style
 from tests.helpers import execute, prepared, tiny
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -90,13 +92,16 @@ def test_runs_of_a_batch_have_those_that_they_ask_for(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("vgg16_file")
 def test_equal_pictures_and_others(metrics: Metrics) -> None:
     one, other = noise(40, 32), noise(40, 32, seed=1)
-    equal = metrics.measure(one, one, None, ["lpips", "dists"])
+    equal = metrics.measure(one, one, [], ["lpips", "dists"])
     assert equal["lpips"] == 0
     assert 0 <= equal["dists"] < 1e-6
-    apart = metrics.measure(other, one, None, ["lpips", "dists"])
+    apart = metrics.measure(other, one, [], ["lpips", "dists"])
     assert min(apart[name] for name in NAMES) > 1e-4
-    assert not NAMES & metrics.measure(other, one, None).keys()
-    assert not NAMES & metrics.measure(one, None, other, ["lpips", "dists"]).keys()
+    assert not NAMES & metrics.measure(other, one, []).keys()
+    assert (
+        not NAMES
+        & metrics.measure(one, None, [Style(Picture("", other))], ["lpips", "dists"]).keys()
+    )
 
 
 @pytest.mark.usefixtures("vgg16_file")
@@ -104,7 +109,7 @@ def test_large_pictures_are_made_smaller(metrics: Metrics, monkeypatch: pytest.M
     monkeypatch.setattr("nst.metrics.quality.LARGEST", 32)
     one, other = noise(80, 64), noise(80, 64, seed=1)
     smaller = [tensor(each.resize((40, 32), Image.Resampling.LANCZOS)) for each in (one, other)]
-    found = metrics.measure(one, other, None, ["lpips"])
+    found = metrics.measure(one, other, [], ["lpips"])
     assert found["lpips"] == pytest.approx(lpips(*smaller), rel=1e-3)
     assert found["lpips"] != pytest.approx(lpips(tensor(one), tensor(other)), rel=0.05)
 
@@ -113,7 +118,7 @@ def test_large_pictures_are_made_smaller(metrics: Metrics, monkeypatch: pytest.M
 @pytest.mark.usefixtures("vgg16_file")
 def test_small_pictures_have_none(side: int, computed: set[str], metrics: Metrics) -> None:
     one, other = noise(40, side), noise(40, side, seed=1)
-    found = metrics.measure(one, other, None, ["lpips", "dists"])
+    found = metrics.measure(one, other, [], ["lpips", "dists"])
     assert NAMES & found.keys() == computed
     assert "ssim" in found
 
@@ -122,9 +127,9 @@ def test_a_process_builds_the_networks_once(
     vgg16_file: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     one, other = noise(40, 32), noise(40, 32, seed=1)
-    first = metrics.measure(one, other, None, ["lpips", "dists"])
+    first = metrics.measure(one, other, [], ["lpips", "dists"])
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert metrics.measure(one, other, None, ["lpips", "dists"]) == first
+    assert metrics.measure(one, other, [], ["lpips", "dists"]) == first
 
 
 def refused(capsys: pytest.CaptureFixture[str], outputs: Path, *overrides: str) -> str:

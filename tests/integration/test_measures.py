@@ -14,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from nst import images
 from nst.metrics import similarity, structure
 from nst.metrics.quality import Metrics
+from nst.transfer.run import Style
 from nst.vgg import architecture
 from nst.vgg.network import VGG
 from tests.helpers import embedded
@@ -27,6 +28,10 @@ def picture(name: str, size: int = 96) -> Image.Image:
 
 def pixels(name: str, size: int = 96) -> NDArray[np.uint8]:
     return np.asarray(picture(name, size))
+
+
+def as_style(image: Image.Image) -> Style:
+    return Style(images.Picture("style", image))
 
 
 @pytest.fixture(scope="module")
@@ -155,15 +160,15 @@ def test_quantiles_give_the_wasserstein_distance() -> None:
 
 def test_the_style_itself_and_the_content_itself(metrics: Metrics) -> None:
     content, style = picture("chelsea"), picture("waves")
-    found = metrics.measure(content, content, style)
+    found = metrics.measure(content, content, [as_style(style)])
     assert found["psnr"] == 99
     assert found["content_distance"] == found["cfsd"] == 0
     assert found["edge_agreement"] == 1
     assert found["gram_distance"] > 0.2
-    found = metrics.measure(style, None, style)
+    found = metrics.measure(style, None, [as_style(style)])
     assert found.pop("spectrum_distance") == pytest.approx(0, abs=1e-6)
     assert found == {"gram_distance": 0, "colour_distance": 0, "patch_distance": 0}
-    assert set(metrics.measure(content, content, None)) == {
+    assert set(metrics.measure(content, content)) == {
         "psnr",
         "ssim",
         "roughness",
@@ -178,10 +183,11 @@ def test_spectrum_distance_by_hand(metrics: Metrics) -> None:
     style = picture("waves", 32)
     pixels = np.asarray(style)
     moved = Image.fromarray(np.roll(pixels, (5, 11), axis=(0, 1)))
-    assert metrics.measure(moved, None, style)["spectrum_distance"] == pytest.approx(0, abs=1e-5)
+    found = metrics.measure(moved, None, [as_style(style)])
+    assert found["spectrum_distance"] == pytest.approx(0, abs=1e-5)
     mean = np.broadcast_to(pixels.mean(axis=(0, 1)).round(), pixels.shape).astype(np.uint8)
-    found = metrics.measure(Image.fromarray(mean), None, style)["spectrum_distance"]
-    assert found == pytest.approx(1, abs=1e-3)
+    found = metrics.measure(Image.fromarray(mean), None, [as_style(style)])
+    assert found["spectrum_distance"] == pytest.approx(1, abs=1e-3)
 
 
 def test_gram_distance_by_hand(metrics: Metrics) -> None:
@@ -201,7 +207,7 @@ def test_gram_distance_by_hand(metrics: Metrics) -> None:
         for ours, theirs in zip(grams(result), grams(style), strict=True)
     ]
     assert len(terms) == 16
-    found = metrics.measure(result, result, style)
+    found = metrics.measure(result, result, [as_style(style)])
     assert found["gram_distance"] == pytest.approx(np.mean(terms), rel=1e-4)
     assert found["combined_distance"] == pytest.approx(
         (1 + found["content_distance"]) * (1 + found["patch_distance"])
@@ -210,7 +216,7 @@ def test_gram_distance_by_hand(metrics: Metrics) -> None:
 
 def test_tiny_pictures_are_measured_as_far_as_they_go(metrics: Metrics) -> None:
     tiny = Image.new("RGB", (4, 4), "red")
-    found = metrics.measure(tiny, tiny, tiny)
+    found = metrics.measure(tiny, tiny, [as_style(tiny)])
     assert found["gram_distance"] == 0
     assert "patch_distance" not in found
 
@@ -220,7 +226,7 @@ def test_pictures_of_a_pixel_or_two_have_no_neighbours(
     metrics: Metrics, size: tuple[int, int]
 ) -> None:
     tiny = Image.new("RGB", size, "red")
-    found = metrics.measure(tiny, tiny, tiny)
+    found = metrics.measure(tiny, tiny, [as_style(tiny)])
     assert found["psnr"] == 99
     assert found["gram_distance"] == 0
     assert not {"ssim", "roughness"} & found.keys()

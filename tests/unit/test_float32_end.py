@@ -7,7 +7,7 @@ import torch
 
 from nst.losses import Gram
 from nst.runs.signature import signature
-from nst.transfer import targets
+from nst.transfer import descriptions
 from nst.transfer.module import StepOutput, StyleTransfer
 from nst.transfer.run import Run
 from tests.helpers import module, optimise, prepared, resolved, tiny_run
@@ -60,13 +60,15 @@ def test_the_signature_knows_them_only_where_they_differ() -> None:
 
 
 def test_the_cache_forgets_what_was_used_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(targets, "_cache", type(targets._cache)())
+    monkeypatch.setattr(descriptions, "_cache", type(descriptions._cache)())
     made = module([prepared(*SMALL, "precision=32", "steps=1")])
     run = made.runs[0]
     assert run.style is not None
     layers = ["conv1_1", "conv1_2"]
     first = Gram().terms(layers[:1])
-    one = targets.descriptions(Gram(), made.backbone, run.style, (32, 32), first)["conv1_1"]
-    monkeypatch.setattr(targets, "CACHE_BYTES", 2 * one.nbytes)
-    targets.descriptions(Gram(), made.backbone, run.style, (32, 40), Gram().terms(layers))
-    assert [key[-2:] for key in targets._cache] == [((32, 40), (name,)) for name in layers]
+    one = descriptions.descriptions(Gram(), made.backbone, run.style, (32, 32), first)["conv1_1"]
+    monkeypatch.setattr(descriptions, "CACHE_BYTES", 2 * one.nbytes)
+    descriptions.descriptions(Gram(), made.backbone, run.style, (32, 40), Gram().terms(layers))
+    assert [key[-3:] for key in descriptions._cache] == [
+        ((32, 40), (name,), None) for name in layers
+    ]

@@ -31,6 +31,8 @@ def image_bytes(runs: Sequence[Run]) -> int:
     element = 2 if rough else 4
     losses = [each for run in runs for each in (run.loss("content"), run.loss("style")) if each]
     copies = max(loss.copies for loss in losses)
+    # the features once more for each region
+    copies += max(len(run.styles) if run.guided else 0 for run in runs)
     per_pixel, targets = 0.0, 0
     for layer in up_to(taps, config.backbone.name):
         values = layer.channels * layer.pixels

@@ -49,9 +49,11 @@ class Batches:
         """
         run = self._runs[number] = replace(
             run,
-            content=self._held_once(run.content),
-            style=self._held_once(run.style),
-            init=self._held_once(run.init),
+            content=run.content and self._held_once(run.content),
+            styles=tuple(
+                replace(style, picture=self._held_once(style.picture)) for style in run.styles
+            ),
+            init=run.init and self._held_once(run.init),
         )
         # not by folder: before one is made, a picture with two names gives two
         same = (folder_of(run).parent, run.config.run.signature, run.config.force)
@@ -59,9 +61,9 @@ class Batches:
         self._jobs.setdefault(first, []).append(number)
         return run
 
-    def _held_once(self, picture: Picture | None) -> Picture | None:
+    def _held_once(self, picture: Picture) -> Picture:
         # equal blends may have different parts
-        if picture is None or picture.parts:
+        if picture.parts:
             return picture
         return self._pictures.setdefault((picture.name, picture.sha256), picture)
 
