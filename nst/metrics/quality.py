@@ -16,6 +16,7 @@ from nst import images
 from nst.images.picture import Picture
 from nst.losses import Features, Gram, Loss, spectrum_distance
 from nst.metrics import learned
+from nst.metrics.seam import SMALLEST, seam
 from nst.metrics.similarity import PATCH, patch_distance, psnr, roughness, ssim
 from nst.metrics.structure import cfsd, colour_distance, edge_agreement
 from nst.transfer import targets
@@ -54,6 +55,7 @@ class Metrics:
         content: Image.Image | None,
         style: Image.Image | None,
         learned_metrics: Sequence[str] = (),
+        wraps: bool = False,
     ) -> dict[str, float]:
         """All metrics that apply to a result.
 
@@ -62,6 +64,7 @@ class Metrics:
             content: of the result's size; None for tasks without.
             style: of any size; None for tasks without.
             learned_metrics: ``lpips``, ``dists``: those to compute as well.
+            wraps: whether the result is meant to wrap around.
 
         Returns:
             The metrics by name; without those that a small picture does not allow.
@@ -80,6 +83,8 @@ class Metrics:
             found |= learned.distances(networks, own, original)
         if style is not None:
             found |= self._against_style(result, style, factor, features)
+        if wraps and min(result.size) >= SMALLEST:
+            found["seam"] = seam(np.asarray(result))
         if "content_distance" in found and "patch_distance" in found:
             found["combined_distance"] = (1 + found["content_distance"]) * (
                 1 + found["patch_distance"]

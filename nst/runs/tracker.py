@@ -168,11 +168,13 @@ class Tracker(L.Callback):
         for index, writer in self._active(pl_module.active):
             with writer.isolating_errors():
                 image, inputs = images.to_image(final[index]), writer.inputs
+                config = writer.run.config
                 measures = self.metrics.measure(
                     image,
                     inputs.get("content"),
                     inputs.get("style"),
-                    writer.run.config.learned_metrics,
+                    config.learned_metrics,
+                    config.wraps,
                 )
                 writer.complete(image, measures)
 

@@ -78,14 +78,15 @@ class RunWriter:
 
     def _keep_inputs(self) -> None:
         """Writes the inputs, at the sizes that the run uses, and the parts of a blend."""
-        size = self.run.config.image.size
-        for name, picture, shorter in (
-            ("content", self.run.content, size),
-            ("style", self.run.style, self.run.config.style.size or size),
-        ):
+        run = self.run
+        size = run.config.style.size or run.config.image.size
+        for name, picture in (("content", run.content), ("style", run.style)):
             if picture is None:
                 continue
-            tensor = images.to_tensor(picture, *images.fit(picture.image.size, shorter))
+            shape = run.shape(run.scales[-1])
+            if name == "style":
+                shape = images.fit(picture.image.size, size)
+            tensor = images.to_tensor(picture, *shape)
             self.inputs[name] = images.to_image(tensor)
             for part, image in {name: self.inputs[name], **picture.parts}.items():
                 self.log_picture(part, self.folder.input(part, image), 0)
@@ -126,6 +127,8 @@ class RunWriter:
         last = self.rows[-1]
         step = int(last["step"])
         self.log_picture("final", self.folder.final(final), step)
+        if self.run.config.wraps:
+            self.log_picture("tiled", self.folder.tiled(images.tiled(final)), step)
         for logger in self.loggers:
             found = {f"measure/{name}": value for name, value in measures.items()}
             logger.log_metrics(found, step=step)

@@ -90,7 +90,7 @@ class Objective:
             value = each.value(means, features, len(image))
             parts[each.name] = parts[each.name] + value if each.name in parts else value
         terms = {term: self._weighted(parts, term, image) for term in FEATURE_TERMS}
-        terms["tv"] = total_variation(image)
+        terms["tv"] = total_variation(image, self.backbone.wraps)
         if self.spectrum is not None:
             terms["spectrum"] = spectrum_distance(image, self.spectrum)
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum(0)
@@ -143,12 +143,15 @@ class Objective:
     def _targets(self, run: Run, term: str, loss: Loss) -> dict[str, Tensor]:
         """Prepared targets (1, …) of a run; style pictures keep their own shapes."""
         picture, shape, terms = run.content, self.shape, run.terms(term)
+        backbone = self.backbone
         if term == "style":
+            # the borders of a style picture do not fit together, whether or not the image wraps
+            backbone = backbone.unwrapped()
             picture, size = run.style, run.config.style.size or run.config.image.size
             assert picture is not None
             shape = images.fit(picture.image.size, round(size * self.scale.fraction))
         assert picture is not None
-        found = targets.descriptions(loss, self.backbone, picture, shape, terms)
+        found = targets.descriptions(loss, backbone, picture, shape, terms)
         return {
             name: loss.prepare(target, self._positions(terms[name][0]))
             for name, target in found.items()
