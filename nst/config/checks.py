@@ -36,6 +36,7 @@ def check(config: Config) -> None:
     _check_weights(config)
     _check_init(config)
     _check_schedule(config)
+    _check_tiles(config)
     experiment.check(config.experiment)
 
 
@@ -217,6 +218,16 @@ def _check_init(config: Config) -> None:
         allowed += ["style", "file"] if config.uses_style else ["file"]
         problem = f"task={config.task} has no such picture; allowed: {listed(allowed)}"
         raise ConfigError("init", init.name, problem)
+
+
+def _check_tiles(config: Config) -> None:
+    size, step = config.image.size, config.side_step
+    if size % step:
+        below = size // step * step
+        near = [str(each) for each in (below, below + step) if each]
+        problem = f"backbone.padding={config.backbone.padding} needs a multiple of {step}, such as"
+        text = f"{problem} {' or '.join(near)}: the stride of the deepest layer"
+        raise ConfigError("image.size", size, text)
 
 
 def _numbers(key: str, values: list[float]) -> None:

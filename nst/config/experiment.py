@@ -149,6 +149,13 @@ MEASURES = {
         "(Liu et al. 2016), over the variance of the style's pixels; 0: the same spectrum.",
         optimised_by={"weights.spectrum": True},
     ),
+    "seam": Measure(
+        "seam",
+        "lower",
+        "Mean absolute difference of the pixels at opposite borders over that of the neighbouring "
+        "columns (or rows) that differ most, of results that tile; at most 1: the seam is no "
+        "stronger than any other column.",
+    ),
     "combined_distance": Measure(
         "combined distance",
         "lower",

@@ -278,7 +278,7 @@ class BackboneConfig:
     sha256: str | None = result(None, fact="weights")
     order: str = result("rgb", fact="weights", one_of=("rgb", "bgr"))
     pooling: str = result("max", one_of=("max", "average"))
-    padding: str = result("zeros", one_of=("zeros", "replicate"))
+    padding: str = result(architecture.ZEROS, one_of=architecture.PADDINGS)
     tiling: str = key(Affects.BATCH, "auto", one_of=("auto", "always", "never"))
 
 
@@ -400,6 +400,25 @@ class Config:
         if self.style.scale is not None:
             return max(1, round(self.style.scale * self.image.size))
         return self.style.size or self.image.size
+
+    @property
+    def wraps(self) -> bool:
+        """Whether the image wraps around, so that copies of it fit side by side as tiles."""
+        return self.backbone.padding == architecture.CIRCULAR
+
+    @property
+    def side_step(self) -> int:
+        """The sides of the image are multiples of this, px.
+
+        If the image wraps around, the stride of the deepest layer used: of any other side, pooling
+        would drop a row or a column, and the features would not wrap around.
+        """
+        if not self.wraps:
+            return 1
+        used = {"content": self.has_content_loss, "style": self.uses_style}
+        names = [name for term in used if used[term] for name in getattr(self.layers, term)]
+        layers = [architecture.canonical(name, self.backbone.name) for name in names]
+        return max(map(architecture.stride, layers), default=1)
 
 
 def register() -> None:

@@ -9,6 +9,7 @@ from nst.images.picture import (
     load,
     load_cut_out,
     load_mask,
+    tiled,
     to_image,
     to_tensor,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "load",
     "load_cut_out",
     "load_mask",
+    "tiled",
     "to_image",
     "to_tensor",
 ]

@@ -144,6 +144,11 @@ def covering(picture: Picture, height: int, width: int) -> Tensor:
     return to_tensor(Picture(picture.name, image), height, width)
 
 
+def tiled(image: Image.Image) -> Image.Image:
+    """Two by two copies of an RGB image side by side."""
+    return Image.fromarray(np.tile(np.asarray(image), (2, 2, 1)))
+
+
 def to_image(tensor: Tensor) -> Image.Image:
     """8-bit RGB of a tensor (3, H, W), RGB in [0, 1]."""
     array = tensor.detach().float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)

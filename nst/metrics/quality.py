@@ -18,6 +18,7 @@ from nst.images import masks
 from nst.images.picture import Picture
 from nst.losses import Features, Gram, Loss, spectrum_distance
 from nst.metrics import learned
+from nst.metrics.seam import SMALLEST, seam
 from nst.metrics.similarity import PATCH, patch_distance, psnr, roughness, ssim
 from nst.metrics.structure import cfsd, colour_distance, edge_agreement
 from nst.transfer.descriptions import descriptions
@@ -58,6 +59,7 @@ class Metrics:
         content: Image.Image | None,
         styles: Sequence[Style] = (),
         learned_metrics: Sequence[str] = (),
+        wraps: bool = False,
     ) -> dict[str, float]:
         """All metrics that apply to a result.
 
@@ -67,6 +69,7 @@ class Metrics:
             styles: of any sizes; none for tasks without. Metrics are means over them, by their
                 shares, and of regions by themselves.
             learned_metrics: ``lpips``, ``dists``: those to compute as well.
+            wraps: whether the result is meant to wrap around.
 
         Returns:
             The metrics by name; without those that a small picture does not allow.
@@ -86,6 +89,8 @@ class Metrics:
         if styles:
             each = [self._against_style(result, style, factor, features) for style in styles]
             found |= _mean(each, [style.share for style in styles])
+        if wraps and min(result.size) >= SMALLEST:
+            found["seam"] = seam(np.asarray(result))
         if "content_distance" in found and "patch_distance" in found:
             found["combined_distance"] = (1 + found["content_distance"]) * (
                 1 + found["patch_distance"]

@@ -67,11 +67,13 @@ class Cell:
         jobs: what is shown here, repetitions after the first; empty if the sweep has no such job.
         shots: their pictures; None for a job without.
         caption: of the first of them.
+        tiles: whether copies of the first picture are meant to fit side by side.
     """
 
     jobs: list[JobRecord]
     shots: list[Shot | None]
     caption: str
+    tiles: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,9 @@ def _cell(jobs: Sequence[JobRecord], show: str, gallery: Gallery) -> Cell:
     jobs = sorted(jobs, key=lambda job: not job.completed)  # a completed run is shown first
     paths = [job.completed.picture(show) if job.completed else None for job in jobs]
     shots = [gallery.shot(path) if path else None for path in paths]
-    return Cell(jobs, shots, _outcome(jobs[:1], show))
+    first = jobs[0].completed if jobs else None
+    tiles = first is not None and first.wraps and show == "final"
+    return Cell(jobs, shots, _outcome(jobs[:1], show), tiles)
 
 
 def _outcome(jobs: Sequence[JobRecord], show: str) -> str:

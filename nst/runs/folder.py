@@ -61,7 +61,7 @@ class RunFolder:
         for path in (self.path / "snapshots").glob("*"):
             if path not in map(self.snapshot_path, kept):
                 path.unlink()
-        for name in ("metrics.csv", "final.png", "best.png"):
+        for name in ("metrics.csv", "final.png", "tiled.png", "best.png"):
             (self.path / name).unlink(missing_ok=True)
         if (self.path / FACTS).exists() and not read_facts(self.path):
             aside = (self.path / FACTS).with_suffix(".refused")
@@ -114,6 +114,10 @@ class RunFolder:
     def final(self, image: Image.Image) -> Path:
         """Writes the result."""
         return self._picture("final.png", image)
+
+    def tiled(self, image: Image.Image) -> Path:
+        """Writes copies of a result side by side."""
+        return self._picture("tiled.png", image)
 
     def best(self, image: Image.Image) -> Path:
         """Writes the image with the lowest loss of a run that diverged."""

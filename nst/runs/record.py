@@ -16,6 +16,7 @@ import yaml
 
 from nst.config.experiment import ExperimentJob
 from nst.config.keys import PROGRAM, displayed_values
+from nst.vgg.architecture import CIRCULAR
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,11 @@ class RunRecord:
         """The values of the config that may change the picture, by dotted key."""
         return displayed_values(self.config)
 
+    @property
+    def wraps(self) -> bool:
+        """Whether the picture wraps around, so that copies of it fit side by side as tiles."""
+        return self.settings.get("backbone.padding") == CIRCULAR
+
     @cached_property
     def rows(self) -> list[dict[str, float]]:
         """``metrics.csv``, a dict per logged step; empty if it cannot be read."""
@@ -130,10 +136,14 @@ class RunRecord:
         return self.measures.get(name)
 
     def picture(self, name: str) -> Path | None:
-        """``final``, ``best``, ``start``, or one of the inputs; None if there is no such file."""
+        """A picture of the run, such as ``final`` or the input ``content``; None: it has none.
+
+        Args:
+            name: ``final``, ``best``, ``tiled``, ``start``, or an input's.
+        """
         if name == "start":
             path = self.folder / "snapshots" / "00000.png"
-        elif name in ("final", "best"):
+        elif name in ("final", "best", "tiled"):
             path = self.folder / f"{name}.png"
         else:
             path = self.folder / "inputs" / f"{name}.png"

@@ -23,7 +23,9 @@ def replay(writer: RunWriter) -> None:
         if (step := int(row["step"])) in snapshots:
             writer.log_picture("snapshot", snapshots[step], step)
     last = int(writer.rows[-1]["step"])
-    writer.log_picture("final", record.picture("final"), last)
+    for name in ("final", "tiled"):
+        if found := record.picture(name):
+            writer.log_picture(name, found, last)
     for logger in writer.loggers:
         logger.log_metrics(
             {f"measure/{key}": each for key, each in record.measures.items()}, step=last

@@ -167,9 +167,9 @@ class Tracker(L.Callback):
         self._flush(pl_module)
         for index, writer in self._active(pl_module.active):
             with writer.isolating_errors():
-                image = images.to_image(final[index])
+                image, config = images.to_image(final[index]), writer.run.config
                 measures = self.metrics.measure(
-                    image, writer.content, writer.styles, writer.run.config.learned_metrics
+                    image, writer.content, writer.styles, config.learned_metrics, config.wraps
                 )
                 writer.complete(image, measures)
 

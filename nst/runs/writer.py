@@ -137,6 +137,8 @@ class RunWriter:
         last = self.rows[-1]
         step = int(last["step"])
         self.log_picture("final", self.folder.final(final), step)
+        if self.run.config.wraps:
+            self.log_picture("tiled", self.folder.tiled(images.tiled(final)), step)
         for logger in self.loggers:
             found = {f"measure/{name}": value for name, value in measures.items()}
             logger.log_metrics(found, step=step)

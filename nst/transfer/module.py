@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, TypedDict
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nst.optim import PerImage
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.divergence import Divergence
 from nst.transfer.initial_image import initial_image
 from nst.transfer.objective import Objective
+from nst.transfer.resampling import resampled
 from nst.transfer.run import Run
 from nst.transfer.schedule import Scale, Steps
 from nst.vgg.network import VGG
@@ -286,7 +286,7 @@ class StyleTransfer(L.LightningModule):
         def resample(tensor: Tensor) -> Tensor:
             if tensor.shape[2:] == shape:  # another draw of the style loss
                 return tensor.clone()
-            return F.interpolate(tensor, shape, mode="bicubic", align_corners=False)
+            return resampled(tensor, shape, self.backbone.wraps)
 
         # a new parameter: autograd remembers the old one's shape
         self.image = nn.Parameter(resample(self.image.detach()).clamp(0, 1))

@@ -93,7 +93,7 @@ class Objective:
             value = each.value(means, features, len(image))
             parts[each.name] = parts[each.name] + value if each.name in parts else value
         terms = {term: self._weighted(parts, term, image) for term in FEATURE_TERMS}
-        terms["tv"] = total_variation(image)
+        terms["tv"] = total_variation(image, self.backbone.wraps)
         if self.spectra:
             found = [share * spectrum_distance(image, style) for style, share in self.spectra]
             terms["spectrum"] = torch.stack(found).sum(0)

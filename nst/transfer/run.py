@@ -95,10 +95,15 @@ class Run:
         return images.fit(style.picture.image.size, shorter)
 
     def shape(self, scale: Scale) -> tuple[int, int]:
-        """(height, width) of the image at a scale: the aspect of the content, or else the style."""
+        """(height, width) of the image at a scale: the aspect of the content, or else the style.
+
+        Both are multiples of ``Config.side_step``.
+        """
         canvas = self.content or self.style
         assert canvas is not None  # every task has one of them
-        return images.fit(canvas.image.size, scale.size)
+        height, width = images.fit(canvas.image.size, scale.size)
+        step = self.config.side_step
+        return schedule.nearest_multiple(height, step), schedule.nearest_multiple(width, step)
 
     @property
     def taps(self) -> set[str]:

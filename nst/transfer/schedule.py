@@ -32,8 +32,10 @@ class Scale:
 def scales(config: Config) -> list[Scale]:
     """The schedule in pixels and steps; the rounded shares add up to ``steps``.
 
-    Every scale has a step: ``config.checks`` requires at least as many steps as scales.
+    Every scale has a step: ``config.checks`` requires at least as many steps as scales. Sizes are
+    multiples of ``Config.side_step``, and fractions are then those of the rounded sizes.
     """
+    unit = config.side_step
     sizes, shares = config.schedule.sizes, config.schedule.steps
     style = config.schedule.style or [1.0] * len(sizes)
     result, start, done = [], 0, 0.0
@@ -42,10 +44,16 @@ def scales(config: Config) -> list[Scale]:
         later = len(sizes) - index - 1
         stop = round(config.steps * done / sum(shares))
         stop = config.steps if later == 0 else min(max(stop, start + 1), config.steps - later)
-        size = round(config.image.size * fraction)
-        result.append(Scale(fraction, size, start, stop, style[index]))
+        size = nearest_multiple(config.image.size * fraction, unit)
+        exact = fraction if unit == 1 else size / config.image.size
+        result.append(Scale(exact, size, start, stop, style[index]))
         start = stop
     return result
+
+
+def nearest_multiple(side: float, unit: int) -> int:
+    """The multiple of ``unit`` that is nearest to the length of a side, but not 0, px."""
+    return max(1, round(side / unit)) * unit
 
 
 def redrawn(found: Sequence[Scale], every: int | None) -> list[Scale]:

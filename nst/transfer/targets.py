@@ -98,7 +98,8 @@ def _described(
         name: region_of(style.source, shape, layers, backbone, eroded)
         for name, layers in terms.items()
     }
-    return descriptions(loss, backbone, style.picture, shape, terms, regions)
+    # the borders of a style picture do not fit together, whether or not the image wraps around
+    return descriptions(loss, backbone.unwrapped(), style.picture, shape, terms, regions)
 
 
 def _positions(shape: tuple[int, int], layers: tuple[str, ...]) -> int:

@@ -14,6 +14,8 @@ _CHANNELS = (64, 128, 256, 512, 512)
 
 BACKBONES = tuple(_COUNTS)
 
+ZEROS, REPLICATE, CIRCULAR = PADDINGS = ("zeros", "replicate", "circular")
+
 SOURCES = ("embedded", "torchvision", "file")
 OFFLINE = "without a network: embedded (VGG-19), file with backbone.path"
 

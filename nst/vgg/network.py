@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from nst.vgg.architecture import CIRCULAR, REPLICATE, ZEROS
 from nst.vgg.architecture import convolutions as layers
+from nst.vgg.circular import CircularConv
 from nst.vgg.cpu.winograd import WinogradConv
 from nst.vgg.tiling import STRIP_BYTES, WHOLE_BYTES, Strip, joined, parts, strips
 from nst.vgg.weights import Weights
@@ -29,7 +32,8 @@ class VGG(nn.Module):
         backbone: ``vgg16`` or ``vgg19``.
         taps: canonical layer names whose features ``forward`` returns.
         pooling: ``max`` (as trained) or ``average`` (Gatys et al. 2016, section 2: smoother).
-        padding: ``zeros`` (as trained) or ``replicate`` (no dark frame in the statistics).
+        padding: ``zeros`` (as trained), ``replicate`` (no dark frame in the statistics) or
+            ``circular`` (the picture wraps around, so that copies of it fit side by side).
         activation_means: mean ReLU output of every convolution; each convolution is scaled by one
             number so that this becomes 1 (Gatys et al. 2015, section 2, do so per channel). The
             ReLU and both poolings commute with positive scaling, so the features stay the same up
@@ -46,6 +50,7 @@ class VGG(nn.Module):
     Attributes:
         name: ``vgg16`` or ``vgg19``.
         key: extractors with equal keys compute the same features.
+        wraps: whether the padding is circular.
     """
 
     mean: Tensor
@@ -68,8 +73,9 @@ class VGG(nn.Module):
         self.name = backbone
         self.taps = frozenset(taps)
         self.tiling = tiling
+        self.wraps = padding == CIRCULAR
         means = tuple(activation_means) if activation_means else None
-        self.key = (weights.sha256, backbone, pooling, padding, means, dtype)
+        self.key: tuple[object, ...] = (weights.sha256, backbone, pooling, padding, means, dtype)
         self.dtype = dtype
         self.register_buffer("mean", torch.tensor(weights.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(weights.std).view(1, 3, 1, 1), persistent=False)
@@ -96,10 +102,28 @@ class VGG(nn.Module):
         self.layers.to(memory_format=torch.channels_last)
         self.requires_grad_(False)
 
+    def unwrapped(self) -> VGG:
+        """This extractor for a picture that is no tile, with the same convolutions.
+
+        Circular padding would join its opposite borders, and a seam would be among its features.
+        In its place is ``replicate``.
+        """
+        if not self.wraps:
+            return self
+        shared = {id(each): each for each in (*self.parameters(), *self.buffers())}
+        other = deepcopy(self, shared)
+        for name, layer in self.layers.items():
+            if isinstance(layer, CircularConv):
+                own = layer.weight, layer.bias, REPLICATE, self.dtype
+                other.layers[name] = _convolution(*own, winograd=False)
+        other.wraps = False
+        other.key = tuple(REPLICATE if each == CIRCULAR else each for each in self.key)
+        return other
+
     def channels(self, layer: str) -> int:
         """Number of feature channels at a layer."""
         conv = self.layers[layer.replace("relu", "conv")]
-        assert isinstance(conv, nn.Conv2d | WinogradConv)
+        assert isinstance(conv, nn.Conv2d | CircularConv | WinogradConv)
         return conv.out_channels
 
     def forward(self, image: Tensor, taps: Collection[str] | None = None) -> dict[str, Tensor]:
@@ -174,7 +198,7 @@ class VGG(nn.Module):
         margin = convolutions = sum(name.startswith("conv") for name in names)
         small = convolutions * size <= WHOLE_BYTES
         whole = self.tiling == "never" or (self.tiling == "auto" and small)
-        return strips(height, margin, 1 if whole else -(-size // STRIP_BYTES))
+        return strips(height, margin, 1 if whole else -(-size // STRIP_BYTES), self.wraps)
 
     def _block(
         self, names: Sequence[str], wanted: Collection[str], reader: Reader, strip: Strip, x: Tensor
@@ -202,8 +226,10 @@ def _convolution(
     weight: Tensor, bias: Tensor, padding: str, dtype: torch.dtype, winograd: bool
 ) -> nn.Module:
     # measured: with fewer channels, Winograd's additions cost more than it saves
-    if winograd and padding == "zeros" and weight[:, :, 0, 0].numel() >= 128 * 256:
+    if winograd and padding == ZEROS and weight[:, :, 0, 0].numel() >= 128 * 256:
         return WinogradConv(weight, bias, dtype)
+    if padding == CIRCULAR:
+        return CircularConv(weight, bias, dtype)
     mode: Any = padding
     # without nn.Conv2d's random initialisation
     conv = nn.utils.skip_init(

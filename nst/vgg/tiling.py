@@ -2,7 +2,8 @@
 
 Each 3x3 convolution depends on one more row on either side. So a strip is computed with a margin of
 as many rows of the block's input as the block has convolutions, and the margin is cut off again:
-the result is that of the whole picture, to rounding. The features of a strip are dropped and
+the result is that of the whole picture, to rounding. Where the picture wraps around, the margins of
+the first and the last strip are rows of its other end. The features of a strip are dropped and
 computed again in the backward pass (Chen et al. 2016, "Training Deep Nets with Sublinear Memory
 Cost").
 """
@@ -29,7 +30,8 @@ class Strip:
 
     Attributes:
         rows: the rows of the strip.
-        seen: these and the margins, on which its values depend.
+        seen: these and the margins, on which its values depend; negative rows, and those beyond the
+            last one, are rows of the other end of a picture that wraps around.
         share: fraction of all rows.
     """
 
@@ -44,13 +46,14 @@ class Strip:
         return x[:, :, self.rows.start - self.seen.start : self.rows.stop - self.seen.start]
 
 
-def strips(height: int, margin: int, count: int) -> list[Strip]:
+def strips(height: int, margin: int, count: int, wraps: bool = False) -> list[Strip]:
     """Cuts ``height`` rows into at most ``count`` strips that begin at even rows, for the pooling.
 
     Args:
         height: rows of the block's input.
         margin: rows on either side on which a row depends.
         count: 1 or more.
+        wraps: whether the last row is followed by the first one.
     """
     step = -(-height // count)
     step += step % 2
@@ -58,8 +61,21 @@ def strips(height: int, margin: int, count: int) -> list[Strip]:
     tops = range(0, max(height - 1, 1), step)  # a last row alone could not be pooled
     for top in tops:
         bottom = height if top == tops[-1] else top + step
-        seen = slice(max(top - margin, 0), min(bottom + margin, height))
-        found.append(Strip(slice(top, bottom), seen, (bottom - top) / height))
+        first, last = top - margin, bottom + margin
+        if not wraps or len(tops) == 1:  # the padding continues a whole picture
+            first, last = max(first, 0), min(last, height)
+        found.append(Strip(slice(top, bottom), slice(first, last), (bottom - top) / height))
+    return found
+
+
+def pieces(seen: slice, height: int) -> list[slice]:
+    """Rows ``seen`` by a strip as slices of the picture, in order; several if it wraps around."""
+    found, row = [], seen.start
+    while row < seen.stop:
+        start = row % height
+        stop = min(start + seen.stop - row, height)
+        found.append(slice(start, stop))
+        row += stop - start
     return found
 
 
@@ -86,11 +102,16 @@ class _Parts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, found: list[Strip]) -> tuple[Tensor, ...]:
         ctx.found, ctx.shape = found, x.shape
-        return tuple(x[:, :, strip.seen].clone() for strip in found)
+        rows = [pieces(strip.seen, x.shape[2]) for strip in found]
+        return tuple(torch.cat([x[:, :, piece] for piece in each], 2) for each in rows)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         whole = gradients[0].new_zeros(ctx.shape).to(memory_format=torch.channels_last)
         for strip, gradient in zip(ctx.found, gradients, strict=True):
-            whole[:, :, strip.seen] += gradient
+            row = 0
+            for piece in pieces(strip.seen, whole.shape[2]):
+                length = piece.stop - piece.start
+                whole[:, :, piece] += gradient[:, :, row : row + length]
+                row += length
         return whole, None

@@ -70,8 +70,11 @@ def _module(*overrides: str) -> StyleTransfer:
 
 @pytest.mark.parametrize("optimizer", first_of(["lbfgs", "adam"]))
 @pytest.mark.parametrize("schedule", first_of(["pyramid", "single"]))
-def test_the_same_as_without(replayed: Replayed, optimizer: str, schedule: str) -> None:
-    settings = (f"optimizer={optimizer}", f"schedule={schedule}")
+@pytest.mark.parametrize("padding", ["zeros", "circular"])
+def test_the_same_as_without(
+    replayed: Replayed, optimizer: str, schedule: str, padding: str
+) -> None:
+    settings = (f"optimizer={optimizer}", f"schedule={schedule}", f"backbone.padding={padding}")
     plain = optimise(_module(*settings))
     compiled = optimise(_module(*settings, "compile=reduce-overhead"))
     scales = len(prepared(*SMALL, *settings).scales)

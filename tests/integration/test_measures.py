@@ -14,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from nst import images
 from nst.metrics import similarity, structure
 from nst.metrics.quality import Metrics
+from nst.metrics.seam import seam
 from nst.transfer.run import Style
 from nst.vgg import architecture
 from nst.vgg.network import VGG
@@ -212,6 +213,14 @@ def test_gram_distance_by_hand(metrics: Metrics) -> None:
     assert found["combined_distance"] == pytest.approx(
         (1 + found["content_distance"]) * (1 + found["patch_distance"])
     )
+
+
+def test_seam_of_results_that_wrap_around(metrics: Metrics) -> None:
+    style = picture("waves", 32)
+    found = metrics.measure(style, None, [as_style(style)], wraps=True)
+    assert found["seam"] == seam(np.asarray(style)) > 1
+    tiny = Image.new("RGB", (2, 16), "red")
+    assert "seam" not in metrics.measure(tiny, None, [as_style(style)], wraps=True)
 
 
 def test_tiny_pictures_are_measured_as_far_as_they_go(metrics: Metrics) -> None:

@@ -191,7 +191,7 @@ TINY: dict[str, list[str]] = {
     "optimizer.lr": ["1e-9", "1", "1e9"],
     "schedule": ["single", "{sizes: [0.9, 1], steps: [1, 1], style: [0.1, 1]}"],
     "backbone.pooling": ["max", "average"],
-    "backbone.padding": ["zeros", "replicate"],
+    "backbone.padding": ["zeros", "replicate", "circular"],
     "precision": ["32", "bf16"],
     "seed": ["0", "9223372036854775807"],
     "snapshot_every": ["1", "7"],

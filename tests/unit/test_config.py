@@ -80,6 +80,23 @@ WRONG = [
     (["backbone.source=hub"], ["backbone.source=hub", "embedded", "without a network"]),
     (["backbone.pooling=sum"], ["backbone.pooling=sum", "average"]),
     (["backbone.padding=mirror"], ["backbone.padding=mirror", "replicate"]),
+    (
+        ["backbone.padding=circular", "image.size=100"],
+        ["image.size=100", "backbone.padding=circular needs a multiple of 16", "96 or 112"],
+    ),
+    (
+        ["backbone.padding=circular", "image.size=9"],
+        ["image.size=9", "multiple of 16, such as 16: the stride of the deepest layer"],
+    ),
+    (
+        [
+            "backbone.padding=circular",
+            "image.size=65",
+            "layers.style=[conv_1]",
+            "layers.content=[conv_3]",
+        ],
+        ["image.size=65", "multiple of 2, such as 64 or 66"],
+    ),
     (["backbone.name=vgg16"], ["backbone.source=embedded", "VGG-19 only"]),
     (["optimizer.lr=0"], ["optimizer", "lr=0"]),
     (["optimizer.lrr=1"], ["optimizer.lrr", "lr"]),

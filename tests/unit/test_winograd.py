@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from nst.vgg.circular import CircularConv
 from nst.vgg.cpu.winograd import WinogradConv
 from nst.vgg.network import VGG
 from tests.helpers import convolution_case, embedded
@@ -49,6 +50,7 @@ def test_only_where_there_are_many_channels_and_a_frame_of_zeros() -> None:
     assert kinds(winograd=True) == [nn.Conv2d, nn.Conv2d, WinogradConv]
     assert kinds(winograd=False) == [nn.Conv2d] * 3
     assert kinds(winograd=True, padding="replicate") == [nn.Conv2d] * 3
+    assert kinds(winograd=True, padding="circular") == [CircularConv] * 3
 
 
 def test_features_are_the_same() -> None:

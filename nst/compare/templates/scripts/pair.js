@@ -6,10 +6,11 @@ import { emit } from "nst/events";
 import { writeLink } from "nst/link";
 import { setFrame, stage } from "nst/stage";
 import { state, view } from "nst/state";
+import { isTiled } from "nst/tiles";
 import { stepOf } from "nst/time";
 import { drawVersus } from "nst/versus";
 
-/** The pictures that are drawn. @type {{a: Run, b: Run, box: HTMLElement, under: HTMLElement, top: HTMLElement} | null} */
+/** The pictures that are drawn. @type {{a: Run, b: Run, tiled: string, box: HTMLElement, under: HTMLElement, top: HTMLElement} | null} */
 let drawn = null;
 
 /** A and B. @returns {[Run, Run] | [undefined, undefined]} */
@@ -39,14 +40,15 @@ export function drawPair() {
     select.replaceChildren(...options(list.map((each) => [each.key, each.label])));
     select.value = run.key;
   }
-  if (drawn?.a !== a || drawn?.b !== b) {
+  const tiled = [a, b].map(isTiled).join();
+  if (drawn?.a !== a || drawn?.b !== b || drawn?.tiled !== tiled) {
     const [under, top] = [stage(a), stage(b)];
     under.classList.add("under");
     top.classList.add("top");
     const box = element("div", { className: "overlay" }, under, top);
     box.append(edgeHandle(box));
     byId("over").replaceChildren(box, inputs(a, b));
-    drawn = { a, b, box, under, top };
+    drawn = { a, b, tiled, box, under, top };
   }
   showMode();
   showPair(true);

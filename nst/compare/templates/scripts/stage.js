@@ -1,5 +1,6 @@
 /** A picture in two layers: a frame of the filmstrip at once, and the snapshot itself when the slider rests. */
 import { element } from "nst/dom";
+import { isTiled } from "nst/tiles";
 import { frameOf } from "nst/time";
 
 /** @param {Run} run */
@@ -11,12 +12,21 @@ export function stage(run) {
   }
   box.style.aspectRatio = run.filmstrip.size.join(" / ");
   const sharp = element("img", { className: "sharp layer", alt: "", draggable: false, decoding: "async" });
-  sharp.addEventListener("load", () => sharp.classList.add("on"));
+  sharp.addEventListener("load", () => {
+    sharp.classList.add("on");
+    // as a background it is repeated without gaps between the copies
+    box.style.setProperty("--snapshot", `url("${sharp.src}")`);
+  });
+  box.classList.toggle("tiled", isTiled(run));
   box.append(element("div", { className: "frame layer" }), sharp);
   return box;
 }
 
-/** Shows what a run has at the slider. @param {HTMLElement} box @param {Run} run @param {boolean} sharp load the snapshot itself */
+/**
+ * Shows what a run has at the slider.
+ * @param {HTMLElement} box @param {Run} run
+ * @param {boolean} sharp load the snapshot itself; copies side by side are always of it
+ */
 export function setFrame(box, run, sharp) {
   const [frame, image] = [box.querySelector(".frame"), box.querySelector(".sharp")];
   if (!run.filmstrip || !(frame instanceof HTMLElement) || !(image instanceof HTMLImageElement)) return;
@@ -32,7 +42,7 @@ export function setFrame(box, run, sharp) {
   const source = encodeURI(files[index]);
   if (image.getAttribute("src") !== source) {
     image.classList.remove("on");
-    if (sharp) image.src = source;
+    if (sharp || box.classList.contains("tiled")) image.src = source;
   } else if (image.complete && image.naturalWidth) {
     image.classList.add("on");
   }

@@ -14,6 +14,7 @@ import { drawPair, listenPair, showPair } from "nst/pair";
 import { listenSlider, showTime } from "nst/slider";
 import { state, view } from "nst/state";
 import { drawAbout, drawTable } from "nst/table";
+import { listenTiles, showTiles } from "nst/tiles";
 import { findPositions } from "nst/time";
 import { listenZoom, showZoom } from "nst/zoom";
 
@@ -32,6 +33,7 @@ on("refresh", () => {
   drawAbout();
   showTime();
   showZoom();
+  showTiles();
   for (const radio of radios("by")) radio.checked = radio.value === view.by;
   if (filter.value !== view.filter) filter.value = view.filter;
   writeLink();
@@ -47,7 +49,7 @@ function start() {
 }
 
 function listen() {
-  for (const each of [listenAxes, listenCurves, listenKeyboard, listenMarks, listenPair, listenSlider, listenZoom]) each();
+  for (const each of [listenAxes, listenCurves, listenKeyboard, listenMarks, listenPair, listenSlider, listenTiles, listenZoom]) each();
   listenHighlight(() => traces.map((run) => run.key));
   filter.addEventListener("input", () => {
     clearTimeout(typing);

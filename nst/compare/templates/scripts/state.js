@@ -3,7 +3,7 @@
 /** @type {Readonly<View>} */
 export const START = {
   by: "step", at: Infinity, rows: "auto", columns: "auto", filter: "", sort: "", pins: [],
-  a: "", b: "", mode: "wipe", wipe: 50, gain: 1, zoom: 1, x: 0, y: 0,
+  a: "", b: "", mode: "wipe", wipe: 50, gain: 1, zoom: 1, x: 0, y: 0, tiled: true,
   metric: "loss/total", logx: false, logy: true,
 };
 

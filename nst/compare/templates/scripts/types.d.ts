@@ -85,6 +85,8 @@ interface View {
   zoom: number;
   x: number;
   y: number;
+  /** Whether textures that wrap around are shown as two by two copies. */
+  tiled: boolean;
   /** Column of metrics.csv that the curves show. */
   metric: string;
   logx: boolean;
