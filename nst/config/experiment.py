@@ -18,7 +18,7 @@ MAIN = "main"
 ALL = "all"
 """In place of a report's name: the experiments of all reports."""
 
-INPUTS = ("content", "style", "source", "mask", "target", "paste")
+INPUTS = ("content", "style", "source", "mask", "target", "paste", "original_style")
 SHOWS = ("start", "final")
 
 

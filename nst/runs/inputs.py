@@ -5,7 +5,7 @@ from __future__ import annotations
 from nst import images
 from nst.config.experiment import ExperimentJob
 from nst.config.schema import Config
-from nst.images import Picture, poisson
+from nst.images import Picture, colour_transfer, poisson
 from nst.images.decode import MAX_PIXELS
 from nst.runs.resolve import resolve
 from nst.transfer.run import Run
@@ -25,9 +25,14 @@ def prepare(config: Config, experiment_job: ExperimentJob | None = None) -> Run:
     resolved = resolve(config)
     content = _content(config) if config.uses_content else None
     style = images.load(config.style.path, "style.path") if config.uses_style else None
+    grey = None
+    if content is not None and style is not None and config.matches_colours:
+        style = colour_transfer.matched(style, content)
+    if content is not None and style is not None and config.keeps_colours:
+        grey, style = colour_transfer.grey(content), colour_transfer.grey_matched(style, content)
     start = config.init.path if config.init.name == "file" else None
     init = None if start is None else images.load(start, "init.path")
-    run = Run(config, resolved, content, style, init, experiment_job)
+    run = Run(config, resolved, content, style, init, grey, experiment_job)
     _check_sizes(run)
     return run
 

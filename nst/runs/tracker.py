@@ -11,7 +11,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from nst import images
+from nst.images.colour_transfer import ORIGINAL
 from nst.metrics.quality import Metrics
 from nst.runs.signals import Interrupts
 from nst.runs.writer import RunWriter
@@ -167,12 +167,11 @@ class Tracker(L.Callback):
         self._flush(pl_module)
         for index, writer in self._active(pl_module.active):
             with writer.isolating_errors():
-                image, inputs = images.to_image(final[index]), writer.inputs
+                image, inputs = writer.picture(final[index]), writer.inputs
+                # as given: the same for all runs of a table that compares colours
+                style = inputs.get(ORIGINAL, inputs.get("style"))
                 measures = self.metrics.measure(
-                    image,
-                    inputs.get("content"),
-                    inputs.get("style"),
-                    writer.run.config.learned_metrics,
+                    image, inputs.get("content"), style, writer.run.config.learned_metrics
                 )
                 writer.complete(image, measures)
 

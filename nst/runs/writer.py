@@ -14,6 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from nst import images
+from nst.images import Picture
+from nst.images.lab import Colours
 from nst.runs import checkpoint_file
 from nst.runs.folder import RunFolder
 from nst.runs.record import COMPLETED, DIVERGED, FAILED, INTERRUPTED
@@ -33,7 +35,7 @@ class RunWriter:
         loggers: its Lightning loggers.
         checkpoint: the one that it resumes from; None: it starts anew.
         rows: its metrics so far.
-        inputs: content and style at the sizes that the run uses.
+        inputs: content, style and their parts, at the sizes that the run uses, by name.
         diverged: whether its loss has diverged; later rows are not recorded.
         ended: whether it has ended; others of its batch may not have.
         error: why this run alone ended: it diverged, or could not be written.
@@ -49,6 +51,7 @@ class RunWriter:
     diverged: bool = False
     ended: bool = False
     error: Exception | None = None
+    _colours: Colours | None = None  # of the content, at the last shape shown
 
     def names(self, losses: Sequence[str]) -> list[str]:
         """Those of the batch's losses that belong to this run."""
@@ -77,7 +80,7 @@ class RunWriter:
             self._replay()
 
     def _keep_inputs(self) -> None:
-        """Writes the inputs, at the sizes that the run uses, and the parts of a blend."""
+        """Writes the inputs, and what they were made of, at the sizes that the run uses."""
         size = self.run.config.image.size
         for name, picture, shorter in (
             ("content", self.run.content, size),
@@ -85,10 +88,13 @@ class RunWriter:
         ):
             if picture is None:
                 continue
-            tensor = images.to_tensor(picture, *images.fit(picture.image.size, shorter))
-            self.inputs[name] = images.to_image(tensor)
-            for part, image in {name: self.inputs[name], **picture.parts}.items():
-                self.log_picture(part, self.folder.input(part, image), 0)
+            shape = images.fit(picture.image.size, shorter)
+            for part, image in {name: picture.image, **picture.parts}.items():
+                seen = image
+                if image.size == picture.image.size:
+                    seen = images.to_image(images.to_tensor(Picture(part, image), *shape))
+                self.inputs[part] = seen
+                self.log_picture(part, self.folder.input(part, seen), 0)
 
     def _replay(self) -> None:
         """Logs again the rows and snapshots before the checkpoint."""
@@ -107,9 +113,19 @@ class RunWriter:
         for logger in self.loggers:
             logger.log_metrics(metrics, step=int(row["step"]))
 
+    def picture(self, image: Tensor) -> Image.Image:
+        """The image (3, H, W) as it is shown: in the colours of the content, if they are kept."""
+        if self.run.grey is not None and self.run.content is not None:
+            shape = image.shape[1:]
+            if self._colours is None or self._colours.shape != shape:
+                content = images.to_tensor(self.run.content, *shape)
+                self._colours = Colours(content.to(image))
+            image = self._colours.shown(image)
+        return images.to_image(image)
+
     def snapshot(self, step: int, image: Tensor) -> None:
         """Writes and logs the image (3, H, W) after ``step`` updates."""
-        self.log_picture("snapshot", self.folder.snapshot(step, images.to_image(image)), step)
+        self.log_picture("snapshot", self.folder.snapshot(step, self.picture(image)), step)
 
     def log_picture(self, key: str, path: Any, step: int) -> None:
         """Logs a picture to every logger that takes pictures."""
@@ -152,7 +168,7 @@ class RunWriter:
         step = int(self.rows[-1]["step"])
         facts: dict[str, Any] = {}
         if math.isfinite(loss) or best_step > 0:
-            self.log_picture("best", self.folder.best(images.to_image(image)), step)
+            self.log_picture("best", self.folder.best(self.picture(image)), step)
             row = next((row for row in self.rows if row["step"] == best_step), {})
             facts = {"best_step": best_step, "losses": _losses(row)}
         seconds = self.rows[-1]["seconds"]

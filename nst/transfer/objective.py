@@ -24,7 +24,8 @@ FEATURE_TERMS = ("content", "style")
 class Objective:
     """The weighted sum of the content, the style, the total variation and the spectrum.
 
-    The weight of the style is multiplied by the scale's fraction (``Scale.style``).
+    The weight of the style is multiplied by the scale's fraction (``Scale.style``). Where a run
+    optimises lightness alone, the mean of the image's channels is evaluated.
 
     Args:
         backbone: feature extractor with taps for the layers of all runs.
@@ -43,6 +44,7 @@ class Objective:
         self.device = device
         self.scale = scale
         self.shape = runs[0].shape(scale)
+        self.grey = self._grey(runs)
         self.weights = {
             term: self._vector([getattr(run.config.weights, term) for run in runs])
             for term in (*FEATURE_TERMS, "tv", "spectrum")
@@ -80,6 +82,8 @@ class Objective:
 
     def _losses(self, image: Tensor) -> dict[str, Tensor]:
         means, features = {}, {}
+        if self.grey is not None:  # one gradient for the three channels keeps them equal
+            image = torch.where(self.grey, image.mean(1, keepdim=True), image)
         for name, values in self.backbone.read(image, self._read).items():
             if name in self.backbone.taps:
                 features[name] = tiling.joined([value for _, value in values])
@@ -142,7 +146,7 @@ class Objective:
 
     def _targets(self, run: Run, term: str, loss: Loss) -> dict[str, Tensor]:
         """Prepared targets (1, …) of a run; style pictures keep their own shapes."""
-        picture, shape, terms = run.content, self.shape, run.terms(term)
+        picture, shape, terms = run.optimised_content, self.shape, run.terms(term)
         if term == "style":
             picture, size = run.style, run.config.style.size or run.config.image.size
             assert picture is not None
@@ -153,6 +157,11 @@ class Objective:
             name: loss.prepare(target, self._positions(terms[name][0]))
             for name, target in found.items()
         }
+
+    def _grey(self, runs: Sequence[Run]) -> Tensor | None:
+        """(N, 1, 1, 1), which images are grey; None: none of them."""
+        grey = [run.grey is not None for run in runs]
+        return torch.tensor(grey, device=self.device)[:, None, None, None] if any(grey) else None
 
     def _spectrum(self, runs: Sequence[Run]) -> Tensor | None:
         """The style pictures of the runs at the size of the image; None: no run uses them."""

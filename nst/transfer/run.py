@@ -50,8 +50,11 @@ class Run:
         config: checked, layer names canonical.
         resolved: what the config names.
         content: None if the task has no content loss.
-        style: None if the task has no style loss.
+        style: None if the task has no style loss; in other colours than its file's if
+            ``config.colour`` says so.
         init: the picture of ``init=file``, else None.
+        grey: the content without its colours if only lightness is optimised
+            (``colour=keep_luminance``), else None.
         experiment_job: its job of an experiment; None: it has none.
     """
 
@@ -60,6 +63,7 @@ class Run:
     content: Picture | None
     style: Picture | None
     init: Picture | None
+    grey: Picture | None = None
     experiment_job: ExperimentJob | None = None
 
     def shape(self, scale: Scale) -> tuple[int, int]:
@@ -67,6 +71,11 @@ class Run:
         canvas = self.content or self.style
         assert canvas is not None  # every task has one of them
         return images.fit(canvas.image.size, scale.size)
+
+    @property
+    def optimised_content(self) -> Picture | None:
+        """The content as the image is compared with it."""
+        return self.content if self.grey is None else self.grey
 
     @property
     def taps(self) -> set[str]:
