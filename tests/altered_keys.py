@@ -18,6 +18,7 @@ ALTERED = {
     "content.gradients": (BLEND, "content.gradients=mixed"),
     "style.path": ("", "style=waves"),
     "style.size": ("", "style.size=40"),
+    "colour": ("", "colour=match"),
     "image.size": ("", "image.size=48"),
     "content_loss": ("", "content_loss=self_similarity"),
     "style_loss": ("", "style_loss=moments"),

@@ -31,7 +31,7 @@ INPUTS = (
     "content",
     *(
         name.replace("style", kind)
-        for kind in ("style", "region", "source_region")
+        for kind in ("style", "region", "source_region", "original_style")
         for name in style_names(MOST_STYLES)
     ),
     *("source", "mask", "target", "paste"),

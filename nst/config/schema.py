@@ -19,6 +19,7 @@ from nst.vgg import architecture
 CONTENT_TASKS = ("style_transfer", "content_reconstruction")
 STYLE_TASKS = ("style_transfer", "texture_synthesis")
 TASKS = ("style_transfer", "content_reconstruction", "texture_synthesis")
+COLOURS = ("none", "keep_luminance", "match")
 INITS = ("noise", "content", "style", "blend", "file")
 PRECISIONS = ("auto", "32", "bf16")
 LAYER_RULES = ("equal", "gatys")
@@ -95,6 +96,10 @@ def _content(config: Config) -> bool:
 
 def _style(config: Config) -> bool:
     return config.uses_style
+
+
+def _content_and_style(config: Config) -> bool:
+    return config.uses_content and config.uses_style
 
 
 def _content_loss(config: Config) -> bool:
@@ -325,6 +330,7 @@ class Config:
     content: ContentConfig = field(default_factory=ContentConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
+    colour: str = result("none", own=True, when=_content_and_style, neutral="none", one_of=COLOURS)
     image: ImageConfig = field(default_factory=ImageConfig)
     content_loss: Any = result(parts=LOSS, neutral=FEATURES, **CONTENT)
     style_loss: Any = result(parts=LOSS, neutral=GRAM, **STYLE)
@@ -419,6 +425,16 @@ class Config:
         names = [name for term in used if used[term] for name in getattr(self.layers, term)]
         layers = [architecture.canonical(name, self.backbone.name) for name in names]
         return max(map(architecture.stride, layers), default=1)
+
+    @property
+    def matches_colours(self) -> bool:
+        """Whether the style first gets the colours of the content."""
+        return self.colour == "match" and _content_and_style(self)
+
+    @property
+    def keeps_colours(self) -> bool:
+        """Whether only lightness is optimised, and the colours are those of the content."""
+        return self.colour == "keep_luminance" and _content_and_style(self)
 
 
 def register() -> None:

@@ -36,7 +36,7 @@ class Picture:
     Attributes:
         name: short name for folders and captions (a file's stem, or a built-in's name).
         image: 8-bit RGB; RGBA from ``load_cut_out``.
-        parts: the pictures that a blend was made of, by name.
+        parts: the pictures that it was made of, by name: of a blend, or of a style in new colours.
     """
 
     name: str

@@ -13,7 +13,12 @@ from nst.config.experiment import ExperimentConfig
 from nst.report.collect import Experiment, JobRecord
 from nst.utils.files import write_whole
 
-CAPTIONS = {"start": "start", "final": "result", "paste": "naive paste"}
+CAPTIONS = {
+    "start": "start",
+    "final": "result",
+    "paste": "naive paste",
+    "original_style": "original style",
+}
 
 
 @dataclass(frozen=True)

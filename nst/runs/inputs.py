@@ -5,7 +5,7 @@ from __future__ import annotations
 from nst import images
 from nst.config.experiment import ExperimentJob
 from nst.config.schema import Config
-from nst.images import Picture, poisson
+from nst.images import Picture, colour_transfer, poisson
 from nst.images.decode import MAX_PIXELS
 from nst.runs.resolve import resolve
 from nst.runs.styles import load_styles
@@ -27,13 +27,14 @@ def prepare(config: Config, experiment_job: ExperimentJob | None = None) -> Run:
     resolved = resolve(config)
     content = _content(config) if config.uses_content else None
     styles = load_styles(config, content) if config.uses_style else ()
+    grey = colour_transfer.grey(content) if content and config.keeps_colours else None
     start = config.init.path if config.init.name == "file" else None
     init = None if start is None else images.load(start, "init.path")
     loss = resolved.style_loss
     if config.guided and loss.additive and not loss.takes_weights:
         problem = "has no describe_weighted, which guidance=masks needs (docs/losses.md)"
         raise ConfigError("style_loss", type(loss).__name__, problem)
-    run = Run(config, resolved, content, styles, init, experiment_job)
+    run = Run(config, resolved, content, styles, init, grey, experiment_job)
     _check_sizes(run)
     return run
 

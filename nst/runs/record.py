@@ -104,7 +104,7 @@ class RunRecord:
 
     @property
     def inputs(self) -> dict[str, Path]:
-        """The input pictures by name: ``content``, ``style`` and the parts of a blend."""
+        """The input pictures by name: ``content``, ``style`` and what they were made of."""
         return {path.stem: path for path in sorted((self.folder / "inputs").glob("*.png"))}
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 from nst import images
 from nst.config.schema import Config
-from nst.images import Picture, masks
+from nst.images import Picture, colour_transfer, masks
 from nst.transfer.run import Style
 from nst.utils.errors import ConfigError
 
@@ -27,9 +27,19 @@ def load_styles(config: Config, content: Picture | None) -> tuple[Style, ...]:
         ConfigError: if a picture or a mask cannot be used.
     """
     paths = config.style.path if isinstance(config.style.path, list) else [config.style.path]
-    pictures = [None if each is None else images.load(each, "style.path") for each in paths]
+    pictures = [None if each is None else _loaded(each, config, content) for each in paths]
     found = _regions(config, content, pictures) if config.guided else _mix(config, pictures)
     return tuple(sorted(_joined(found), key=lambda each: (-each.share, _identity(each))))
+
+
+def _loaded(path: str, config: Config, content: Picture | None) -> Picture:
+    """A style picture, in the colours that ``colour`` gives it."""
+    picture = images.load(path, "style.path")
+    if content is not None and config.matches_colours:
+        return colour_transfer.matched(picture, content)
+    if content is not None and config.keeps_colours:
+        return colour_transfer.grey_matched(picture, content)
+    return picture
 
 
 def _mix(config: Config, pictures: Sequence[Picture | None]) -> list[Style]:

@@ -34,6 +34,8 @@ def tags(config: Config) -> list[str]:
         loss = getattr(config, f"{term}_loss").get("name")
         if used and loss not in (None, "features", "gram"):
             found[f"{term}_loss"] = str(loss)
+    if config.matches_colours or config.keeps_colours:
+        found["colour"] = config.colour
     for term in ("tv", "spectrum"):
         if value := getattr(config.weights, term):
             found[f"weights.{term}"] = _number(value)

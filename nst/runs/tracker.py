@@ -11,7 +11,6 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from nst import images
 from nst.metrics.quality import Metrics
 from nst.runs.signals import Interrupts
 from nst.runs.writer import RunWriter
@@ -167,7 +166,7 @@ class Tracker(L.Callback):
         self._flush(pl_module)
         for index, writer in self._active(pl_module.active):
             with writer.isolating_errors():
-                image, config = images.to_image(final[index]), writer.run.config
+                image, config = writer.picture(final[index]), writer.run.config
                 measures = self.metrics.measure(
                     image, writer.content, writer.styles, config.learned_metrics, config.wraps
                 )

@@ -16,6 +16,8 @@ from torch import Tensor
 from nst import images
 from nst.config.experiment import style_names
 from nst.images import Picture, masks
+from nst.images.colour_transfer import ORIGINAL
+from nst.images.lab import Colours
 from nst.runs import checkpoint_file
 from nst.runs.folder import RunFolder
 from nst.runs.record import COMPLETED, DIVERGED, FAILED, INTERRUPTED
@@ -36,7 +38,8 @@ class RunWriter:
         checkpoint: the one that it resumes from; None: it starts anew.
         rows: its metrics so far.
         content: at the size of the result; None if the task has none.
-        styles: at the sizes that the run uses.
+        styles: as given, at the sizes that the run uses: metrics compare the result with them,
+            so that runs with different values of ``colour`` are measured alike.
         diverged: whether its loss has diverged; later rows are not recorded.
         ended: whether it has ended; others of its batch may not have.
         error: why this run alone ended: it diverged, or could not be written.
@@ -53,6 +56,7 @@ class RunWriter:
     diverged: bool = False
     ended: bool = False
     error: Exception | None = None
+    _colours: Colours | None = None  # of the content, at the last shape shown
 
     def names(self, losses: Sequence[str]) -> list[str]:
         """Those of the batch's losses that belong to this run."""
@@ -90,7 +94,11 @@ class RunWriter:
         for name, style in zip(style_names(len(run.styles)), run.styles, strict=True):
             shape = run.style_shape(style, scale)
             found[name] = _resized(style.picture, shape)
-            self.styles.append(replace(style, picture=Picture("", found[name])))
+            given = found[name]
+            if ORIGINAL in style.picture.parts:
+                given = _resized(Picture("", style.picture.parts[ORIGINAL]), shape)
+                found[name.replace("style", ORIGINAL)] = given
+            self.styles.append(replace(style, picture=Picture("", given)))
             for mask, key, size in (
                 (style.region, "region", run.shape(scale)),
                 (style.source, "source_region", shape),
@@ -118,9 +126,19 @@ class RunWriter:
         for logger in self.loggers:
             logger.log_metrics(metrics, step=int(row["step"]))
 
+    def picture(self, image: Tensor) -> Image.Image:
+        """The image (3, H, W) as it is shown: in the colours of the content, if they are kept."""
+        if self.run.grey is not None and self.run.content is not None:
+            shape = image.shape[1:]
+            if self._colours is None or self._colours.shape != shape:
+                content = images.to_tensor(self.run.content, *shape)
+                self._colours = Colours(content.to(image))
+            image = self._colours.shown(image)
+        return images.to_image(image)
+
     def snapshot(self, step: int, image: Tensor) -> None:
         """Writes and logs the image (3, H, W) after ``step`` updates."""
-        self.log_picture("snapshot", self.folder.snapshot(step, images.to_image(image)), step)
+        self.log_picture("snapshot", self.folder.snapshot(step, self.picture(image)), step)
 
     def log_picture(self, key: str, path: Any, step: int) -> None:
         """Logs a picture to every logger that takes pictures."""
@@ -165,7 +183,7 @@ class RunWriter:
         step = int(self.rows[-1]["step"])
         facts: dict[str, Any] = {}
         if math.isfinite(loss) or best_step > 0:
-            self.log_picture("best", self.folder.best(images.to_image(image)), step)
+            self.log_picture("best", self.folder.best(self.picture(image)), step)
             row = next((row for row in self.rows if row["step"] == best_step), {})
             facts = {"best_step": best_step, "losses": _losses(row)}
         seconds = self.rows[-1]["seconds"]

@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from nst.images import lab
 from nst.optim import PerImage
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.divergence import Divergence
@@ -151,7 +152,9 @@ class StyleTransfer(L.LightningModule):
     def _initial(self, run: Run) -> Tensor:
         config = run.config
         shape = run.shape(self.scale)
-        return initial_image(config.init, config.seed, *shape, run.content, run.style, run.init)
+        content = run.optimised_content
+        start = initial_image(config.init, config.seed, *shape, content, run.style, run.init)
+        return start if run.grey is None else lab.grey(start)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One optimiser for the whole batch."""

@@ -27,7 +27,8 @@ FEATURE_TERMS = ("content", "style")
 class Objective:
     """The weighted sum of the content, the style, the total variation and the spectrum.
 
-    The weight of the style is multiplied by the scale's fraction (``Scale.style``).
+    The weight of the style is multiplied by the scale's fraction (``Scale.style``). Where a run
+    optimises lightness alone, the mean of the image's channels is evaluated.
 
     Args:
         backbone: feature extractor with taps for the layers of all runs.
@@ -46,6 +47,7 @@ class Objective:
         self.device = device
         self.scale = scale
         self.shape = runs[0].shape(scale)
+        self.grey = self._grey(runs)
         self.weights = {
             term: self._vector([getattr(run.config.weights, term) for run in runs])
             for term in (*FEATURE_TERMS, "tv", "spectrum")
@@ -83,6 +85,8 @@ class Objective:
 
     def _losses(self, image: Tensor) -> dict[str, Tensor]:
         means, features = {}, {}
+        if self.grey is not None:  # one gradient for the three channels keeps them equal
+            image = torch.where(self.grey, image.mean(1, keepdim=True), image)
         for name, values in self.backbone.read(image, self._read).items():
             if name in self.backbone.taps:
                 features[name] = tiling.joined([value for _, value in values])
@@ -171,6 +175,11 @@ class Objective:
             self._vector(shares) if set(shares) != {1.0} else None,
             region,
         )
+
+    def _grey(self, runs: Sequence[Run]) -> Tensor | None:
+        """(N, 1, 1, 1), which images are grey; None: none of them."""
+        grey = [run.grey is not None for run in runs]
+        return torch.tensor(grey, device=self.device)[:, None, None, None] if any(grey) else None
 
     def _spectra(self, runs: Sequence[Run]) -> list[tuple[Tensor, Tensor]]:
         """Style pictures of the runs at the size of the image, and their shares (N,).

@@ -67,8 +67,11 @@ class Run:
         config: checked, layer names canonical.
         resolved: what the config names.
         content: None if the task has no content loss.
-        styles: the one with the largest share first; empty if the task has no style loss.
+        styles: the one with the largest share first; empty if the task has no style loss. In other
+            colours than their files' if ``config.colour`` says so.
         init: the picture of ``init=file``, else None.
+        grey: the content without its colours if only lightness is optimised
+            (``colour=keep_luminance``), else None.
         experiment_job: its job of an experiment; None: it has none.
     """
 
@@ -77,6 +80,7 @@ class Run:
     content: Picture | None
     styles: tuple[Style, ...]
     init: Picture | None
+    grey: Picture | None = None
     experiment_job: ExperimentJob | None = None
 
     @property
@@ -104,6 +108,11 @@ class Run:
         height, width = images.fit(canvas.image.size, scale.size)
         step = self.config.side_step
         return schedule.nearest_multiple(height, step), schedule.nearest_multiple(width, step)
+
+    @property
+    def optimised_content(self) -> Picture | None:
+        """The content as the image is compared with it."""
+        return self.content if self.grey is None else self.grey
 
     @property
     def taps(self) -> set[str]:

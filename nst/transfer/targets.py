@@ -35,9 +35,10 @@ class Target:
 
 def content_targets(run: Run, loss: Loss, backbone: VGG, scale: Scale) -> list[Target]:
     """The targets of a run's content loss: one for each term."""
-    assert run.content is not None
+    picture = run.optimised_content
+    assert picture is not None
     shape, terms = run.shape(scale), run.terms("content")
-    found = descriptions(loss, backbone, run.content, shape, terms)
+    found = descriptions(loss, backbone, picture, shape, terms)
     return [
         Target(name, loss.prepare(value, _positions(shape, terms[name])))
         for name, value in found.items()

@@ -40,9 +40,9 @@ class Group:
 def groups(runs: Sequence[Run]) -> list[Group]:
     """Groups runs that can share a batch.
 
-    The runs of a group may differ in pictures, layer sets, weights, layer weights, inits, seeds,
-    loggers and divergence bounds. A run that is much shallower than the others gets another group,
-    because in theirs it would pay for their depth.
+    The runs of a group may differ in pictures, colour, layer sets, weights, layer weights, inits,
+    seeds, loggers and divergence bounds. A run that is much shallower than the others gets another
+    group, because in theirs it would pay for their depth.
 
     Args:
         runs: resolved.

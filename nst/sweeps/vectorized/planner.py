@@ -35,7 +35,7 @@ class Batches:
         self._most = most
         self._progress = progress
         self._runs: dict[int, Run] = {}  # by the job
-        self._pictures: dict[tuple[str, str], Picture] = {}
+        self._pictures: dict[tuple[str, ...], Picture] = {}
         self._first: dict[tuple[Path, str | None, bool], int] = {}  # the first job of each run
         self._jobs: dict[int, list[int]] = {}  # all of the same run, by the first
         self._batch_of: dict[int, list[int]] = {}
@@ -54,6 +54,7 @@ class Batches:
                 replace(style, picture=self._held_once(style.picture)) for style in run.styles
             ),
             init=run.init and self._held_once(run.init),
+            grey=run.grey and self._held_once(run.grey),
         )
         # not by folder: before one is made, a picture with two names gives two
         same = (folder_of(run).parent, run.config.run.signature, run.config.force)
@@ -63,9 +64,8 @@ class Batches:
 
     def _held_once(self, picture: Picture) -> Picture:
         # equal blends may have different parts
-        if picture.parts:
-            return picture
-        return self._pictures.setdefault((picture.name, picture.sha256), picture)
+        parts = [Picture(name, image).sha256 for name, image in picture.parts.items()]
+        return self._pictures.setdefault((picture.name, picture.sha256, *parts), picture)
 
     def outcome(self, number: int) -> Outcome:
         """The outcome of a job; computes its batch if need be.
