@@ -19,10 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nst.cli import main as nst_main
 from nst.config import schema
+from nst.config.arguments import for_hydra
 from nst.config.compose import conf_dir, to_config
 from nst.config.experiment import ALL, MAIN
 from nst.config.messages import exit_status, one_line
-from nst.config.overrides import for_hydra, quoted
+from nst.config.overrides import quoted
 from nst.runs.plan import Plan
 from nst.sweeps import sweep
 from nst.utils.errors import ConfigError, NstError, listed
@@ -256,7 +257,7 @@ def _costs(names: Sequence[str], overrides: Sequence[str], config_dir: str | Non
     """
     schema.register()
     costs: list[float] = []
-    typed = [for_hydra(override) for override in overrides]
+    typed = [for_hydra(override, [config_dir] if config_dir else []) for override in overrides]
     if config_dir:
         typed.append(f"hydra.searchpath=[{quoted(f'file://{Path(config_dir).resolve()}')}]")
     for name in names:
