@@ -15,7 +15,8 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.config import overrides, schema
+from nst.config import schema
+from nst.config.arguments import config_dirs, for_hydra
 from nst.config.compose import conf_dir
 from nst.config.messages import BAD_INPUT, exit_status, one_line
 from nst.runs.plan import Plan
@@ -57,12 +58,15 @@ def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
     swept = Sweep(plan)
     jobs = Jobs(swept.plan)
     run = hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")(jobs)
-    # Hydra's parser takes no -m between overrides
-    typed = map(overrides.for_hydra, arguments)
-    sys.argv[1:] = sorted(typed, key=lambda each: each not in ("-m", "--multirun"))
     stopped: KeyboardInterrupt | None = None
     parent = os.getppid()
     try:
+        places = config_dirs(arguments)
+        # Hydra's parser takes no -m between overrides
+        sys.argv[1:] = sorted(
+            (for_hydra(each, places) for each in arguments),
+            key=lambda each: each not in ("-m", "--multirun"),
+        )
         with _errors_raised(), swept.tracking_launchers():
             run()
     except KeyboardInterrupt as error:

@@ -9,6 +9,9 @@ from typing import Any, get_type_hints
 
 from nst.config.schema import Affects, Config, Key
 
+PICTURE_GROUPS = ("content", "style")
+"""Config groups that take a picture in place of an option: ``style=X`` is ``style.path=X``."""
+
 PROGRAM = "program"
 """Key of a measured picture's config, which has the program that made it in place of settings."""
 
@@ -112,3 +115,13 @@ def is_label(name: str) -> bool:
 def file_keys() -> frozenset[str]:
     """Keys that take the name of a file, such as ``content.path`` and ``content.mask``."""
     return frozenset(name for name, key in keys().items() if key.file)
+
+
+@cache
+def picture_keys() -> frozenset[str]:
+    """Those of the ``file_keys`` that take a picture: all that affect the result but weights."""
+    return frozenset(
+        name
+        for name in file_keys()
+        if keys()[name].affects == Affects.RESULT and keys()[name].fact != "weights"
+    )

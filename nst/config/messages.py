@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from nst.config import overrides
+from nst.config.keys import PICTURE_GROUPS
+from nst.config.named_files import no_option
 from nst.utils.errors import ConfigError, NstError, listed, printable, reason
 from nst.utils.text import nearest
 
 BAD_INPUT = 2
+
+_SWEPT = re.compile(r"Ambiguous value for argument '(.*)'\s+1\. ", re.DOTALL)  # of Hydra
+_LONG = 60  # characters of a value in a message
 
 
 def exit_status(error: Exception) -> int:
@@ -30,9 +36,8 @@ def _line(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return overrides.refusal(error)
     cause = error.__cause__ if isinstance(error, HydraException) else error
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, option = (error.missing_cfg_file or "").rpartition("/")
-        return str(ConfigError(group, option, f"no such option; allowed: {listed(error.options)}"))
+    if isinstance(error, HydraException) and (known := _of_composition(error)):
+        return str(known)
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         return _unknown_key(cause)
     if isinstance(cause, OmegaConfBaseException):
@@ -43,6 +48,28 @@ def _line(error: Exception) -> str:
     text = reason(error)
     expected = isinstance(error, OSError) or not text.startswith(type(error).__name__)
     return text if expected else f"{text} (HYDRA_FULL_ERROR=1 shows the traceback)"
+
+
+def _of_composition(error: HydraException) -> ConfigError | None:
+    """What was wrong with an argument that Hydra could parse; None for all other errors."""
+    if swept := _SWEPT.match(str(error)):
+        return _sweep_needed(swept[1])
+    if not isinstance(error, MissingConfigException) or not error.options:
+        return None
+    group, _, option = (error.missing_cfg_file or "").partition("/")
+    if group in PICTURE_GROUPS:
+        return no_option(group, option, error.options)
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    return ConfigError(group, option, f"no such option; allowed: {listed(error.options)}")
+
+
+def _sweep_needed(argument: str) -> ConfigError:
+    """The error for several values of a key in a single run."""
+    key, _, values = argument.partition("=")
+    override = overrides.parse(argument)
+    count = len([*override.sweep_iterator()]) if override else "several"
+    shown = values if len(values) <= _LONG else f"{values[:_LONG]}…"
+    return ConfigError(key, shown, f"{count} values make a sweep; use nst -m")
 
 
 def _unknown_key(error: OmegaConfBaseException) -> str:

@@ -1,4 +1,4 @@
-"""Overrides as users type them, quoted where Hydra's grammar needs it."""
+"""Hydra's grammar: quoting, parsing, and advice for what it cannot parse."""
 
 from __future__ import annotations
 
@@ -14,34 +14,10 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.config.keys import file_keys
+from nst.config.keys import PICTURE_GROUPS, file_keys
 from nst.utils.errors import ConfigError, printable
-from nst.utils.files import escaped, existing
 
-_OVERRIDE = re.compile(r"(?P<prefix>\+{0,2}(?P<key>[^=+~-][^=]*)=)(?P<value>.*)", re.DOTALL)
 _PAIRS = {"[": "]", "{": "}", "(": ")"}
-
-
-def for_hydra(argument: str) -> str:
-    """An argument of the command line, with the names of existing files quoted for Hydra.
-
-    Only keys that take a file (``keys.file_keys``) are quoted, and only where the value, or one of
-    its comma-separated parts, names an existing file and Hydra would not read it unchanged.
-    Bytes that are not UTF-8 are escaped, except in names of folders.
-    """
-    match = _OVERRIDE.fullmatch(argument)
-    if match is None or match["key"] == "outputs" or match["key"].startswith("hydra"):
-        return argument
-    prefix, value = escaped(match["prefix"]), escaped(match["value"])
-    if match["key"] in file_keys():
-        if _is_file(value):
-            value = quoted(value)
-        elif "," in value:
-            parts = [part if _is_file(part) else part.strip() for part in value.split(",")]
-            files = [part for part in parts if _is_file(part)]
-            if files and all(part in files or _read(part) is not None for part in parts):
-                value = ",".join(quoted(part) if part in files else part for part in parts)
-    return prefix + value
 
 
 def quoted(text: str) -> str:
@@ -84,7 +60,7 @@ def refusal(error: OverrideParseException) -> str:
         return str(ConfigError(key, value, f"the brackets do not match; allowed: {_shell(closed)}"))
     reason = str(error.__cause__).splitlines()[:1]  # only of functions
     problem = " ".join(["cannot be parsed", *(f"({text})" for text in reason if error.__cause__)])
-    if key in file_keys():
+    if key in file_keys() or key in PICTURE_GROUPS:
         problem = f"no such file, and the text {problem}"
     problem += f"; to pass it as text, quote it: {_suggested(prefix, [value])}"
     if "," in value and error.__cause__ is None:
@@ -130,14 +106,6 @@ def _shell(text: str) -> str:
     if text.isprintable():
         return shlex.quote(text)
     return "$'" + printable(text.replace("\\", r"\\").replace("'", r"\'")) + "'"
-
-
-def _is_file(name: str) -> bool:
-    try:
-        existing(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _read(value: str, key: str = "key") -> Override | None:

@@ -1,7 +1,6 @@
 """Pictures: decode, convert colours, resize, save, draw and blend."""
 
 from nst.images.picture import (
-    BUILTIN,
     Picture,
     builtin_names,
     covering,
@@ -13,6 +12,7 @@ from nst.images.picture import (
     to_image,
     to_tensor,
 )
+from nst.utils.files import BUILTIN
 
 __all__ = [
     "BUILTIN",

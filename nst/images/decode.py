@@ -27,6 +27,7 @@ FORMATS = {
 }
 """Supported formats, with Pillow's names for them. HEIC needs the package ``pillow-heif``."""
 
+_HEIC_SUFFIXES = {".heic", ".heif", ".hif"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 MAX_PIXELS = 100_000_000
@@ -34,6 +35,12 @@ MAX_PIXELS = 100_000_000
 
 for _library in ("PIL", "tifffile"):  # what they log of a damaged file is in the error raised here
     logging.getLogger(_library).setLevel(logging.CRITICAL)
+
+
+def suffixes() -> set[str]:
+    """Suffixes of files in one of ``FORMATS``, in lower case: ``.jpg``, ``.png``, …"""
+    known = Image.registered_extensions().items()
+    return _HEIC_SUFFIXES | {suffix for suffix, name in known if name in FORMATS.values()}
 
 
 def decode(file: Path) -> Image.Image:

@@ -11,9 +11,9 @@ from PIL import Image, ImageChops
 from torch import Tensor
 
 from nst.images import poisson
-from nst.images.picture import BUILTIN, Picture, fit, load_mask
+from nst.images.picture import Picture, fit, load_mask
 from nst.utils.errors import ConfigError, listed
-from nst.utils.files import existing
+from nst.utils.files import BUILTIN, existing
 
 REST = f"{BUILTIN}rest"
 """The mask of what the other regions leave."""

@@ -16,9 +16,8 @@ from torch import Tensor
 from nst.images import colour, procedural
 from nst.images.decode import decode
 from nst.utils.errors import ConfigError, listed
-from nst.utils.files import existing
+from nst.utils.files import BUILTIN, existing
 
-BUILTIN = "builtin:"
 _LIBRARY_PICTURES = {
     # scikit-image: public domain or CC0
     **{name: ("skimage", f"data/{name}.png") for name in ("astronaut", "chelsea", "coffee")},

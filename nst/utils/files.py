@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from hydra.utils import get_original_cwd, to_absolute_path
 from PIL import Image
+
+from nst.utils.text import natural
+
+BUILTIN = "builtin:"
+"""Begins the name of a built-in picture where the name of a file could be."""
 
 
 @contextmanager
@@ -85,8 +91,57 @@ def _candidates(path: str) -> Iterator[Path]:
     bytewise = re.sub(r"\\x([89a-f][0-9a-f])", lambda byte: chr(0xDC00 + int(byte[1], 16)), path)
     for name in dict.fromkeys((path, bytewise)):
         with suppress(RuntimeError):  # no such user: the file's own name begins with ~
-            yield Path(to_absolute_path(str(Path(name).expanduser())))
+            yield Path(to_absolute_path(_from_home(name)))
         yield Path(to_absolute_path(name))
+
+
+def folder(path: str) -> Path | None:
+    """The folder that a user named, as typed or else absolute; None if there is no such folder."""
+    if not path.strip():
+        return None
+    typed = [] if path.startswith("~") else [Path(path)]
+    found = (*typed, *_candidates(path))
+    return next((each for each in found if _exists(each.is_dir)), None)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files in a folder but for hidden ones, not in subfolders; sorted."""
+    return _sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def matching(pattern: str) -> list[Path]:
+    """The files that a pattern matches (``*``, ``?``, ``[abc]``, ``**``), sorted.
+
+    Folders at its beginning that exist are taken as they are, whatever their names.
+    """
+    if "\0" in pattern:
+        return []
+    with suppress(RuntimeError):  # no such user: the name begins with ~
+        pattern = _from_home(pattern)
+    head, slash, tail = pattern.rpartition("/")
+    while slash and not _exists(Path(head or slash).is_dir):
+        head, slash, part = head.rpartition("/")
+        tail = f"{part}/{tail}"
+    # Path.glob takes no ** within a name, and finds hidden files
+    found = glob.glob(glob.escape(head) + slash + tail, recursive=True)  # noqa: PTH207
+    return _sorted(map(Path, found))
+
+
+def _sorted(paths: Iterable[Path]) -> list[Path]:
+    files = {path for path in paths if _exists(path.is_file)}
+    return sorted(files, key=lambda path: natural(str(path)))
+
+
+def _exists(test: Callable[[], bool]) -> bool:
+    try:
+        return test()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def _from_home(name: str) -> str:
+    """A name with ``~`` at its beginning replaced; in ``./~`` it is the name of a file."""
+    return str(Path(name).expanduser()) if name.startswith("~") else name
 
 
 def absolute(path: str, base: str | os.PathLike[str]) -> Path:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -16,6 +18,14 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             parts.append([number])
     return ",".join(f"{each[0]}-{each[-1]}" if len(each) > 1 else f"{each[0]}" for each in parts)
+
+
+def natural(text: str) -> tuple[Any, ...]:
+    """Key to sort names as people do (``2.jpg`` before ``10.jpg``), the same on every machine."""
+    # macOS may store é as two characters; every second part is a number
+    composed = unicodedata.normalize("NFC", text).casefold()
+    parts = re.split("([0-9]+)", composed)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], text
 
 
 def nearest(word: object, allowed: Iterable[str]) -> str | None:

@@ -20,8 +20,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from nst.cli import main, report
-from nst.config.keys import file_keys
-from nst.config.overrides import for_hydra, quoted
+from nst.config.arguments import for_hydra
+from nst.config.keys import file_keys, picture_keys
+from nst.config.overrides import quoted
 from nst.runs.loggers import as_dictconfig
 from nst.runs.record import read_config, read_facts
 from tests.helpers import config
@@ -84,7 +85,10 @@ def _pictures(*names: str) -> None:
 def test_keys_that_take_a_file() -> None:
     """``backbone.source`` is the name of an option."""
     blend = {"content.source", "content.target", "content.mask"}
-    assert file_keys() == {"content.path", "style.path", "init.path", "backbone.path", *blend}
+    masks = {"guidance.content", "guidance.style"}
+    pictures = {"content.path", "style.path", "init.path", *blend, *masks}
+    assert picture_keys() == pictures
+    assert file_keys() == {*pictures, "backbone.path", "pairs"}
 
 
 @pytest.mark.parametrize("first", range(0, len(NAMES), 4))
@@ -125,10 +129,10 @@ def test_any_text_can_be_quoted(text: str) -> None:
         "outputs=фото.png",
         "content.path=plain.png",
         "content.path=builtin:chelsea",
-        "content.path='plain.png'",
+        "content.path='missing.png'",
         "content.path=plain.png,builtin:chelsea",
         "content.path=choice(plain.png,фото.png)",
-        "content.path=folder (1)",
+        "backbone.path=folder (1)",
         "~content.path=фото.png",
         "hydra.sweep.dir=фото.png",
         "--config-dir=фото.png",
