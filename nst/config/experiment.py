@@ -110,6 +110,12 @@ MEASURES = {
         "F1 score of the result's Canny edges against those of the content picture, within 1 px; "
         "1: the same edges.",
     ),
+    "chroma_difference": Measure(
+        "chroma difference",
+        "lower",
+        "Mean CIEDE2000 difference of result and content at the L* of the content: how far colours "
+        "are from the content's, whatever the lightness; 0: equal, about 1: just visible.",
+    ),
     "lpips": Measure(
         "LPIPS",
         "lower",

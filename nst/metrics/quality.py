@@ -20,7 +20,7 @@ from nst.losses import Features, Gram, Loss, spectrum_distance
 from nst.metrics import learned
 from nst.metrics.seam import SMALLEST, seam
 from nst.metrics.similarity import PATCH, patch_distance, psnr, roughness, ssim
-from nst.metrics.structure import cfsd, colour_distance, edge_agreement
+from nst.metrics.structure import cfsd, chroma_difference, colour_distance, edge_agreement
 from nst.transfer.descriptions import descriptions
 from nst.transfer.guidance import Region, described, is_empty, region_of
 from nst.transfer.run import Style
@@ -105,6 +105,7 @@ class Metrics:
         if min(result.size) >= WINDOW:
             found |= {"ssim": ssim(own, original), "roughness": roughness(own, original)}
         found["edge_agreement"] = edge_agreement(own, original)
+        found["chroma_difference"] = chroma_difference(own, original)
         wanted = self._targets(Features(), content, factor, {CONTENT_LAYER, STRUCTURE_LAYER})
         if CONTENT_LAYER in wanted:
             found["content_distance"] = _relative(features[CONTENT_LAYER], wanted[CONTENT_LAYER])

@@ -75,6 +75,21 @@ def _histograms(picture: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
     return [count / count.sum() for count in counts]
 
 
+def chroma_difference(image: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
+    """Mean difference of the colours of two 8-bit RGB pictures (H, W, 3), lightness apart.
+
+    CIEDE2000 (Sharma et al. 2005) between the pixels, both with the L* of the original.
+
+    Returns:
+        0 for equal a* and b*; from about 1 on, a difference can be seen.
+    """
+    from skimage.color import deltaE_ciede2000, rgb2lab  # a second to import
+
+    own, wanted = rgb2lab(image), rgb2lab(original)
+    own[..., 0] = wanted[..., 0]
+    return float(deltaE_ciede2000(own, wanted).mean())
+
+
 def cfsd(features: Tensor, content: Tensor) -> float:
     """Content feature structural distance: Chung et al. 2024 (StyleID), section 4.1.
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import wasserstein_distance
-from skimage.color import rgb2lab
+from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from nst import images
@@ -176,6 +176,7 @@ def test_the_style_itself_and_the_content_itself(metrics: Metrics) -> None:
         "content_distance",
         "cfsd",
         "edge_agreement",
+        "chroma_difference",
     }
 
 
@@ -213,6 +214,18 @@ def test_gram_distance_by_hand(metrics: Metrics) -> None:
     assert found["combined_distance"] == pytest.approx(
         (1 + found["content_distance"]) * (1 + found["patch_distance"])
     )
+
+
+@pytest.mark.parametrize("lightness", [50, 30])
+def test_chroma_difference_by_hand(lightness: float) -> None:
+    """Sharma et al. 2005, table 1: 4.3065 between (50, 2.5, 0) and (50, 0, -2.5)."""
+
+    def coloured(*lab: float) -> NDArray[np.uint8]:
+        return (lab2rgb(np.full((4, 4, 3), lab)) * 255).round().astype(np.uint8)
+
+    one, other = coloured(lightness, 0, -2.5), coloured(50, 2.5, 0)
+    assert structure.chroma_difference(one, other) == pytest.approx(4.3065, abs=0.5)  # 8 bits
+    assert structure.chroma_difference(one, one) == 0
 
 
 def test_seam_of_results_that_wrap_around(metrics: Metrics) -> None:
