@@ -7,6 +7,10 @@ SMALL = ("layers.content=[conv2_1]", "layers.style=[conv1_1,conv2_1]")
 GAUSSIAN = "init=noise init.kind=gaussian"
 BLEND = "content=blend"
 
+TWO_STYLES = "style.path=[builtin:brick,builtin:waves]"
+HALVES = "guidance.content=[builtin:top,builtin:rest]"
+REGIONS = f"guidance=masks {HALVES}"
+
 ALTERED = {
     "task": ("style=brick", "task=texture_synthesis init=noise"),
     "content.path": ("", "content=coffee"),
@@ -18,6 +22,13 @@ ALTERED = {
     "content.gradients": (BLEND, "content.gradients=mixed"),
     "style.path": ("", "style=waves"),
     "style.size": ("", "style.size=40"),
+    "style.scale": ("", "style.scale=0.5"),
+    "style.weights": (TWO_STYLES, "style.weights=[1,2]"),
+    "style.mix": (TWO_STYLES, "style.mix=0.3"),
+    "guidance.name": (f"{TWO_STYLES} {HALVES}", "guidance=masks"),
+    "guidance.content": (f"{TWO_STYLES} {REGIONS}", "guidance.content=[builtin:left,builtin:rest]"),
+    "guidance.style": (f"{TWO_STYLES} {REGIONS}", "guidance.style=[builtin:ellipse,null]"),
+    "guidance.erode": (f"{TWO_STYLES} {REGIONS}", "guidance.erode=true"),
     "colour": ("", "colour=match"),
     "image.size": ("", "image.size=48"),
     "content_loss": ("", "content_loss=self_similarity"),

@@ -225,7 +225,7 @@ class GuidanceConfig:
     field lies inside the region.
     """
 
-    name: str = key(Affects.NEITHER, "none", label=True, one_of=("none", "masks"))
+    name: str = result("none", fact="style", label=True, one_of=("none", "masks"), **STYLE)
     content: Any = result(None, fact="style", file=True, **GUIDANCE)
     style: Any = result(None, fact="style", file=True, **GUIDANCE)
     erode: bool = result(False, fact="style", **GUIDANCE)

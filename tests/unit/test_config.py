@@ -54,7 +54,7 @@ WRONG = [
     (["init=noise", "init.kind=pink"], ["init.kind=pink", "gaussian"]),
     (["init=blend", "init.noise=2"], ["init.noise=2"]),
     (["content.path=null"], ["content.path=null", "content=blend"]),
-    (["style.path=null"], ["style.path", "not Optional"]),
+    (["style.path=null"], ["style.path", "or a list of them"]),
     (["content.source=builtin:coffee"], ["content.source", "content=blend"]),
     (["content=blend", "content.mask=null"], ["content.mask=null"]),
     (["content=blend", "content.target=null"], ["content.target=null"]),
