@@ -25,7 +25,7 @@ from nst.config.experiment import ALL, MAIN
 from nst.config.messages import exit_status, one_line
 from nst.config.overrides import quoted
 from nst.runs.plan import Plan
-from nst.sweeps import sweep
+from nst.sweeps.job_list import expected_jobs
 from nst.utils.errors import ConfigError, NstError, listed
 from nst.utils.files import escaped
 from nst.utils.text import nearest
@@ -269,9 +269,10 @@ def _costs(names: Sequence[str], overrides: Sequence[str], config_dir: str | Non
             config = hydra.compose_config(
                 "config", [f"+experiments={name}", *typed], run_mode=RunMode.MULTIRUN
             )
-        jobs = sweep.expected_jobs(config, hydra.config_loader)
+        jobs = expected_jobs(config, hydra.config_loader)
         with read_write(config), open_dict(config):
             del config["hydra"]
+            config.pairs = None  # the jobs have its rows
         to_config(config)  # raises before anything is computed
         costs += [_cost(config, job) for job in jobs]
     return costs

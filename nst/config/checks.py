@@ -29,6 +29,9 @@ def check(config: Config) -> None:
     for name, key in keys().items():
         _check_value(name, key, value_of(config, name))
     check_outputs(config.outputs)
+    if config.pairs is not None:
+        problem = "each row is a job of a sweep: nst -m, with hydra/sweeper=pairs (the default)"
+        raise ConfigError("pairs", config.pairs, problem)
     _check_pictures(config)
     _check_source(config.backbone.source)
     _check_losses(config)

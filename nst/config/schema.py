@@ -362,6 +362,7 @@ class Config:
             f"allowed: a list of {listed(LEARNED_METRICS)}",
         ),
     )
+    pairs: str | None = key(Affects.NEITHER, None, file=True)
     outputs: str = key(Affects.NEITHER)
     force: bool = key(Affects.NEITHER, False, rerun=True)
     retry: str | None = key(Affects.NEITHER, None, rerun=True, one_of=("failed", None))

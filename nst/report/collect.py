@@ -6,6 +6,7 @@ A job that could not start has a folder within the folder of its sweep.
 from __future__ import annotations
 
 import logging
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -129,7 +130,15 @@ class Experiment:
 
     @property
     def command(self) -> str:
-        """The command that runs the whole sweep."""
+        """The command that runs the whole sweep.
+
+        A line for each job where they are not all combinations of their values, as with a table
+        of pairs.
+        """
+        cells = {job.at(self.varying) for job in self.jobs}
+        complete = all(job.values.keys() >= set(self.varying) for job in self.jobs)
+        if not complete or len(cells) < math.prod(len(self.order(key)) for key in self.varying):
+            return "\n".join(dict.fromkeys(job.command for job in self.jobs))
         first, *rest = self.jobs
         same = [word for word in first.overrides if all(word in job.overrides for job in rest)]
         found = filter(None, map(parse, first.overrides))

@@ -21,6 +21,7 @@ from nst.runs.outcome import SKIPPED, Outcome
 from nst.runs.plan import Plan
 from nst.runs.signals import terminate, wait_for_slurm
 from nst.sweeps import sweep, sweep_folder
+from nst.sweeps.job_list import overrides
 from nst.sweeps.sweep_folder import JobOutcome
 from nst.utils.errors import Interrupted
 from nst.utils.files import absolute, shown
@@ -83,7 +84,7 @@ class Jobs:
         """Hydra's current job with its run. Computes nothing and makes no folder."""
         hydra_config = HydraConfig.get()
         multirun = hydra_config.mode == RunMode.MULTIRUN
-        job = Job(sweep.overrides(hydra_config))
+        job = Job(overrides(hydra_config))
         try:
             config = to_config(cfg)
             config.outputs = str(absolute(config.outputs, hydra_config.runtime.cwd))

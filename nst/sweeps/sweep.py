@@ -14,11 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, configure_log
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode, TaskFunction
@@ -36,6 +33,7 @@ from nst.config.overrides import literal, quoted
 from nst.runs.plan import Plan
 from nst.runs.record import FAILED
 from nst.sweeps import sweep_folder
+from nst.sweeps.job_list import overrides
 from nst.sweeps.sweep_folder import JOBS, SUCCEEDED, UNSUCCESSFUL, JobOutcome, outcomes
 from nst.utils.errors import ConfigError, NstError, reason
 from nst.utils.files import absolute, save_png, shown, write_whole
@@ -202,43 +200,6 @@ def _new_folder(folder: Path) -> Path:
         except FileExistsError:
             number += 1
             own = folder.with_name(f"{folder.name}-{number}")
-
-
-def expected_jobs(config: DictConfig, loader: ConfigLoader | None = None) -> list[list[str]]:
-    """Overrides of the jobs that a sweep will have, for an estimate of its time.
-
-    ``Sweep.jobs`` has those that Hydra launches: ``shuffle`` gives another order each time.
-
-    Args:
-        config: composed for a multirun, ``hydra`` included.
-        loader: Hydra's; ``glob`` needs it for the options of a group.
-
-    Returns:
-        An empty list for sweepers that choose their jobs as they run.
-    """
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
-    sweeper = config.hydra.sweeper
-    if not sweeper._target_.endswith(".BasicSweeper"):
-        return []
-    texts = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-    texts += overrides(config.hydra)
-    parsed = OverridesParser.create(loader).parse_overrides(texts)
-    try:
-        (batch,) = BasicSweeper.split_arguments(parsed, None)
-    except HydraException:
-        return []
-    return [list(job) for job in batch]
-
-
-def overrides(config: Any) -> list[str]:
-    """A job's overrides as typed, interpolations included.
-
-    Args:
-        config: the job's ``hydra`` config.
-    """
-    typed: Any = OmegaConf.to_container(config.overrides.task, resolve=False)
-    return list(typed)
 
 
 def experiment_job(config: Any, experiment: dict[str, Any]) -> ExperimentJob | None:

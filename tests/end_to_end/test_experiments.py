@@ -18,7 +18,7 @@ from nst.config.compose import conf_dir
 from nst.config.experiment import MAIN
 from nst.config.schema import Config
 from nst.report.page import build
-from nst.sweeps import sweep
+from nst.sweeps.job_list import expected_jobs
 from tests import commands
 from tests.helpers import config, nst, nst_report, slow
 
@@ -31,7 +31,7 @@ def jobs(name: str, *overrides: str) -> list[list[str]]:
         composed = GlobalHydra.instance().hydra.compose_config(  # type: ignore[union-attr]
             "config", [f"+experiments={name}", *overrides], run_mode=RunMode.MULTIRUN
         )
-    return sweep.expected_jobs(composed)
+    return expected_jobs(composed)
 
 
 def composed(name: str, job: list[str]) -> Config:

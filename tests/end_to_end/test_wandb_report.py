@@ -37,7 +37,7 @@ from nst.report.wandb_report import models, panels, save
 from nst.report.wandb_report.runs import grouping_keys, logged_runs
 from nst.report.wandb_report.text import plain
 from nst.runs.record import read_json
-from nst.sweeps import sweep
+from nst.sweeps.job_list import expected_jobs
 from nst.utils.errors import NstError
 from tests import helpers
 from tests.commands import LIMIT
@@ -69,7 +69,7 @@ def _write_experiment(outputs: Path, name: str) -> None:
         assert hydra is not None
         typed = [f"+experiments={name}", "seed=0,1"]
         asked = hydra.compose_config("config", typed, run_mode=RunMode.MULTIRUN)
-        jobs = sweep.expected_jobs(asked)
+        jobs = expected_jobs(asked)
         rest = [tuple(word for word in job if not word.startswith("seed=")) for job in jobs]
         composed = {
             words: to_config(compose("config", overrides=list(words)))

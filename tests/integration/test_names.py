@@ -88,7 +88,7 @@ def test_keys_that_take_a_file() -> None:
     masks = {"guidance.content", "guidance.style"}
     pictures = {"content.path", "style.path", "init.path", *blend, *masks}
     assert picture_keys() == pictures
-    assert file_keys() == {*pictures, "backbone.path"}
+    assert file_keys() == {*pictures, "backbone.path", "pairs"}
 
 
 @pytest.mark.parametrize("first", range(0, len(NAMES), 4))

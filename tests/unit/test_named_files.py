@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import os
 import random
@@ -18,6 +19,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from nst.config import pairs
 from nst.config.arguments import config_dirs, for_hydra
 from nst.images.decode import suffixes
 from nst.utils.errors import ConfigError
@@ -211,7 +213,7 @@ NAMES = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size
 @example("???")
 @example("${")
 def test_any_name_survives(name: str) -> None:
-    """As typed, beside another, in a list, by a pattern and by a folder."""
+    """As typed, beside another, in a list, by a pattern, by a folder and in a table."""
     assume(not name.startswith(".") and not name.strip().startswith("builtin:"))
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
         _touch(name, f"in/{name}.png", "in/other.png")
@@ -222,6 +224,10 @@ def test_any_name_survives(name: str) -> None:
         both = {"in/other.png", f"in/{name}.png"}
         for value in ("in", "in/*", f"in/{name}.png,in/other.png"):
             assert set(_paths(f"content={value}")) == both
+        with Path("in/table.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("content", "style"), (f"{name}.png", "brick")])
+        (row,) = pairs.rows("in/table.csv")
+        assert _paths(row.overrides[0]) == [f"in/{name}.png"]
 
 
 @given(st.lists(NAMES, min_size=1), st.randoms())
