@@ -71,6 +71,7 @@ ALTERED = {
     "checkpoint_seconds": ("", "checkpoint_seconds=0"),
     "divergence": ("", "divergence=null"),
     "learned_metrics": ("", "learned_metrics=[lpips,dists]"),
+    "pairs": ("", "pairs=null"),  # those of a run are its overrides
     "outputs": ("", "outputs=elsewhere"),
     "force": ("", "force=true"),
     "retry": ("", "retry=failed"),
