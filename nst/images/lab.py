@@ -14,6 +14,9 @@ from torch import Tensor
 DELTA = 6 / 29
 """Where f(t), the cube root, becomes a straight line: at t = DELTA³, f = DELTA."""
 
+BLACK, WHITE = 4 / 29, 1.0
+"""f at L* = 0 and 100."""
+
 LUMINANCE = (0.212671, 0.715160, 0.072169)
 """Shares of linear red, green and blue in Y."""
 
@@ -57,12 +60,12 @@ def grey(image: Tensor) -> Tensor:
 
 
 def _f(light: Tensor) -> Tensor:
-    return torch.where(light > DELTA**3, light ** (1 / 3), light / (3 * DELTA**2) + 4 / 29)
+    return torch.where(light > DELTA**3, light ** (1 / 3), light / (3 * DELTA**2) + BLACK)
 
 
 def _light(f: Tensor) -> Tensor:
     """The inverse of f."""
-    return torch.where(f > DELTA, f**3, 3 * DELTA**2 * (f - 4 / 29))
+    return torch.where(f > DELTA, f**3, 3 * DELTA**2 * (f - BLACK))
 
 
 def row_blocks(height: int, width: int) -> Iterator[slice]:
@@ -83,26 +86,24 @@ class Colours:
 
     Args:
         image: (3, H, W), RGB in [0, 1].
+
+    Attributes:
+        shape: (H, W).
     """
 
     def __init__(self, image: Tensor) -> None:
         matrix = torch.tensor(_XYZ, dtype=torch.float64)
         matrix = matrix / matrix.sum(1, keepdim=True)  # of white, X = Y = Z = 1
         self._to_rgb = torch.linalg.inv(matrix).to(image)
-        xyz = torch.tensordot(matrix.to(image), linear(image), 1)
-        x, y, z = _f(xyz)
-        self._red, self._blue = x - y, z - y
-        self._low, self._high = torch.empty_like(y), torch.empty_like(y)
-        black, white = 4 / 29, 1.0  # L* = 0 and 100
-        for rows in row_blocks(*y.shape):
-            chroma = self._red[rows], self._blue[rows]
-            self._low[rows] = self._edge(y[rows], torch.full_like(y[rows], black), *chroma)
-            self._high[rows] = self._edge(y[rows], torch.full_like(y[rows], white), *chroma)
-
-    @property
-    def shape(self) -> torch.Size:
-        """(H, W)."""
-        return self._low.shape
+        matrix = matrix.to(image)
+        self.shape = image.shape[1:]
+        self._red, self._blue, self._low, self._high = image.new_empty(4, *self.shape)
+        for rows in row_blocks(*self.shape):
+            x, y, z = _f(torch.tensordot(matrix, linear(image[:, rows]), 1))
+            red, blue = x - y, z - y
+            self._red[rows], self._blue[rows] = red, blue
+            self._low[rows] = self._edge(y, torch.full_like(y, BLACK), red, blue)
+            self._high[rows] = self._edge(y, torch.full_like(y, WHITE), red, blue)
 
     def shown(self, image: Tensor) -> Tensor:
         """The picture in these colours with the lightness of another.
@@ -113,8 +114,11 @@ class Colours:
         Returns:
             (3, H, W), RGB in [0, 1].
         """
-        f = _f(linear(image.mean(0))).clamp(self._low, self._high)
-        return encoded(self._rgb(f, self._red, self._blue))
+        found = torch.empty_like(image)
+        for rows in row_blocks(*self.shape):
+            f = _f(linear(image[:, rows].mean(0))).clamp(self._low[rows], self._high[rows])
+            found[:, rows] = encoded(self._rgb(f, self._red[rows], self._blue[rows]))
+        return found
 
     def _rgb(self, f: Tensor, red: Tensor, blue: Tensor) -> Tensor:
         """Linear RGB (3, H, W); beyond [0, 1] outside the gamut."""

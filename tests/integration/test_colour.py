@@ -12,8 +12,11 @@ from torch import Tensor
 
 from nst.images import colour_transfer
 from nst.metrics.structure import colour_distance
+from nst.runs.identify import identify
+from nst.runs.plan import Plan
 from nst.runs.record import read_facts
 from nst.runs.signature import signature
+from nst.sweeps.vectorized.planner import Batches
 from nst.transfer.run import Run
 from nst.utils.errors import ConfigError, NstError
 from tests.helpers import (
@@ -211,6 +214,27 @@ def test_contents_of_the_same_lightness_are_different(tmp_path: Path) -> None:
     assert grey.grey is not None
     assert photo.grey.sha256 == grey.grey.sha256
     assert signature(photo) != signature(grey)
+
+
+def test_the_runs_of_a_sweep_share_their_pictures(tmp_path: Path) -> None:
+    """Unless they were made of different ones."""
+    for number, folder in enumerate(("one", "other")):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (40, 40), (100 * number,) * 3).save(tmp_path / folder / "plain.png")
+    batches = Batches(None, Plan())
+    paths = (f"style.path={tmp_path}/{folder}/plain.png" for folder in ("one", "one", "other"))
+    settings = (KEPT, "init=noise", f"outputs={tmp_path}")
+    runs = [
+        batches.add(number, identify(_run(*settings, f"seed={number}", path)))
+        for number, path in enumerate(paths)
+    ]
+    first, second, other = (run.style for run in runs)
+    assert first is not None
+    assert other is not None
+    assert first is second
+    assert runs[0].grey is runs[1].grey is runs[2].grey
+    assert first.sha256 == other.sha256
+    assert first.parts != other.parts
 
 
 @pytest.mark.parametrize("task", ["texture_synthesis", "content_reconstruction"])

@@ -83,6 +83,13 @@ def test_the_same_as_without(
         assert torch.equal(compiled[name], losses), name
 
 
+def test_lightness_alone(replayed: Replayed) -> None:
+    kept = "colour=keep_luminance"
+    plain, compiled = optimise(_module(kept)), optimise(_module(kept, "compile=reduce-overhead"))
+    assert torch.equal(compiled["total"], plain["total"])
+    assert replayed.graphs == 1
+
+
 def test_an_image_that_leaves_the_batch(replayed: Replayed) -> None:
     made = [_module(), _module("compile=reduce-overhead")]
     for each in made:

@@ -142,8 +142,11 @@ def test_pictures_of_several_blocks_are_whole(monkeypatch: pytest.MonkeyPatch) -
 
     def all_of_them() -> list[str]:
         changes = (colour_transfer.matched, colour_transfer.grey_matched)
-        found = [change(style, content).sha256 for change in changes]
-        return [*found, colour_transfer.grey(style).sha256]
+        found = [change(style, content) for change in changes]
+        image = images.to_tensor(content, *content.image.size)
+        shown = lab.Colours(image).shown(image.flip(1))
+        found += [colour_transfer.grey(style), Picture("shown", images.to_image(shown))]
+        return [picture.sha256 for picture in found]
 
     many = all_of_them()
     monkeypatch.setattr(lab, "BLOCK", 2**30)
