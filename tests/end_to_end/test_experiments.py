@@ -122,13 +122,15 @@ def test_layers_of_the_report() -> None:
 
 
 def test_own_pictures_seeds_and_size_by_override() -> None:
-    overrides = ["content.path=a.jpg", "style.path=b.jpg", "seed=4,5", "image.size=64"]
+    own = ["content.path=a.jpg", "seed=4,5", "image.size=64"]
     for path in FILES:
         if path.stem == "blending":
             continue
-        listed = jobs(path.stem, *overrides)
+        styles: str | list[str] = ["b.jpg", "c.jpg"] if path.stem == "mix" else "b.jpg"
+        typed = f"[{','.join(styles)}]" if isinstance(styles, list) else styles
+        listed = jobs(path.stem, *own, f"style.path={typed}")
         made = composed(path.stem, listed[-1])
-        assert (made.content.path, made.style.path) == ("a.jpg", "b.jpg")
+        assert (made.content.path, made.style.path) == ("a.jpg", styles)
         assert made.seed == 5
         assert made.image.size == 64
 

@@ -299,7 +299,10 @@ def test_a_table_has_the_order_of_its_keys_and_names_what_is_missing(tmp_path: P
     (line,) = lines(found)
     assert (line.run.folder, line.caption, line.group) == (folder, "b · x · steps 20", "steps 20")
     assert RunRecord(folder).experiments == ["made_up"]
-    assert found.command == "nst content=b,a style=x,y steps=20,5"
+    single = [f"nst {' '.join(job)} hydra.mode=RUN" for job in jobs[:-1]]
+    assert found.command.splitlines() == single  # the jobs are no full product
+    write_run(tmp_path / "all", experiment, jobs[0], jobs, losses={"loss/total": 2.5})
+    assert collect(tmp_path / "all")["made_up"].command == "nst content=b,a style=x,y steps=20,5"
 
 
 PLAIN: dict[str, Any] = {
