@@ -182,6 +182,30 @@ def test_both_styles_are_among_the_inputs(colour: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("colour", ["match", "keep_luminance"])
+@pytest.mark.parametrize(
+    "settings",
+    [("style.mix=0.3",), ("guidance=masks", "guidance.content=[builtin:left,builtin:rest]")],
+    ids=["mix", "regions"],
+)
+def test_several_styles(settings: tuple[str, ...], colour: str, tmp_path: Path) -> None:
+    """Each of them gets the colours of the content, and is kept as it was."""
+    names = ("brick", "stained_glass")
+    paths = f"style.path=[{','.join(f'builtin:{name}' for name in names)}]"
+    folder, run = _results(tmp_path, f"colour={colour}", paths, *settings)
+    found = {style.picture.name: style.picture for style in run.styles}
+    for name in names:
+        alone = _run(f"colour={colour}", f"style={name}").style
+        assert alone is not None
+        assert found[name].sha256 == alone.sha256
+    inputs = {path.stem: _picture(path).tobytes() for path in (folder / "inputs").iterdir()}
+    for number in ("", "_2"):
+        assert inputs[f"style{number}"] != inputs[f"original_style{number}"]
+    if colour == "keep_luminance":
+        content, final = (_picture(folder / name) for name in ("inputs/content.png", "final.png"))
+        assert chroma_error(final, content) < 1
+
+
+@pytest.mark.parametrize("colour", ["match", "keep_luminance"])
 def test_a_resumed_run_ends_the_same(colour: str, tmp_path: Path) -> None:
     settings = (f"colour={colour}", "init=noise", "steps=8", "schedule=pyramid", "image.size=64")
     whole, _ = _results(tmp_path / "whole", *settings)
