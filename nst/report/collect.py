@@ -116,11 +116,13 @@ class Experiment:
 
     def label(self, key: str, value: str) -> str:
         """The caption that the file declares for a value, else a short form of the value."""
-        known = self.config.labels.get(key, {}).get(value)
-        if known is not None:
-            return known
-        # as typed for Hydra: quotes, and backslashes before characters of its grammar
-        plain = re.sub(r"\\(.)", r"\1", value).strip("[]'\"").removeprefix("builtin:")
+        # as written for Hydra: quotes, and backslashes before characters of its grammar
+        unescaped = re.sub(r"\\(.)", r"\1", value)
+        declared = self.config.labels.get(key, {})
+        for each in (value, unescaped):
+            if each in declared:
+                return declared[each]
+        plain = unescaped.strip("[]'\"").removeprefix("builtin:")
         return (PurePath(plain).name if key.endswith("path") else plain).replace("_", " ")
 
     def caption(self, job: JobRecord, keys: Sequence[str]) -> str:

@@ -459,3 +459,13 @@ def test_bars_are_those_within_blocks(tmp_path: Path) -> None:
     x = [np.mean([point * (1 + 0.1 * pair) for pair in range(3)]) for point in POINTS]
     np.testing.assert_allclose(figure.data[0].x, x)
     assert max(figure.data[0].error_y.array) < 0.2
+
+
+def test_captions_of_lists_are_found_as_hydra_writes_them(tmp_path: Path) -> None:
+    """The sweeper escapes colons in lists."""
+    job = [r"style.path=[builtin\:brick,builtin\:waves]"]
+    caption = {"style.path": {"[builtin:brick,builtin:waves]": "bricks to waves"}}
+    experiment = {"name": "made_up", "rows": ["style.path"], "labels": caption}
+    write_run(tmp_path, experiment, job, [job], losses={"loss/total": 2.5})
+    found = collect(tmp_path)["made_up"]
+    assert found.caption(found.jobs[0], ["style.path"]) == "bricks to waves"
