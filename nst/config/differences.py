@@ -22,6 +22,8 @@ def labels(config: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _name(value: Any) -> str:
+    if isinstance(value, list):  # several styles
+        return " + ".join("none" if each is None else _name(each) for each in value)
     return Path(str(value)).name.removeprefix("builtin:")
 
 

@@ -147,6 +147,11 @@ def whole(most: int) -> tuple[Callable[[Any], bool], str]:
     return within(1, most, f"must be a whole number from 1 to {most}")
 
 
+def ratio(of: str) -> tuple[Callable[[Any], bool], str]:
+    """A test for the size of a picture over that of another."""
+    return lambda value: 0 < value <= 10, f"must be above 0, at most 10: {of}; or null"
+
+
 NOT_NEGATIVE = within(0, math.inf, "must be 0 or more")
 
 
@@ -172,13 +177,7 @@ class ContentConfig:
     mask: str | None = result(None, fact="content", file=True, **CONTENT)
     position: list[float] = result(lambda: [0.5, 0.5], fact="content", **CONTENT)
     scale: float | None = result(
-        None,
-        fact="content",
-        valid=(
-            lambda value: 0 < value <= 10,
-            "must be above 0, at most 10: the source's width over the target's; or null",
-        ),
-        **CONTENT,
+        None, fact="content", valid=ratio("the source's width over the target's"), **CONTENT
     )
     gradients: str = result("plain", fact="content", one_of=("plain", "mixed"), **CONTENT)
 
@@ -199,10 +198,7 @@ class StyleConfig:
     scale: float | None = result(
         None,
         fact="style.size",
-        valid=(
-            lambda value: 0 < value <= 10,
-            "must be above 0, at most 10: the style's shorter side over image.size; or null",
-        ),
+        valid=ratio("the style's shorter side over image.size"),
         **STYLE,
     )
     weights: list[float] | None = result(None, fact="style", **STYLE)

@@ -61,7 +61,7 @@ def regions(value: Any, key: str, size: tuple[int, int], whose: str) -> list[Pic
         Mode L, of any size with the aspect of the picture; None where the value is null.
 
     Raises:
-        ConfigError: if a mask cannot be read or has another aspect, or if masks overlap.
+        ConfigError: if a mask cannot be read or has another aspect.
     """
     if isinstance(value, str):
         names, masks = _colours(value, key)

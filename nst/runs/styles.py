@@ -61,6 +61,9 @@ def _regions(
     whose = "the content" if content else "the style"
     key, size = "guidance.content", canvas.image.size
     where = [each for each in masks.regions(guidance.content, key, size, whose) if each is not None]
+    if isinstance(guidance.content, list) and None in guidance.content:
+        problem = "null is no region; for one without style, set style.path to null there"
+        raise ConfigError(key, guidance.content, problem)
     masks.check_overlap(where, key, guidance.content, size)
     count = len(where)
     if len(pictures) not in (1, count):
@@ -91,7 +94,12 @@ def _sources(value: Any, pictures: Sequence[Picture | None]) -> list[Picture | N
         if picture is None:
             found.append(None)
             continue
-        each = masks.regions(value, key, picture.image.size, f"the style {picture.name}")
+        # builtin:rest is what the other masks of the same picture leave
+        same = [other is not None and other.sha256 == picture.sha256 for other in pictures]
+        own = value
+        if isinstance(value, list):
+            own = [mask if shared else None for mask, shared in zip(value, same, strict=True)]
+        each = masks.regions(own, key, picture.image.size, f"the style {picture.name}")
         if len(each) != len(pictures):
             problem = f"has {len(each)} colours, guidance.content has {len(pictures)} regions"
             raise ConfigError(key, value, problem)

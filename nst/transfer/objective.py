@@ -161,10 +161,9 @@ class Objective:
         """The comparison of some of ``count`` images, with their targets by index."""
         targets = list(own.values())
         shares, regions = [each.share for each in targets], [each.region for each in targets]
-        if loss.takes_weights or len(targets) == 1:
-            region = Region.stacked([each for each in regions if each]) if regions[0] else None
-        else:
-            region = regions[0]  # of all of them
+        region = regions[0]  # positions: of all of them
+        if region is not None and loss.takes_weights:
+            region = Region.stacked([each for each in regions if each])
         return Comparison(
             name,
             layers,

@@ -11,11 +11,21 @@ from PIL import Image
 from torch.nn import functional as F
 
 from nst import images
+from nst.config.differences import labels
 from nst.runs.signature import signature
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
-from nst.utils.errors import ConfigError
-from tests.helpers import STYLE_LOSSES, assert_each_as_alone, first_of, module, optimise, tiny_run
+from nst.utils.errors import ConfigError, NstError
+from tests.helpers import (
+    STYLE_LOSSES,
+    assert_each_as_alone,
+    execute,
+    first_of,
+    module,
+    optimise,
+    tiny_run,
+)
+from tests.run_folders import contents
 
 COMMON = ("image.size=64", "steps=3", "init=noise", "layers=textbook", "content=coffee")
 TWO = "style.path=[builtin:waves,builtin:mosaic]"
@@ -270,3 +280,51 @@ def test_style_scale_is_a_size() -> None:
     assert signature(run_of("style.scale=0.5")) == signature(run_of("style.size=32"))
     with pytest.raises(ConfigError, match=r"style\.size is set as well"):
         run_of("style.scale=0.5", "style.size=32")
+
+
+@pytest.mark.parametrize(
+    "control", [(TWO, "style.mix=0.3"), ("guidance=masks", TWO, HALVES)], ids=["mix", "regions"]
+)
+def test_a_resumed_run_ends_the_same(control: tuple[str, ...], tmp_path: Path) -> None:
+    settings = (
+        "init=noise",
+        "steps=6",
+        "image.size=64",
+        "schedule=pyramid",
+        "logger=none",
+        *control,
+    )
+    (whole,) = execute([run_of(*settings, f"outputs={tmp_path / 'whole'}")])
+    broken = (*settings, f"outputs={tmp_path / 'broken'}")
+    with pytest.raises(NstError, match="stopped by the Trainer"):
+        execute([run_of(*broken, "+trainer.max_steps=3")])
+    (resumed,) = execute([run_of(*broken)])
+    assert contents(resumed) == contents(whole)
+    pictures = {path.stem for path in (whole / "inputs").glob("*.png")}
+    regions = {"region", "region_2"} if control[0] == "guidance=masks" else set()
+    assert pictures == {"content", "style", "style_2", *regions}
+
+
+def test_masks_of_styles_fit_each_its_own_style(tmp_path: Path) -> None:
+    """The photo is wider than the drawing."""
+    sizes = [images.load(f"builtin:{name}", "style.path").image.size for name in ("china", "waves")]
+    ours = [mask_file(tmp_path / f"{index}.png", 255, size) for index, size in enumerate(sizes)]
+    for mask in ours:  # a corner that does not count: white everywhere is no mask
+        picture = Image.open(mask)
+        picture.paste(0, (0, 0, 40, 40))
+        picture.save(mask)
+    both = "style.path=[builtin:china,builtin:waves]"
+    run = guided(both, HALVES, f"guidance.style={ours}")
+    assert {style.source is not None for style in run.styles} == {True}
+    with pytest.raises(ConfigError, match=r"the mask .*1\.png has"):
+        guided(both, HALVES, f"guidance.style={ours[::-1]}")
+
+
+def test_null_is_no_region() -> None:
+    with pytest.raises(ConfigError, match="null is no region"):
+        guided(TWO, "guidance.content=[builtin:top,null,builtin:bottom]")
+
+
+def test_names_of_several_styles() -> None:
+    config = guided("style.path=[builtin:waves,null]", HALVES).config
+    assert labels(config.asdict())["style"] == ["waves + none"]

@@ -30,15 +30,6 @@ class Kept(DummyLogger):
     def log_image(self, key: str, images: Sequence[str], step: int, **kwargs: Any) -> None:
         self.pictures.extend((key, Path(path).name, step) for path in images)
 
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def log_metrics(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def finalize(self, status: str) -> None:
-        pass
-
 
 def test_trackers_have_the_copies_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Kept, "pictures", [])
