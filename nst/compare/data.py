@@ -19,7 +19,7 @@ from rich.progress import Progress
 from nst.compare.filmstrips import Filmstrip, filmstrip, href
 from nst.compare.select import Entry
 from nst.config.differences import settings
-from nst.config.experiment import MEASURES
+from nst.config.experiment import MEASURES, STYLE_INPUTS
 from nst.config.job_overrides import split
 from nst.config.keys import declared, displayed_values
 from nst.runs.record import RunRecord
@@ -102,7 +102,8 @@ def _frames(record: RunRecord) -> list[tuple[int, Path]]:
 def _run(page: Path, entry: Entry, strip: Filmstrip | None) -> dict[str, Any]:
     record = entry.record
     seconds = {int(row["step"]): row["seconds"] for row in record.rows}
-    inputs = {name: record.picture(name) for name in ("content", "style")}
+    names = ("content", *STYLE_INPUTS)
+    inputs = {name.replace("_", " "): record.picture(name) for name in names}
     return {
         "key": _key(entry),
         "folder": href(page, record.folder),

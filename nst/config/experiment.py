@@ -27,15 +27,14 @@ def style_names(count: int) -> list[str]:
     return ["style", *(f"style_{number}" for number in range(2, count + 1))][:count]
 
 
-INPUTS = (
-    "content",
-    *(
-        name.replace("style", kind)
-        for kind in ("style", "region", "source_region", "original_style")
-        for name in style_names(MOST_STYLES)
-    ),
-    *("source", "mask", "target", "paste"),
+STYLE_INPUTS = tuple(
+    name.replace("style", kind)
+    for kind in ("style", "region", "source_region", "original_style")
+    for name in style_names(MOST_STYLES)
 )
+"""The styles of a run, their masks, and what they were before ``colour`` changed them."""
+
+INPUTS = ("content", *STYLE_INPUTS, "source", "mask", "target", "paste")
 """Pictures that a run folder may hold beside the result."""
 
 SHOWS = ("start", "final")

@@ -11,6 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from nst import images
+from nst.compare.comparison import build
 from nst.config.differences import labels
 from nst.runs.signature import signature
 from nst.transfer.module import StyleTransfer
@@ -303,6 +304,9 @@ def test_a_resumed_run_ends_the_same(control: tuple[str, ...], tmp_path: Path) -
     pictures = {path.stem for path in (whole / "inputs").glob("*.png")}
     regions = {"region", "region_2"} if control[0] == "guidance=masks" else set()
     assert pictures == {"content", "style", "style_2", *regions}
+    page = build(tmp_path / "whole").with_name("runs.js").read_text()
+    assert ('"region 2":"' in page) == bool(regions)
+    assert '"style 2":"' in page
 
 
 def test_masks_of_styles_fit_each_its_own_style(tmp_path: Path) -> None:

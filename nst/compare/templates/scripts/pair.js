@@ -66,13 +66,19 @@ function edgeHandle(box) {
   return handle;
 }
 
-/** The content and style pictures of A and B; the same picture once. @param {Run} a @param {Run} b */
+/** What makes an input the same in two runs; masks are those of a run. @param {Run} run @param {string} name */
+function identity(run, name) {
+  if (name === "content") return textOf(run, "content");
+  return name.startsWith("style") ? `${textOf(run, "style")} ${textOf(run, "colour")}` : run.key;
+}
+
+/** The inputs of A and B: content, styles and masks; the same picture once. @param {Run} a @param {Run} b */
 function inputs(a, b) {
   /** @type {Map<string, {name: string, href: string, letters: string[]}>} */
   const pictures = new Map();
   for (const [letter, run] of /** @type {const} */ ([["A", a], ["B", b]])) {
     for (const [name, href] of Object.entries(run.inputs)) {
-      const key = `${name} ${textOf(run, name)}`;
+      const key = `${name} ${identity(run, name)}`;
       const found = pictures.get(key) ?? { name, href, letters: [] };
       found.letters.push(letter);
       pictures.set(key, found);
