@@ -51,7 +51,7 @@ class VectorizedLauncher(Launcher):
         """
         from hydra._internal.callbacks import Callbacks
 
-        from nst.sweeps.jobs import Job
+        from nst.sweeps.jobs import Job, Result
         from nst.sweeps.vectorized.planner import Batches
 
         self._check()
@@ -75,7 +75,7 @@ class VectorizedLauncher(Launcher):
             chosen = filter_overrides(job_overrides[number - initial_job_idx])
             log.info("\t#%d : %s", number, " ".join(chosen))
 
-            def task(cfg: DictConfig, job: Job = job, number: int = number) -> str | None:
+            def task(cfg: DictConfig, job: Job = job, number: int = number) -> Result:
                 return self.jobs.finish(job, partial(batches.outcome, number))
 
             returns.append(self._run(config, task, self.context))

@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from nst.config import experiment
+from nst.config import experiment, objective
 from nst.config.keys import keys, value_of
 from nst.config.schema import LAYER_RULES, Config, Key, StyleConfig
 from nst.utils.errors import ConfigError, listed
@@ -40,6 +40,7 @@ def check(config: Config) -> None:
     _check_init(config)
     _check_schedule(config)
     _check_tiles(config)
+    objective.check(config)
     experiment.check(config.experiment)
 
 

@@ -51,6 +51,7 @@ class Measure:
         unit: empty for plain numbers.
         optimised_by: keys of a run's config with the values under which the run minimises the
             measure, or nearly so; True: any but 0. Empty: no loss of ours does.
+        against: the input pictures that the result is compared with.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Measure:
     about: str
     unit: str = ""
     optimised_by: Mapping[str, Any] = field(default_factory=dict)
+    against: tuple[str, ...] = ()
 
     def optimised(self, values: Mapping[str, Any]) -> bool:
         """Whether a run with these values of its config, by dotted key, minimises the measure."""
@@ -77,17 +79,20 @@ MEASURES = {
         "Peak signal-to-noise ratio of the result against the content picture (between two "
         "pictures where a claim compares two).",
         "dB",
+        against=("content",),
     ),
     "ssim": Measure(
         "SSIM",
         "higher",
         "Structural similarity (Wang et al. 2004) of the result to the content picture; 1: equal.",
+        against=("content",),
     ),
     "roughness": Measure(
         "roughness",
         "lower",
         "Standard deviation of the finest band of the result's Laplacian pyramid over that of the "
         "content picture; above 1: grain that the original lacks.",
+        against=("content",),
     ),
     "content_distance": Measure(
         "content distance",
@@ -95,6 +100,7 @@ MEASURES = {
         "Squared difference of the conv4_2 features of result and content, over the squared "
         "features of the content; 0: equal.",
         optimised_by=_FEATURES,
+        against=("content",),
     ),
     "cfsd": Measure(
         "CFSD",
@@ -102,30 +108,35 @@ MEASURES = {
         "Content feature structural distance (Chung et al. 2024): KL divergence between the "
         "softmaxed self-similarities of content and result at relu3_1, at 256 px; 0: equal.",
         optimised_by={"content_loss.name": "self_similarity", "weights.content": True},
+        against=("content",),
     ),
     "edge_agreement": Measure(
         "edge agreement",
         "higher",
         "F1 score of the result's Canny edges against those of the content picture, within 1 px; "
         "1: the same edges.",
+        against=("content",),
     ),
     "chroma_difference": Measure(
         "chroma difference",
         "lower",
         "Mean CIEDE2000 difference of result and content at the L* of the content: how far colours "
         "are from the content's, whatever the lightness; 0: equal, about 1: just visible.",
+        against=("content",),
     ),
     "lpips": Measure(
         "LPIPS",
         "lower",
         "Learned perceptual image patch similarity (Zhang et al. 2018) of result and content: "
         "weighted squared differences of normalised VGG-16 features; 0: equal.",
+        against=("content",),
     ),
     "dists": Measure(
         "DISTS",
         "lower",
         "Deep image structure and texture similarity (Ding et al. 2020) of result and content: "
         "weighted means and correlations of VGG-16 features, as a distance; 0: equal.",
+        against=("content",),
     ),
     "gram_distance": Measure(
         "Gram distance",
@@ -133,6 +144,7 @@ MEASURES = {
         "Squared difference of the Gram matrices of result and style over the squared ones of the "
         "style, averaged over all 16 convolutions, whichever the run optimised; 0: equal.",
         optimised_by={"style_loss.name": "gram", "weights.style": True},
+        against=("style",),
     ),
     "patch_distance": Measure(
         "patch distance",
@@ -140,12 +152,14 @@ MEASURES = {
         "Sliced Wasserstein distance of 7x7 px patches at every level of a Laplacian pyramid "
         "(Karras et al. 2018, section 5) in standard deviations of the style's patches. It uses "
         "neither Gram matrices nor a network; 0: the same patches, in any order.",
+        against=("style",),
     ),
     "colour_distance": Measure(
         "colour distance",
         "lower",
         "Earth mover's distance between the CIELAB histograms of result and style, averaged over "
         "L*, a* and b*; 0: the same colours.",
+        against=("style",),
     ),
     "spectrum_distance": Measure(
         "spectrum distance",
@@ -153,6 +167,7 @@ MEASURES = {
         "Squared distance of the result to the nearest picture with the style's Fourier spectrum "
         "(Liu et al. 2016), over the variance of the style's pixels; 0: the same spectrum.",
         optimised_by={"weights.spectrum": True},
+        against=("style",),
     ),
     "seam": Measure(
         "seam",
@@ -167,6 +182,7 @@ MEASURES = {
         "(1 + content distance) x (1 + patch distance): the form of ArtFID (Wright & Ommer 2022), "
         "which is low only if both are; 1: perfect.",
         optimised_by=_FEATURES,
+        against=("content", "style"),
     ),
     "distance_from_first": Measure(
         "distance from the first",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum, auto
@@ -365,6 +366,17 @@ class Config:
         ),
     )
     pairs: str | None = key(Affects.NEITHER, None, file=True)
+    objective: list[str] = key(Affects.NEITHER, list)
+    study: str | None = key(
+        Affects.NEITHER,
+        None,
+        rerun=True,
+        valid=(
+            lambda value: re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", value) is not None,
+            "must be letters, digits, _, . and -: it names files",
+        ),
+    )
+    trial: int | None = key(Affects.NEITHER, None, rerun=True)
     outputs: str = key(Affects.NEITHER)
     force: bool = key(Affects.NEITHER, False, rerun=True)
     retry: str | None = key(Affects.NEITHER, None, rerun=True, one_of=("failed", None))

@@ -28,6 +28,7 @@ from nst.runs.networks import means, networks
 from nst.runs.outcome import FINISHED_BEFORE, SKIPPED, Outcome
 from nst.runs.plan import Plan
 from nst.runs.progress import ProgressBar
+from nst.runs.pruning import Pruning
 from nst.runs.record import COMPLETED, read_facts
 from nst.runs.replay import replay
 from nst.runs.signals import interruptible
@@ -206,6 +207,7 @@ def _fit(trainer: L.Trainer, writers: Sequence[RunWriter], plan: Plan) -> int:
     precisions = [resolved.precision, "32"] if late else [resolved.precision]
     if config.compile is not None:
         log.info("compile=%s: the first step at every size takes a while", config.compile)
+    pruning = Pruning(_metrics(resolved.weights, config.backbone.name, resolved.device))
     with networks(runs[0], taps, precisions) as found, interruptible() as interrupts:
         module = StyleTransfer(
             found[resolved.precision],
@@ -213,12 +215,13 @@ def _fit(trainer: L.Trainer, writers: Sequence[RunWriter], plan: Plan) -> int:
             [writer.checkpoint for writer in writers if writer.checkpoint is not None],
             found["32"] if late else None,
             interrupted=lambda: interrupts.received is not None,
+            pruned=lambda: pruning.reasons,
         )
         tracker = Tracker(
             writers,
             config.snapshot_every,
             config.checkpoint_seconds,
-            _metrics(resolved.weights, config.backbone.name, resolved.device),
+            pruning,
             interrupts,
             log_every_step=bool(config.trainer.get("callbacks")) and bool(config.logger),
         )

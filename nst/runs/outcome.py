@@ -8,9 +8,9 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
-from nst.runs.record import DIVERGED, FAILED
+from nst.runs.record import DIVERGED, FAILED, PRUNED
 from nst.utils.allocator import give_back_freed_memory
-from nst.utils.errors import DivergedError
+from nst.utils.errors import DivergedError, PrunedError
 
 FINISHED_BEFORE = "finished before"
 SKIPPED = "skipped"
@@ -20,9 +20,9 @@ class Outcome(NamedTuple):
     """How a run ended.
 
     Attributes:
-        status: ``COMPLETED``, ``FINISHED_BEFORE``, ``SKIPPED`` (by ``retry=failed``), ``FAILED``
-            or ``DIVERGED``.
-        error: why it failed or diverged; else None.
+        status: ``COMPLETED``, ``FINISHED_BEFORE``, ``SKIPPED`` (by ``retry=failed``), ``FAILED``,
+            ``DIVERGED`` or ``PRUNED``.
+        error: why it failed, diverged or was pruned; else None.
         folder: its run folder; None if it could not begin.
     """
 
@@ -34,7 +34,10 @@ class Outcome(NamedTuple):
     def from_error(cls, error: Exception) -> Outcome:
         """The outcome of a run that this error ended. Drops the error's references to frames."""
         release(error)
-        return cls(DIVERGED if isinstance(error, DivergedError) else FAILED, error)
+        for kind, status in ((DivergedError, DIVERGED), (PrunedError, PRUNED)):
+            if isinstance(error, kind):
+                return cls(status, error)
+        return cls(FAILED, error)
 
 
 def release(error: BaseException | None) -> None:

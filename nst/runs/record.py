@@ -16,6 +16,7 @@ import yaml
 
 from nst.config.experiment import ExperimentJob
 from nst.config.keys import PROGRAM, displayed_values
+from nst.config.objective import is_loss
 from nst.vgg.architecture import CIRCULAR
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ RUNNING = "running"
 INTERRUPTED = "interrupted"
 FAILED = "failed"
 DIVERGED = "diverged"
+PRUNED = "pruned"
 
 FACTS = "run.json"
 _SEAL = "sha256"
@@ -48,7 +50,7 @@ class RunRecord:
 
     @property
     def status(self) -> str:
-        """``completed``, ``running``, ``failed``, ``diverged``, ``interrupted``; ``unreadable``."""
+        """One of the statuses above; ``unreadable`` without a readable ``run.json``."""
         return str(self.facts.get("status", "unreadable"))
 
     @property
@@ -128,9 +130,9 @@ class RunRecord:
         return found
 
     def measure(self, name: str) -> float | None:
-        """A measure (``nst.config.experiment.MEASURES``) of this run alone; None if unknown."""
-        if name == "loss":
-            return self.facts.get("losses", {}).get("loss/total")
+        """A measure of this run alone, or a loss such as ``loss/style``; None if unknown."""
+        if name == "loss" or is_loss(name):
+            return self.facts.get("losses", {}).get("loss/total" if name == "loss" else name)
         if name == "seconds":
             return self.facts.get("seconds")
         return self.measures.get(name)

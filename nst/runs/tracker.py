@@ -11,7 +11,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from nst.metrics.quality import Metrics
+from nst.runs.pruning import Pruning
 from nst.runs.signals import Interrupts
 from nst.runs.writer import RunWriter
 from nst.transfer.checkpoint import Checkpoint
@@ -47,7 +47,7 @@ class Tracker(L.Callback):
         writers: of the runs, in the order of the batch.
         snapshot_every: steps between snapshots.
         checkpoint_seconds: shortest time between checkpoints, s.
-        metrics: of the results.
+        pruning: of runs at snapshots; has the metrics of results too.
         interrupts: signals that interrupt the runs.
         log_every_step: log each row at once. Needed where callbacks log too: W&B drops rows of a
             step before the last logged one.
@@ -62,14 +62,14 @@ class Tracker(L.Callback):
         writers: Sequence[RunWriter],
         snapshot_every: int,
         checkpoint_seconds: float,
-        metrics: Metrics,
+        pruning: Pruning,
         interrupts: Interrupts,
         log_every_step: bool = False,
     ) -> None:
         self.writers = list(writers)
         self.snapshot_every = snapshot_every
         self.checkpoint_seconds = checkpoint_seconds
-        self.metrics = metrics
+        self.pruning = pruning
         self.interrupts = interrupts
         self.log_every_step = log_every_step
         self.checkpoint_cost = 0.0
@@ -151,7 +151,7 @@ class Tracker(L.Callback):
         self._add(trainer, step, cast(StepOutput, outputs))
         self.steps_done = step + 1
         due = self._snapshot is not None or time.perf_counter() - self._flushed > FLUSH_SECONDS
-        if due or self.log_every_step or self._have_diverged(pl_module):
+        if due or self.log_every_step or self._have_departed(pl_module):
             self._flush(pl_module, write=due)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -167,7 +167,7 @@ class Tracker(L.Callback):
         for index, writer in self._active(pl_module.active):
             with writer.isolating_errors():
                 image, config = writer.picture(final[index]), writer.run.config
-                measures = self.metrics.measure(
+                measures = self.pruning.metrics.measure(
                     image, writer.content, writer.styles, config.learned_metrics, config.wraps
                 )
                 writer.complete(image, measures)
@@ -197,8 +197,8 @@ class Tracker(L.Callback):
         found = [(index, self.writers[run]) for index, run in enumerate(runs)]
         return [(index, each) for index, each in found if not (each.ended or each.diverged)]
 
-    def _have_diverged(self, module: StyleTransfer) -> bool:
-        return any(not self.writers[run].ended for run in module.diverged)
+    def _have_departed(self, module: StyleTransfer) -> bool:
+        return any(not self.writers[run].ended for run in module.departed)
 
     def _add(self, trainer: L.Trainer, step: int, found: StepOutput) -> None:
         rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -215,20 +215,22 @@ class Tracker(L.Callback):
             Exception: the error of the first run, if all have ended.
         """
         for active, rows in groupby(self._waiting, lambda row: row.found["active"]):
-            self._distribute(active, list(rows), write)
-        for run, diverged in module.diverged.items():
+            self._distribute(active, list(rows), write, final=module.final is not None)
+        for run, departure in module.departed.items():
             writer = self.writers[run]
             if not writer.ended:
                 with writer.isolating_errors():
                     writer.folder.metrics(writer.rows)
-                    writer.diverge(diverged.reason, diverged.best)
+                    writer.depart(*departure)
         self._waiting.clear()
         self._snapshot = None
         if write:
             self._flushed = time.perf_counter()
         self._raise_if_all_ended()
 
-    def _distribute(self, active: Sequence[int], rows: Sequence[_Row], write: bool) -> None:
+    def _distribute(
+        self, active: Sequence[int], rows: Sequence[_Row], write: bool, final: bool
+    ) -> None:
         """Reads rows of the same images in one transfer, and passes each writer its own."""
         names = list(rows[0].found["losses"])
         # the same losses at all scales: they stack
@@ -252,7 +254,9 @@ class Tracker(L.Callback):
                     writer.diverged = bool(row[-1][index])
                 last = rows[-1] is self._waiting[-1]
                 if self._snapshot is not None and last and not writer.diverged:
-                    writer.snapshot(rows[-1].step, self._snapshot[index])
+                    picture = writer.snapshot(rows[-1].step, self._snapshot[index])
+                    if not final:  # then it is too late to prune
+                        self.pruning.snapshot(active[index], writer, picture)
                 if write:
                     writer.folder.metrics(writer.rows)
 

@@ -20,10 +20,10 @@ from nst.images.colour_transfer import ORIGINAL
 from nst.images.lab import Colours
 from nst.runs import checkpoint_file
 from nst.runs.folder import RunFolder
-from nst.runs.record import COMPLETED, DIVERGED, FAILED, INTERRUPTED
+from nst.runs.record import COMPLETED, DIVERGED, FAILED, INTERRUPTED, PRUNED
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.run import Run, Style
-from nst.utils.errors import DivergedError, reason
+from nst.utils.errors import DivergedError, PrunedError, reason
 
 
 @dataclass
@@ -136,15 +136,23 @@ class RunWriter:
             image = self._colours.shown(image)
         return images.to_image(image)
 
-    def snapshot(self, step: int, image: Tensor) -> None:
-        """Writes and logs the image (3, H, W) after ``step`` updates."""
-        self.log_picture("snapshot", self.folder.snapshot(step, self.picture(image)), step)
+    def snapshot(self, step: int, image: Tensor) -> Image.Image:
+        """Writes, logs and returns the image (3, H, W) after ``step`` updates."""
+        picture = self.picture(image)
+        self.log_picture("snapshot", self.folder.snapshot(step, picture), step)
+        return picture
 
     def log_picture(self, key: str, path: Any, step: int) -> None:
         """Logs a picture to every logger that takes pictures."""
         for logger in self.loggers:
             if hasattr(logger, "log_image"):
                 logger.log_image(key, [os.fspath(path)], step=step, caption=[f"step {step}"])
+
+    def log_measures(self, measures: Mapping[str, float], step: int) -> None:
+        """Logs metrics of the image after ``step`` updates."""
+        for logger in self.loggers:
+            found = {f"measure/{name}": value for name, value in measures.items()}
+            logger.log_metrics(found, step=step)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint."""
@@ -157,9 +165,7 @@ class RunWriter:
         self.log_picture("final", self.folder.final(final), step)
         if self.run.config.wraps:
             self.log_picture("tiled", self.folder.tiled(images.tiled(final)), step)
-        for logger in self.loggers:
-            found = {f"measure/{name}": value for name, value in measures.items()}
-            logger.log_metrics(found, step=step)
+        self.log_measures(measures, step)
         self.folder.update(
             status=COMPLETED,
             seconds=last["seconds"],
@@ -172,12 +178,13 @@ class RunWriter:
         for logger in self.loggers:
             logger.finalize("success")
 
-    def diverge(self, why: str, best: tuple[float, int, Tensor]) -> None:
-        """Ends a run that diverged.
+    def depart(self, why: str, best: tuple[float, int, Tensor], diverged: bool) -> None:
+        """Ends a run that left its batch: it diverged or was pruned.
 
         Args:
             why: the reason.
             best: (loss, step, image) with the lowest loss.
+            diverged: whether it diverged.
         """
         loss, best_step, image = best
         step = int(self.rows[-1]["step"])
@@ -187,11 +194,12 @@ class RunWriter:
             row = next((row for row in self.rows if row["step"] == best_step), {})
             facts = {"best_step": best_step, "losses": _losses(row)}
         seconds = self.rows[-1]["seconds"]
-        self.folder.update(status=DIVERGED, reason=why, steps=step, seconds=seconds, **facts)
+        status = DIVERGED if diverged else PRUNED
+        self.folder.update(status=status, reason=why, steps=step, seconds=seconds, **facts)
         checkpoint_file.remove(self.folder.path)  # it would only diverge again
         for logger in self.loggers:
-            logger.finalize("failed")
-        self.ended, self.error = True, DivergedError(why)
+            logger.finalize("failed" if diverged else "success")
+        self.ended, self.error = True, DivergedError(why) if diverged else PrunedError(why)
 
     def interrupt(self, by: str, step: int) -> None:
         """Ends the run as interrupted; it can be resumed.

@@ -71,8 +71,8 @@ def side_by_side(folders: Sequence[Path], command: str = COMPARE) -> tuple[Image
         text = "\n".join(label)
         draw.multiline_text((GAP, y + CELL / 2), text, _INK, font, anchor="lm", spacing=6)
         for name, path in row.items():
-            cell = _cell(path)
-            sheet.paste(cell, (lefts[name] + (columns[name] - cell.width) // 2, y))
+            found = cell(path)
+            sheet.paste(found, (lefts[name] + (columns[name] - found.width) // 2, y))
     draw.text((GAP, height - FOOTER / 2), note, _INK, font, anchor="lm")
     return sheet, note
 
@@ -135,7 +135,7 @@ def filmstrip(folder: Path) -> Image.Image | None:
     paths = _spread([*RunRecord(folder).snapshots.values()], FRAMES)
     if not paths:
         return None
-    frames = [_cell(path) for path in paths]
+    frames = [cell(path) for path in paths]
     strip = Image.new("RGB", (sum(f.width for f in frames) + GAP * (len(frames) - 1), CELL), _PAPER)
     x = 0
     for frame in frames:
@@ -152,7 +152,8 @@ def _spread(found: Sequence[T], count: int) -> list[T]:
     ]
 
 
-def _cell(path: Path) -> Image.Image:
+def cell(path: Path) -> Image.Image:
+    """A picture, ``CELL`` px high."""
     with Image.open(path) as file:
         image = file.convert("RGB")
     return image.resize((_scaled(image.size), CELL), Image.Resampling.LANCZOS)

@@ -81,17 +81,38 @@ def job_list(config: Any, loader: ConfigLoader | None = None) -> JobList:
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-    places = [each.path for each in config.hydra.runtime.config_sources if each.schema == "file"]
-    params = (config.hydra.sweeper.params or {}).items()
-    declared = [for_hydra(f"{key}={value}", places) for key, value in params]
-    parser = OverridesParser.create(loader)
-    typed = parser.parse_overrides(overrides(config.hydra))
-    found, tables = _merged(parser.parse_overrides(declared), typed)
+    found, tables = sweep_overrides(config, loader)
     (batch,) = BasicSweeper.split_arguments(found, None)
     if not tables:
         return JobList([list(job) for job in batch])
-    rows = [row for table in tables for row in pairs.rows(table, places)]
+    rows = [row for table in tables for row in pairs.rows(table, _places(config))]
     return JobList([[*row.overrides, *job] for row in rows for job in batch], rows)
+
+
+def sweep_overrides(
+    config: Any, loader: ConfigLoader | None = None
+) -> tuple[list[Override], list[str]]:
+    """The overrides of a sweep, of ``hydra.sweeper.params`` and typed, and its tables of pairs.
+
+    Args:
+        config: composed for a multirun, ``hydra`` included.
+        loader: Hydra's; ``glob`` needs it for the options of a group.
+
+    Raises:
+        ConfigError: if a table of pairs is wrong, or the command line sets one of its columns.
+        HydraException: for an override that cannot be parsed.
+    """
+    params = (config.hydra.sweeper.params or {}).items()
+    declared = [for_hydra(f"{key}={value}", _places(config)) for key, value in params]
+    parser = OverridesParser.create(loader)
+    typed = parser.parse_overrides(overrides(config.hydra))
+    return _merged(parser.parse_overrides(declared), typed)
+
+
+def _places(config: Any) -> list[str]:
+    """The folders with configs."""
+    sources = config.hydra.runtime.config_sources
+    return [each.path for each in sources if each.schema == "file"]
 
 
 def _merged(

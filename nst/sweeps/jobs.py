@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from nst.config.experiment import ExperimentJob
 from nst.config.messages import BAD_INPUT, exit_status, one_line
 from nst.runs.outcome import SKIPPED, Outcome
 from nst.runs.plan import Plan
+from nst.runs.record import RunRecord
 from nst.runs.signals import terminate, wait_for_slurm
 from nst.sweeps import sweep, sweep_folder
 from nst.sweeps.job_list import overrides
@@ -28,6 +29,10 @@ from nst.utils.files import absolute, shown
 
 if TYPE_CHECKING:  # seconds to import
     from nst.transfer.run import Run
+
+
+Result = str | float | list[float] | None
+"""What a job returns: a run folder, values of the objective, or nothing if it failed."""
 
 
 @dataclass
@@ -60,7 +65,7 @@ class Jobs:
     def __reduce__(self) -> tuple[type[Jobs], tuple[()]]:
         return type(self), ()
 
-    def __call__(self, cfg: DictConfig) -> str | None:
+    def __call__(self, cfg: DictConfig) -> Result:
         """Prepares, computes and finishes one job."""
         job = self.prepare(cfg)
 
@@ -98,11 +103,15 @@ class Jobs:
 
             group = Path(hydra_config.sweep.dir).name if multirun else None
             job.run = identify(prepare(config, job.experiment_job), group)
+            if multirun and config.trial is not None:
+                from nst.sweeps.search.judge import judge_of
+
+                job.run = replace(job.run, judge=judge_of(config, hydra_config.sweeper))
         except Exception as error:
             job.refusal = Outcome.from_error(error)
         return job
 
-    def finish(self, job: Job, compute: Callable[[], Outcome]) -> str | None:
+    def finish(self, job: Job, compute: Callable[[], Outcome]) -> Result:
         """Computes the run of Hydra's current job, then reports and records its outcome.
 
         A job of a sweep that fails returns None instead of raising: for an exception, Hydra prints
@@ -113,7 +122,8 @@ class Jobs:
             compute: computes its run; not called if the job is refused.
 
         Returns:
-            The run folder, which is also the last line on stdout.
+            The values of the objective, for sweepers; without one, the run folder. The folder is
+            also the last line on stdout.
         """
         hydra_config = HydraConfig.get()
         multirun = hydra_config.mode == RunMode.MULTIRUN
@@ -142,4 +152,14 @@ class Jobs:
             sweep_folder.record(Path(hydra_config.sweep.dir), ended)
         if status != SKIPPED and folder is not None:
             print(shown(folder), flush=True)
+        return _result(job, folder)
+
+
+def _result(job: Job, folder: Path | None) -> Result:
+    objective = job.run.config.objective if job.run else []
+    if not objective or folder is None:
         return str(folder)
+    record = RunRecord(folder)
+    values = [record.measure(name) for name in objective]
+    found = [float("nan") if value is None else value for value in values]
+    return found[0] if len(found) == 1 else found

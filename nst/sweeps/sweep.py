@@ -260,6 +260,13 @@ def _show(
         summary_table.log(config, sweep_dir, summary)
     except Exception as error:  # of a tracker; the runs are finished
         print(f"nst: no table of the sweep: {reason(error)}", file=sys.stderr)
+    try:
+        if str(config.hydra.sweeper._target_).endswith(".OptunaSweeper"):
+            from nst.sweeps.search import trials
+
+            trials.show(Path(config.outputs), config.study)
+    except Exception as error:  # such as out of memory; the runs are finished
+        print(f"nst: no picture of the study: {reason(error)}", file=sys.stderr)
     for folder in folders:
         print(shown(folder))
 

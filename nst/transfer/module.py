@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict
 
 import lightning as L
@@ -70,16 +70,18 @@ NO_SYNC_DEVICES = frozenset({"cpu"})
 """Devices on which a check is free and takes place at every step."""
 
 
-class Diverged(NamedTuple):
-    """An image that diverged and left the batch.
+class Departure(NamedTuple):
+    """An image that left the batch before the last step.
 
     Attributes:
-        reason: why it diverged.
+        reason: why it left.
         best: (loss, step, image (3, H, W) on the CPU) with the lowest loss at its scale.
+        diverged: whether it diverged; else it was pruned.
     """
 
     reason: str
     best: tuple[float, int, Tensor]
+    diverged: bool
 
 
 class StepOutput(TypedDict):
@@ -111,13 +113,15 @@ class StyleTransfer(L.LightningModule):
         checkpoints: one per run to resume from, all at the same step; empty: start anew.
         float32_backbone: the extractor in float32, for the last steps; None: the same one.
         interrupted: returns whether to stop before the next step.
+        pruned: returns the indices of the runs to stop before the next step, with the reasons.
 
     Attributes:
         image: the parameter (N, 3, H, W), RGB in [0, 1]; its shape changes with the scale.
         scale: the current ``Scale``.
-        active: indices of the runs that the images belong to; images that diverge leave.
-        best: the images with the lowest losses, kept of runs that diverge.
-        diverged: the images that left, by the index of their run.
+        active: indices of the runs that the images belong to; images leave that diverge or are
+            pruned.
+        best: the images with the lowest losses, kept of runs that leave.
+        departed: the images that left, by the index of their run.
         final: the evaluation of the final images, after the last step; before, None.
     """
 
@@ -132,6 +136,7 @@ class StyleTransfer(L.LightningModule):
         checkpoints: Sequence[Checkpoint] = (),
         float32_backbone: VGG | None = None,
         interrupted: Callable[[], bool] = lambda: False,
+        pruned: Callable[[], Mapping[int, str]] = dict,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -139,6 +144,7 @@ class StyleTransfer(L.LightningModule):
         self.float32_backbone = float32_backbone or backbone
         self.runs = list(runs)
         self.interrupted = interrupted
+        self.pruned = pruned
         self.scales = self.runs[0].scales
         self.checkpoints = list(checkpoints)
         self.first = checkpoints[0].step if checkpoints else 0
@@ -146,7 +152,7 @@ class StyleTransfer(L.LightningModule):
         starts = [checkpoint.image for checkpoint in checkpoints] or map(self._initial, self.runs)
         self.image = nn.Parameter(torch.stack(list(starts)))
         self.active = list(range(len(self.runs)))
-        self.diverged: dict[int, Diverged] = {}
+        self.departed: dict[int, Departure] = {}
         self.final: StepOutput | None = None
 
     def _initial(self, run: Run) -> Tensor:
@@ -206,25 +212,34 @@ class StyleTransfer(L.LightningModule):
             or step % CHECK_EVERY == 0
             or self.device.type in NO_SYNC_DEVICES
             or self.interrupted()
+            or not self.pruned().keys() <= self.departed.keys()
         ):
-            self._drop_diverged()
+            self._drop_departed()
         if step == self.scales[-1].stop:
             losses = self.finish()
             self.final = self._step_output(step, losses, losses["total"])
-            self._drop_diverged()
+            self._drop_departed()
         elif step == self.scale.stop:
             self._enter(self.scales[self.scales.index(self.scale) + 1])
         elif step == self.runs[0].float32_from and self.float32_backbone is not self.backbone:
             self.objective = self._objective(step)
-        if self.interrupted() or self.diverged.keys() >= set(self.active):
+        if self.interrupted() or self.departed.keys() >= set(self.active):
             self.trainer.should_stop = True
 
-    def _drop_diverged(self) -> None:
-        """Removes the images that diverged, unless they are the last ones or final."""
-        gone = self.divergence.step.ge(0).nonzero().flatten().tolist()
+    def _drop_departed(self) -> None:
+        """Removes the images that diverged or are pruned, unless they are the last ones or final.
+
+        An image that has its final losses is not pruned.
+        """
+        reasons = {} if self.final is not None else dict(self.pruned())
+        diverged = self.divergence.step.ge(0).nonzero().flatten().tolist()
+        gone = [
+            index for index, run in enumerate(self.active) if index in diverged or run in reasons
+        ]
         for index in gone:
-            reason, best = self.divergence.reason(index), self.best.get(index)
-            self.diverged[self.active[index]] = Diverged(reason, best)
+            run, lost = self.active[index], index in diverged
+            reason = self.divergence.reason(index) if lost else reasons[run]
+            self.departed.setdefault(run, Departure(reason, self.best.get(index), lost))
         if 0 < len(gone) < len(self.active) and self.final is None:
             self.keep([index for index in range(len(self.active)) if index not in gone])
 

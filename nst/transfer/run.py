@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -59,6 +60,18 @@ class Style:
     source: Picture | None = None
 
 
+class Judge(Protocol):
+    """Decides at snapshots whether a run is worth its further steps."""
+
+    def __call__(self, step: int, values: Sequence[float]) -> str | None:
+        """Why the run is pruned; None: it continues.
+
+        Args:
+            step: of the snapshot.
+            values: of ``config.objective`` at that step; NaN if one is unknown.
+        """
+
+
 @dataclass(frozen=True)
 class Run:
     """One optimisation of one image: a checked config with the pictures it needs.
@@ -73,6 +86,7 @@ class Run:
         grey: the content without its colours if only lightness is optimised
             (``colour=keep_luminance``), else None.
         experiment_job: its job of an experiment; None: it has none.
+        judge: may prune it at a snapshot; None: nothing does.
     """
 
     config: Config
@@ -82,6 +96,7 @@ class Run:
     init: Picture | None
     grey: Picture | None = None
     experiment_job: ExperimentJob | None = None
+    judge: Judge | None = None
 
     @property
     def style(self) -> Picture | None:

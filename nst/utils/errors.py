@@ -19,6 +19,10 @@ class NstError(Exception):
     exit_status = 1
 
 
+class PrunedError(NstError):
+    """A guided search stopped a run, since others are better at the same step."""
+
+
 class DivergedError(NstError):
     """The loss of a run stopped being finite, or exploded."""
 

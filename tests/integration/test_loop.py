@@ -51,7 +51,7 @@ def test_an_image_that_diverges_stops_the_trainer(tmp_path: Path) -> None:
     trainer.callbacks.clear()  # type: ignore[attr-defined]
     trainer.fit(module)
     assert trainer.global_step == 1
-    assert module.diverged[0].reason == "the loss is not finite at step 0"
+    assert module.departed[0].reason == "the loss is not finite at step 0"
     assert module.final is None
 
 

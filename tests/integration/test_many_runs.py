@@ -97,7 +97,7 @@ def test_finished_runs_are_freed_at_once(
     configs: list[int] = []
     finish = Jobs.finish
 
-    def finished(*args: Any) -> str | None:
+    def finished(*args: Any) -> Any:
         path = finish(*args)
         ended.append((len(modules), len(networks), len(trainers)))
         returns = [each for each in gc.get_objects() if isinstance(each, JobReturn)]
@@ -244,7 +244,7 @@ def test_a_hundred_runs_are_set_side_by_side(
     """The first of 103; decoded one after the other. The table has the same, undecoded."""
     folders = [finished_run(tmp_path / str(seed), seed) for seed in range(103)]
     decoded, most = [], 0
-    decode = contact_sheet._cell
+    decode = contact_sheet.cell
 
     def watched(path: Path) -> Image.Image:
         nonlocal most

@@ -1,0 +1,1 @@
+"""Guided search: studies whose next trials depend on the results of earlier ones."""

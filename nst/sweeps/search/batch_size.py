@@ -1,0 +1,34 @@
+"""How many trials of a study a launcher runs together at little cost."""
+
+from __future__ import annotations
+
+import os
+
+from omegaconf import DictConfig
+
+ROUNDS = 5
+"""Least number of batches of a study: the trials of a batch do not learn from each other."""
+
+CPU_PIXELS = 200_000
+"""Pixels of all images of a batch beyond which a CPU gains nothing (docs/vectorized.md)."""
+
+
+def trials_per_batch(config: DictConfig, n_trials: int) -> int:
+    """The number of trials that are launched together.
+
+    Args:
+        config: composed for a multirun, ``hydra`` included.
+        n_trials: of the study.
+    """
+    launcher = config.hydra.launcher
+    useful = 1
+    if str(launcher._target_).endswith(".VectorizedLauncher"):
+        useful = CPU_PIXELS // config.image.size**2
+        if launcher.max_batch_size is not None:
+            useful = min(useful, launcher.max_batch_size)
+    elif launcher.get("n_jobs") is not None:  # joblib; below 0: all processors but so many
+        jobs = launcher.n_jobs
+        useful = jobs if jobs > 0 else (os.cpu_count() or 1) + 1 + jobs
+    elif launcher.get("array_parallelism") is not None:  # submitit
+        useful = launcher.array_parallelism
+    return max(1, min(useful, -(-n_trials // ROUNDS)))

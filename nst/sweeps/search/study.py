@@ -1,0 +1,225 @@
+"""A study on disk: asks for trials and records how they ended. One SQLite file, for all processes.
+
+The trials do not depend on when a process was killed: the sampler of a trial is seeded by the
+trial's number, and a trial that a dead process left is run again with the values that it has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.samplers import BaseSampler
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from nst.config.objective import higher_is_better
+from nst.sweeps.search.space import Space
+from nst.utils.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+FOLDER = "studies"
+"""Folder of the studies in the output folder: a file for each, ``NAME.db``."""
+
+WAIT = 60.0
+"""Longest time to wait for another process that writes to the file, s."""
+
+OBJECTIVE = "objective"
+_SETTINGS, _OWNER = "settings", "owner"
+RUN, REASON = "run", "reason"
+"""Attributes of a trial: the name of its run folder, and why it did not complete."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial to run.
+
+    Attributes:
+        number: in the study.
+        overrides: of its job.
+    """
+
+    number: int
+    overrides: list[str]
+
+
+def storage(outputs: Path, name: str) -> RDBStorage:
+    """The file of a study; Optuna makes it if there is none."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = outputs / FOLDER / f"{name}.db"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": WAIT}})
+
+
+class Study:
+    """A study of this process, which other processes may share.
+
+    Args:
+        outputs: root folder.
+        name: of the study.
+        space: that it searches.
+        objective: names of metrics or losses.
+        settings: what its trials share, by key; a study never mixes other settings.
+        sampler: makes Optuna's sampler from a seed.
+        seed: of all trials.
+
+    Raises:
+        ConfigError: if the study exists with another objective, space or settings.
+    """
+
+    def __init__(
+        self,
+        outputs: Path,
+        name: str,
+        space: Space,
+        objective: Sequence[str],
+        settings: Mapping[str, str],
+        sampler: Callable[..., BaseSampler],
+        seed: int,
+    ) -> None:
+        self.name, self.objective = name, list(objective)
+        self._space, self._sampler, self._seed = space, sampler, seed
+        self._folder = outputs / FOLDER
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._asking = FileLock(self._folder / f".{name}.lock")
+        self._token = secrets.token_hex(4)
+        self._alive = FileLock(self._owner_file(self._token))
+        self._alive.acquire()
+        directions = [
+            StudyDirection.MAXIMIZE if higher_is_better(each) else StudyDirection.MINIMIZE
+            for each in objective
+        ]
+        with self._asking:
+            self._storage = storage(outputs, name)
+            self._study = optuna.create_study(
+                storage=self._storage, study_name=name, directions=directions, load_if_exists=True
+            )
+            self._join(list(objective), dict(settings))
+
+    def _join(self, objective: list[str], settings: dict[str, str]) -> None:
+        """Records what the study is about, or compares it with what is recorded."""
+        known = self._study.user_attrs
+        searched = {key: str(each) for key, each in self._space.distributions.items()}
+        shared = {**settings, **searched}
+        if _SETTINGS not in known:
+            self._study.set_user_attr(OBJECTIVE, objective)
+            self._study.set_user_attr(_SETTINGS, shared)
+            return
+        if known[OBJECTIVE] != objective:
+            raise self._refusal(f"objective=[{','.join(known[OBJECTIVE])}]")
+        before = known[_SETTINGS]
+        for key in {**before, **shared}:
+            if key not in before:
+                raise self._refusal(f"no value of {key}")
+            if before[key] != shared.get(key):
+                raise self._refusal(f"{key}={before[key]}")
+
+    def _refusal(self, difference: str) -> ConfigError:
+        problem = f"began with {difference}; choose another name for a new study"
+        return ConfigError("study", self.name, problem)
+
+    def ask(self, count: int, total: int) -> list[Asked]:
+        """The next trials: those that dead processes left, then new ones.
+
+        Args:
+            count: at most.
+            total: trials of the study, whatever becomes of them.
+
+        Returns:
+            None, if the study has all its trials, finished or in another process.
+        """
+        with self._asking:
+            known = self._study.get_trials(deepcopy=False)
+            left = [each for each in known if self._is_left(each)]
+            numbers = [each.number for each in left]
+            numbers += range(len(known), total)
+            ids = {each.number: each._trial_id for each in left}
+            return [self._ask(number, ids.get(number)) for number in numbers[:count]]
+
+    def _ask(self, number: int, trial_id: int | None) -> Asked:
+        self._study.sampler = self._sampler(seed=_seed(self._seed, number))
+        if trial_id is None:
+            trial = self._study.ask()
+            assert trial.number == number
+        else:
+            trial = optuna.trial.Trial(self._study, trial_id)
+        values = self._space.suggest(trial)
+        trial.set_user_attr(_OWNER, self._token)
+        return Asked(number, self._space.overrides(values))
+
+    def _is_left(self, trial: FrozenTrial) -> bool:
+        """Whether a trial is unfinished and its process is dead."""
+        if trial.state != TrialState.RUNNING:
+            return False
+        token = trial.user_attrs.get(_OWNER)
+        if token is None:  # killed while it was asked for
+            return True
+        return token != self._token and not _is_locked(self._owner_file(token))
+
+    def _owner_file(self, token: str) -> Path:
+        return self._folder / f".{self.name}-{token}.lock"
+
+    def complete(self, number: int, values: Sequence[float], run: str) -> None:
+        """Records the objective of a trial, and the name of its run folder."""
+        self._tell(number, TrialState.COMPLETE, run, values=values)
+
+    def prune(self, number: int, run: str, reason: str) -> None:
+        """Records that a trial was stopped early."""
+        self._tell(number, TrialState.PRUNED, run, reason)
+
+    def fail(self, number: int, run: str | None, reason: str) -> None:
+        """Records that a trial failed or diverged."""
+        self._tell(number, TrialState.FAIL, run, reason)
+
+    def _tell(
+        self,
+        number: int,
+        state: TrialState,
+        run: str | None,
+        reason: str = "",
+        values: Sequence[float] | None = None,
+    ) -> None:
+        trial = self._study.get_trials(deepcopy=False)[number]
+        if trial.state.is_finished():
+            return
+        for name, value in ((RUN, run), (REASON, reason)):
+            if value:
+                self._storage.set_trial_user_attr(trial._trial_id, name, value)
+        self._study.tell(number, values, state, skip_if_finished=True)
+
+    def close(self) -> None:
+        """Leaves unfinished trials to other processes."""
+        self._alive.release()
+        with suppress(OSError):
+            self._owner_file(self._token).unlink()
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a living process holds a lock file."""
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    with suppress(OSError):
+        path.unlink()
+    return False
+
+
+def _seed(seed: int, number: int) -> int:
+    """The seed of a trial's sampler."""
+    digest = hashlib.sha256(json.dumps([seed, number]).encode()).digest()
+    return int.from_bytes(digest[:4], "big")

@@ -1,0 +1,78 @@
+"""Studies that are killed, and that two processes share."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from nst.sweeps.search import record
+from nst.sweeps.search.record import TrialRecord
+from tests.commands import Process, wait_until
+from tests.helpers import first_of, started
+
+TRIALS = 12
+SEARCH = (
+    *("-m", "hydra/sweeper=optuna", "hydra/launcher=vectorized", "study=s"),
+    *("objective=[content_distance,patch_distance]", "weights.style=tag(log,interval(1e2,1e7))"),
+    *("layers=report,deep", "image.size=40", "steps=12", "snapshot_every=4", "logger=none"),
+    *(f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.trials_per_batch=3", "init=noise"),
+)
+
+
+def _finished(folder: Path) -> int:
+    """Trials that completed, whatever another process writes at the moment."""
+    path = folder / "outputs/studies/s.db"
+    if not path.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(path, timeout=60)) as file:
+            query = "SELECT COUNT(*) FROM trials WHERE state = 'COMPLETE'"
+            return int(file.execute(query).fetchone()[0])
+    except sqlite3.OperationalError:  # the tables are being made
+        return 0
+
+
+def _trials(folder: Path) -> list[TrialRecord]:
+    return record.read(folder / "outputs", "s").trials
+
+
+def _end(process: Process) -> None:
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+
+
+@pytest.mark.parametrize("sampler", first_of(["tpe", "nsga2", "gp"]))
+def test_killed_studies_end_as_uninterrupted_ones(sampler: str, tmp_path: Path) -> None:
+    """kill -9, twice; then the same trials with the same values, and no other."""
+    arguments = [*SEARCH, f"hydra/sweeper/sampler={sampler}"]
+    for name in ("peace", "war"):
+        (tmp_path / name).mkdir()
+    _end(started(arguments, tmp_path / "peace"))
+    for number in (3, 6):
+        process = started(arguments, tmp_path / "war")
+        wait_until(lambda number=number: _finished(tmp_path / "war") >= number, process)  # type: ignore[misc]
+        process.kill()
+        process.communicate()
+    assert _finished(tmp_path / "war") < TRIALS
+    _end(started(arguments, tmp_path / "war"))
+    peace, war = _trials(tmp_path / "peace"), _trials(tmp_path / "war")
+    assert [trial.status for trial in war] == ["completed"] * TRIALS
+    assert [trial.settings for trial in war] == [trial.settings for trial in peace]
+    assert [trial.values for trial in war] == [trial.values for trial in peace]
+    assert not list((tmp_path / "war/outputs/studies").glob(".s-*.lock"))
+
+
+def test_two_processes_share_a_study(tmp_path: Path) -> None:
+    """Each trial is computed by one of them; together they make as many as were wanted."""
+    both = [started([*SEARCH], tmp_path) for _ in range(2)]
+    for process in both:
+        _end(process)
+    trials = _trials(tmp_path)
+    assert Counter(trial.status for trial in trials) == {"completed": TRIALS}
+    folders = [path.parent for path in (tmp_path / "outputs/sweeps").glob("*/jobs.json")]
+    assert len(folders) == 2
+    assert all(list(folder.glob("outcomes/*.json")) for folder in folders)
