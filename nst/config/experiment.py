@@ -94,6 +94,14 @@ MEASURES = {
         "content picture; above 1: grain that the original lacks.",
         against=("content",),
     ),
+    "stroke_size": Measure(
+        "stroke size",
+        "higher",
+        "Mean size of the details that the result adds to the content picture: the bands of a "
+        "Laplacian pyramid of their difference, weighted by their variance, on a log scale.",
+        "px",
+        against=("content",),
+    ),
     "content_distance": Measure(
         "content distance",
         "lower",

@@ -19,7 +19,7 @@ from nst.images.picture import Picture
 from nst.losses import Features, Gram, Loss, spectrum_distance
 from nst.metrics import learned
 from nst.metrics.seam import SMALLEST, seam
-from nst.metrics.similarity import PATCH, patch_distance, psnr, roughness, ssim
+from nst.metrics.similarity import PATCH, patch_distance, psnr, roughness, ssim, stroke_size
 from nst.metrics.structure import cfsd, chroma_difference, colour_distance, edge_agreement
 from nst.transfer.descriptions import descriptions
 from nst.transfer.guidance import Region, described, is_empty, region_of
@@ -104,6 +104,7 @@ class Metrics:
         found = {"psnr": psnr(own, original)}
         if min(result.size) >= WINDOW:
             found |= {"ssim": ssim(own, original), "roughness": roughness(own, original)}
+            found["stroke_size"] = stroke_size(own, original)
         found["edge_agreement"] = edge_agreement(own, original)
         found["chroma_difference"] = chroma_difference(own, original)
         wanted = self._targets(Features(), content, factor, {CONTENT_LAYER, STRUCTURE_LAYER})

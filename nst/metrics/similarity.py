@@ -40,6 +40,23 @@ def roughness(image: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
     return float(band / np.maximum(wanted, 1e-6))
 
 
+def stroke_size(image: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
+    """The size of what an image adds to the original, which has the same size, px.
+
+    The bands of a Laplacian pyramid of their difference have details of 2, 4, 8 … px; the result is
+    the mean of the logarithms of these sizes, weighted by the variance of each band. The low-pass,
+    which has the change of colours, does not count.
+
+    Returns:
+        2 if only single pixels differ; more for larger strokes.
+    """
+    difference = image.astype(np.float32) - original
+    count = max(1, math.floor(math.log2(min(image.shape[:2]) / SMALLEST)) + 1)
+    weights = [float(band.var()) for band in _laplacian(difference, count)[:-1]]
+    octaves = np.average(np.arange(1, count + 1), weights=np.maximum(weights, 1e-12))
+    return float(2**octaves)
+
+
 def patch_distance(
     image: NDArray[np.uint8],
     style: NDArray[np.uint8],
@@ -110,7 +127,7 @@ def _directions() -> Array:
     return directions / np.linalg.norm(directions, axis=0)
 
 
-def _laplacian(picture: NDArray[np.uint8], count: int) -> list[Array]:
+def _laplacian(picture: NDArray[np.uint8] | Array, count: int) -> list[Array]:
     """``count`` band-pass levels in [-1, 1], finest first, and the low-pass; (H, W, 3) each."""
     level = (picture / np.float32(255)).astype(np.float32)
     levels = []

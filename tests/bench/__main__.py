@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import torch
 
-from tests.bench import batch, losses, memory, pastiche, step, time_to_loss
+from tests.bench import batch, losses, memory, pastiche, search, step, time_to_loss
 from tests.bench.loop import THREADS, tell
 from tests.bench.rows import RESULTS, Row, merge, read, table
 
@@ -37,6 +37,7 @@ def main() -> None:
         "time": lambda: time_to_loss.measure(pictures),
         "losses": losses.measure,
         "batch": batch.measure,
+        "search": search.measure,
         "memory": memory.measure,
     }
     wrong = [name for name in options.parts if name not in parts]

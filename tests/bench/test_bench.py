@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from tests.bench import batch, calibrate, losses, memory, pastiche, step, time_to_loss
+from tests.bench import batch, calibrate, losses, memory, pastiche, search, step, time_to_loss
 from tests.bench import loop as bench_loop
 from tests.bench import report as bench_report
 from tests.bench.rows import Row, merge, read, table
@@ -242,3 +242,19 @@ def test_rows_of_a_part_replace_its_older_ones(tmp_path: Path) -> None:
     assert [row.figure for row in read(file)] == ["fast", "new"]
     assert [row.met for row in read(file)] == [True, False]
     assert "| new | not reached |  |  | ≤ 8 | no |" in table(read(file))
+
+
+def test_hypervolume() -> None:
+    """By hand: two rectangles that overlap; a dominated point and one beyond add nothing."""
+    points = [(1.0, 2.0), (2.0, 1.0), (2.5, 2.5), (9.0, 0.0)]
+    assert search.hypervolume(points, (3.0, 3.0)) == 2 * 1 + 1 * 1
+    assert search.hypervolume([], (3.0, 3.0)) == 0
+
+
+def test_search(tmp_path: Path) -> None:
+    base = (*TINY, "logger=none", "snapshot_every=2")
+    grid = ("weights.style=1e3,1e7", "layers=report")
+    rows = search.measure(search.PAIRS[:1], grid, base, seeds=1, trials=4, many=16)
+    _check("search", rows, tmp_path)
+    assert [row.goal for row in rows] == [22, 1.0, 50]
+    assert rows[2].ours is not None and rows[2].ours > 0

@@ -67,6 +67,20 @@ def test_roughness_counts_grain() -> None:
     assert similarity.roughness(smooth, one) < 0.5
 
 
+def test_stroke_size_of_blobs_on_a_photo() -> None:
+    """Blobs of 1, 2, 4 and 8 px; what the photo itself contains does not count, nor do colours."""
+    one = np.asarray(Image.fromarray(pixels("chelsea")).resize((128, 128)))
+    sizes = []
+    for side in (1, 2, 4, 8):
+        blobs = np.random.default_rng(0).normal(0, 20, (128 // side, 128 // side))
+        added = np.kron(blobs, np.ones((side, side)))[..., None] + np.array([20, 0, -20])
+        changed = np.clip(one + added, 0, 255).astype(np.uint8)
+        sizes.append(similarity.stroke_size(changed, one))
+    assert sizes == sorted(sizes)
+    assert 2 < sizes[0] < 3.5
+    assert sizes[3] / sizes[0] > 2.5
+
+
 def test_colour_distance_of_two_greys_and_of_histograms() -> None:
     grey = np.full((4, 6, 3), 119, np.uint8)  # L* = 50.03
     lighter = np.full((5, 5, 3), 145, np.uint8)  # L* = 60.17
@@ -173,6 +187,7 @@ def test_the_style_itself_and_the_content_itself(metrics: Metrics) -> None:
         "psnr",
         "ssim",
         "roughness",
+        "stroke_size",
         "content_distance",
         "cfsd",
         "edge_agreement",
@@ -251,4 +266,4 @@ def test_pictures_of_a_pixel_or_two_have_no_neighbours(
     found = metrics.measure(tiny, tiny, [as_style(tiny)])
     assert found["psnr"] == 99
     assert found["gram_distance"] == 0
-    assert not {"ssim", "roughness"} & found.keys()
+    assert not {"ssim", "roughness", "stroke_size"} & found.keys()
