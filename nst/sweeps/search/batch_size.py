@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
+import torch
 from omegaconf import DictConfig
+
+from nst.sweeps.vectorized.batches import USEFUL_CPU_PIXELS, USEFUL_PIXELS
 
 ROUNDS = 5
 """Least number of batches of a study: the trials of a batch do not learn from each other."""
-
-CPU_PIXELS = 200_000
-"""Pixels of all images of a batch beyond which a CPU gains nothing (docs/vectorized.md)."""
 
 
 def trials_per_batch(config: DictConfig, n_trials: int) -> int:
@@ -23,7 +23,8 @@ def trials_per_batch(config: DictConfig, n_trials: int) -> int:
     launcher = config.hydra.launcher
     useful = 1
     if str(launcher._target_).endswith(".VectorizedLauncher"):
-        useful = CPU_PIXELS // config.image.size**2
+        pixels = USEFUL_PIXELS if torch.cuda.is_available() else USEFUL_CPU_PIXELS
+        useful = pixels // config.image.size**2
         if launcher.max_batch_size is not None:
             useful = min(useful, launcher.max_batch_size)
     elif launcher.get("n_jobs") is not None:  # joblib; below 0: all processors but so many

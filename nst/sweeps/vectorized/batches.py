@@ -16,8 +16,11 @@ COST_SHARE = 0.8
 USEFUL_PIXELS = 2**21
 """Pixels of all images of a batch, at most: more need memory and save no time.
 
-On two cores nothing is gained beyond some 200,000. For GPUs it is an estimate.
+For GPUs it is an estimate.
 """
+
+USEFUL_CPU_PIXELS = 200_000
+"""Pixels beyond which two cores gain no time either."""
 
 
 @dataclass
