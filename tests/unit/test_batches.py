@@ -98,6 +98,18 @@ def test_shallow_runs_stay_apart_and_those_almost_as_deep_join() -> None:
     assert batches.separating(found)[2] == "deepest layer=conv3_3"
 
 
+def test_runs_with_other_losses_stay_apart_if_each_has_company() -> None:
+    """A batch of several losses copies the features of their images, and is slower."""
+    jobs = ["seed=1", "style_loss=moments", "seed=2", "style_loss=moments seed=1"]
+    found = grouped(*jobs)
+    assert [group.members for group in found] == [[0, 2], [1, 3]]
+    assert batches.separating(found) == ["style_loss=gram", "style_loss=moments"]
+    (group,) = grouped("", "style_loss=moments", "style_loss=nearest")
+    assert group.members == [0, 1, 2]
+    found = grouped("", "style_loss=moments", "style_loss=nearest", "seed=1")
+    assert [group.members for group in found] == [[0, 3], [1, 2]]
+
+
 def test_one_group_has_nothing_to_be_told_apart_by() -> None:
     assert batches.separating(grouped("init=noise")) == [""]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nst.config.keys import batch_shares, values
+from nst.losses import Loss
 from nst.transfer.run import Run
 from nst.vgg import architecture
 
@@ -21,6 +22,9 @@ For GPUs it is an estimate.
 
 USEFUL_CPU_PIXELS = 200_000
 """Pixels beyond which two cores gain no time either."""
+
+
+TERMS = ("content", "style")
 
 
 @dataclass
@@ -45,7 +49,8 @@ def groups(runs: Sequence[Run]) -> list[Group]:
 
     The runs of a group may differ in pictures, colour, layer sets, weights, layer weights, inits,
     seeds, loggers and divergence bounds. A run that is much shallower than the others gets another
-    group, because in theirs it would pay for their depth.
+    group, because in theirs it would pay for their depth. So do runs with other losses, unless each
+    of them is the only one with its losses: the losses of a batch would copy its features.
 
     Args:
         runs: resolved.
@@ -66,9 +71,35 @@ def groups(runs: Sequence[Run]) -> list[Group]:
             group = Group(shared, deepest, work)
             found.append(group)
         group.members.append(index)
-    for group in found:
-        group.members.sort()
-    return sorted(found, key=lambda group: group.members[0])
+    parts = [part for group in found for part in _by_losses(group, runs)]
+    return sorted(parts, key=lambda group: group.members[0])
+
+
+def _by_losses(group: Group, runs: Sequence[Run]) -> list[Group]:
+    """Parts of a group with the same losses; those of a single run stay together."""
+    parts: list[tuple[list[Loss | None], list[int]]] = []
+    for index in sorted(group.members):
+        losses = [runs[index].loss(term) for term in TERMS]
+        for known, members in parts:
+            if all(None in pair or pair[0] == pair[1] for pair in zip(known, losses, strict=True)):
+                known[:] = [one or other for one, other in zip(known, losses, strict=True)]
+                members.append(index)
+                break
+        else:
+            parts.append((losses, [index]))
+    if len(parts) == 1:
+        return [replace(group, members=parts[0][1])]
+    several = [members for _, members in parts if len(members) > 1]
+    single = [index for _, members in parts if len(members) == 1 for index in members]
+    found = [replace(group, shared=group.shared | _losses(runs[p[0]]), members=p) for p in several]
+    return found + [replace(group, members=single)] * bool(single)
+
+
+def _losses(run: Run) -> dict[str, Any]:
+    """The names of a run's losses, by key."""
+    config = {"content": run.config.content_loss, "style": run.config.style_loss}
+    used = [term for term in TERMS if run.loss(term) is not None]
+    return {f"{term}_loss": config[term].get("name") for term in used}
 
 
 def _shared(run: Run) -> dict[str, Any]:
