@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,22 @@ SEARCH = (
 )
 
 
-def _finished(folder: Path) -> int:
-    """Trials that completed, whatever another process writes at the moment."""
+def _count(folder: Path, state: str) -> int:
+    """Trials in a state, whatever another process writes at the moment."""
     path = folder / "outputs/studies/s.db"
     if not path.exists():
         return 0
     try:
         with closing(sqlite3.connect(path, timeout=60)) as file:
-            query = "SELECT COUNT(*) FROM trials WHERE state = 'COMPLETE'"
-            return int(file.execute(query).fetchone()[0])
+            query = "SELECT COUNT(*) FROM trials WHERE state = ?"
+            return int(file.execute(query, [state]).fetchone()[0])
     except sqlite3.OperationalError:  # the tables are being made
         return 0
+
+
+def _is_in_batch(folder: Path, finished: int) -> bool:
+    """Whether so many trials are finished and others have begun."""
+    return _count(folder, "COMPLETE") >= finished and _count(folder, "RUNNING") > 0
 
 
 def _trials(folder: Path) -> list[TrialRecord]:
@@ -54,10 +60,11 @@ def test_killed_studies_end_as_uninterrupted_ones(sampler: str, tmp_path: Path) 
     _end(started(arguments, tmp_path / "peace"))
     for number in (3, 6):
         process = started(arguments, tmp_path / "war")
-        wait_until(lambda number=number: _finished(tmp_path / "war") >= number, process)  # type: ignore[misc]
+        wait_until(partial(_is_in_batch, tmp_path / "war", number), process)
         process.kill()
         process.communicate()
-    assert _finished(tmp_path / "war") < TRIALS
+    assert _count(tmp_path / "war", "COMPLETE") < TRIALS
+    assert _count(tmp_path / "war", "RUNNING") > 0
     _end(started(arguments, tmp_path / "war"))
     peace, war = _trials(tmp_path / "peace"), _trials(tmp_path / "war")
     assert [trial.status for trial in war] == ["completed"] * TRIALS

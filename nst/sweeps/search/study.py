@@ -94,12 +94,14 @@ class Study:
         self._asking = FileLock(self._folder / f".{name}.lock")
         self._token = secrets.token_hex(4)
         self._alive = FileLock(self._owner_file(self._token))
-        self._alive.acquire()
         directions = [
             StudyDirection.MAXIMIZE if higher_is_better(each) else StudyDirection.MINIMIZE
             for each in objective
         ]
         with self._asking:
+            for path in self._folder.glob(f".{name}-*.lock"):
+                _is_locked(path)  # else it is removed
+            self._alive.acquire()
             self._storage = storage(outputs, name)
             self._study = optuna.create_study(
                 storage=self._storage, study_name=name, directions=directions, load_if_exists=True
@@ -205,7 +207,7 @@ class Study:
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether a living process holds a lock file."""
+    """Whether a living process holds a lock file. Removes the file of a dead one."""
     if not path.exists():
         return False
     lock = FileLock(path)
