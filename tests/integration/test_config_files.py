@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
 
 from nst.config.compose import conf_dir
 from tests.helpers import config
@@ -28,16 +30,28 @@ def test_every_config_file_opens_with_a_command_that_uses_it(path: Path) -> None
 
 @pytest.mark.parametrize("path", OPTIONS, ids=str)
 def test_every_option_composes(path: Path) -> None:
-    added = "+" if path.parts[0] in ("experiments", "preset") else ""
+    added = "+" if path.parts[0] in GLOBAL else ""
     overrides = [f"{added}{path.parts[0]}={path.stem}"]
     if path.stem == "file":
         overrides.append("init.path=builtin:coffee")
     composed = config(*overrides)
     for key, value in (yaml.safe_load((CONF / path).read_text()) or {}).items():
-        if hasattr(composed, path.parts[0]) and path.parts[0] not in SKIPPED:
+        if path.parts[0] == "search" and key not in ("defaults", "hydra"):
+            assert getattr(composed, key) == value
+        elif hasattr(composed, path.parts[0]) and path.parts[0] not in SKIPPED:
             node = getattr(composed, path.parts[0])
             if value is not None:  # null: to be set by the user
                 assert (node[key] if isinstance(node, dict) else getattr(node, key)) == value
 
 
+@pytest.mark.parametrize("name", [path.stem for path in OPTIONS if path.parts[0] == "search"])
+def test_searches_are_multiruns_of_the_sweeper_of_studies(name: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", [f"+search={name}"], return_hydra_config=True)
+    assert composed.hydra.mode == RunMode.MULTIRUN
+    assert composed.hydra.sweeper._target_ == "hydra_plugins.nst_optuna.OptunaSweeper"
+    assert composed.study == name
+
+
+GLOBAL = ("experiments", "preset", "search")  # of the package _global_
 SKIPPED = ("trainer", "logger", "backbone", "layers")  # resolved or written in another form
