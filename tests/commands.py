@@ -85,6 +85,12 @@ class Process:
         self._process.start()
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         """Its exit status, negative for a signal; None while it runs."""
         return self._process.exitcode
@@ -103,8 +109,7 @@ class Process:
     def send_signal(self, number: signal.Signals) -> None:
         """Sends it a signal; nothing happens if it has ended."""
         if self.poll() is None:
-            assert self._process.pid is not None
-            os.kill(self._process.pid, number)
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Ends it at once."""

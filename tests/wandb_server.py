@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
@@ -114,7 +115,8 @@ class WandbServer:
         artifacts: the files of each, by name.
         committed: names of artifacts that were uploaded whole.
         sweep: what ``wandb sweep`` uploaded.
-        points: of its grid, those that no agent has got yet.
+        points: of its grid, those that no agent has got yet; of an interval, both bounds.
+        stops: whether the sweep stops a run early, as Hyperband does.
         requests: what was asked, answered or not: a GraphQL operation, or method and path.
     """
 
@@ -124,6 +126,7 @@ class WandbServer:
         self.committed: list[str] = []
         self.sweep: dict[str, Any] = {}
         self.points: list[dict[str, Any]] = []
+        self.stops: Callable[[Stored], bool] = lambda run: False
         self.requests: list[str] = []
         self._fault: Fault | None = None
         self._changed = threading.Condition()
@@ -185,6 +188,7 @@ class WandbServer:
                 self.artifacts[artifact]["/".join(name)] = body
             case ["POST", "files", _, _, run, "file_stream"] if run in self.runs:
                 self.runs[run].stream(json.loads(body))
+                return 200, {"stopped": self.stops(self.runs[run])}
             case _:  # the client's telemetry, for one
                 return 404, {"error": f"{method} {path}"}
         return 200, {}
@@ -218,12 +222,15 @@ class WandbServer:
         return {}  # what an older server does not know
 
     def _sweep(self, operation: str, sent: dict[str, Any]) -> dict[str, Any]:
-        """A grid: an agent gets a point whenever it has nothing to run, and then the end."""
+        """A grid: an agent gets a point whenever it has nothing to run, and then the end.
+
+        A run that is to stop early is stopped by its agent, and so it is by the client.
+        """
         match operation:
             case "UpsertSweep":
                 self.sweep = yaml.safe_load(sent["config"])
                 grid = [
-                    [(name, {"value": value}) for value in parameter["values"]]
+                    [(name, {"value": value}) for value in _values(parameter)]
                     for name, parameter in self.sweep["parameters"].items()
                 ]
                 self.points = [dict(point) for point in itertools.product(*grid)]
@@ -235,8 +242,12 @@ class WandbServer:
                 return {"project": {"sweep": {"config": config, "runs": {"edges": []}}}}
             case "CreateAgent":
                 return {"createAgent": {"agent": {"id": "agent"}}}
-        commands: list[dict[str, Any]] = []
-        if not json.loads(sent["runState"]):
+        running = json.loads(sent["runState"])
+        known = [self.runs[name] for name in running if name in self.runs]
+        commands: list[dict[str, Any]] = [
+            {"type": "stop", "run_id": run.id} for run in known if self.stops(run)
+        ]
+        if not running:
             commands = [{"type": "exit"}]
             if self.points:
                 run = f"point{len(self.points)}"
@@ -277,6 +288,10 @@ class WandbServer:
     def _upload(self, artifact: str, name: str) -> dict[str, Any]:
         url = f"{self.url}/artifacts/{quote(artifact)}/{quote(name)}"
         return {"uploadUrl": url, "uploadHeaders": []}
+
+
+def _values(parameter: dict[str, Any]) -> list[Any]:
+    return parameter["values"] if "values" in parameter else [parameter["min"], parameter["max"]]
 
 
 def _handler(server: WandbServer) -> type[BaseHTTPRequestHandler]:

@@ -23,6 +23,7 @@ from nst.runs.plan import Plan
 from nst.runs.signals import terminate, wait_for_slurm
 from nst.sweeps.jobs import Jobs
 from nst.sweeps.sweep import Sweep
+from nst.utils import agent
 from nst.utils.errors import RESUME, Interrupted, NstError, printable
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,10 @@ def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
         stopped = error.with_traceback(None)  # its frames hold the run's memory
         text = error if isinstance(error, Interrupted) else f"interrupted: {RESUME}"
         print(f"nst: {text}", file=sys.stderr)
-        return error.exit_status if isinstance(error, Interrupted) else 130
+        if not isinstance(error, Interrupted):
+            return 130
+        # the agent of a W&B sweep ends if it stopped three runs whose status was not 0
+        return 0 if agent.sent(error.signal, parent) else error.exit_status
     except SystemExit as error:  # a single run that failed, --help, or a callback
         return _exit_code(error) or int(bool(swept.jobs))  # a sweep that ends so is not complete
     except Exception as error:

@@ -20,6 +20,7 @@ from wandb.sdk import wandb_setup
 
 from nst.loggers import wandb_agent, wandb_arguments
 from nst.loggers.base import SafeLogger, guarded
+from nst.utils import agent
 from nst.utils.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class WandbLogger(SafeLogger, LightningWandbLogger):
         ours |= {"finish_timeout": FINISH_SECONDS, "finish_timeout_raises": True}
         if mode == "online":  # offline, only W&B's local process is waited for, which may be slow
             ours["init_timeout"] = INIT_SECONDS
+        if agent.run_id():  # W&B's default is SIGINT, which would be Ctrl-C beside SIGTERM
+            ours["stop_fn"] = agent.stop
         # absolute: WANDB_SERVICE may name another program's W&B process, in another folder
         folder = Path(save_dir or ".").resolve()
         # create_new: a second run of the process would otherwise continue the first
@@ -95,7 +98,7 @@ class WandbLogger(SafeLogger, LightningWandbLogger):
         )
         self._wandb_init.pop("anonymous")  # deprecated: wandb warns of any value
         self._id = self._wandb_init["id"]
-        if wandb_agent.run_id():  # the agent's run is used in any case; wandb warns of other values
+        if agent.run_id():  # the agent's run is used in any case; wandb warns of other values
             self._wandb_init |= {"id": None, "project": None, "entity": None}
             self._wandb_init["group"] = self._wandb_init.get("group") or wandb_agent.sweep()
         self._sync = ""  # options of `wandb sync`

@@ -1,4 +1,4 @@
-"""Runs that an agent of a W&B sweep starts: the id of the W&B run, and what the sweep has set."""
+"""Runs of the agent of a W&B sweep: id and group of the W&B run, and what the sweep has set."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from typing import Any
 
 import yaml
 
-
-def run_id() -> str | None:
-    """Id of the W&B run that the agent gave this process; None if no agent started it."""
-    return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+from nst.utils.agent import run_id
 
 
 def wandb_id(group: str | None) -> str | None:

@@ -17,7 +17,6 @@ from omegaconf import OmegaConf
 
 from nst.config.experiment import style_names
 from nst.config.overrides import literal, on_texts
-from nst.loggers import wandb_agent
 from nst.metrics import learned
 from nst.metrics.quality import Metrics
 from nst.runs import checkpoint_file, machine
@@ -38,6 +37,7 @@ from nst.runs.writer import RunWriter
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
+from nst.utils import agent
 from nst.utils.errors import RESUME, Interrupted, NstError
 from nst.utils.files import escaped, shown
 
@@ -139,7 +139,7 @@ class _Batch:
     def _found(self, run: Run) -> None:
         folder = folder_of(run)
         log.info("already finished: %s (force=true runs it again)", shown(folder))
-        if wandb_agent.run_id():  # whose W&B run would stay empty
+        if agent.run_id():  # whose W&B run would stay empty
             loggers = [each for each in build_loggers(run.config) if isinstance(each, WandbLogger)]
             config: Any = OmegaConf.to_container(as_dictconfig(run.config), resolve=True)
             replay(RunWriter(run, RunFolder(folder), config, loggers))
@@ -208,14 +208,19 @@ def _fit(trainer: L.Trainer, writers: Sequence[RunWriter], plan: Plan) -> int:
     if config.compile is not None:
         log.info("compile=%s: the first step at every size takes a while", config.compile)
     pruning = Pruning(_metrics(resolved.weights, config.backbone.name, resolved.device))
+    all_stopped = dict.fromkeys(range(len(runs)), "stopped by the agent of its W&B sweep")
     with networks(runs[0], taps, precisions) as found, interruptible() as interrupts:
+
+        def pruned_by_agent() -> bool:  # a run without an objective may be resumed
+            return bool(config.objective) and interrupts.by_agent
+
         module = StyleTransfer(
             found[resolved.precision],
             runs,
             [writer.checkpoint for writer in writers if writer.checkpoint is not None],
             found["32"] if late else None,
-            interrupted=lambda: interrupts.received is not None,
-            pruned=lambda: pruning.reasons,
+            interrupted=lambda: interrupts.received is not None and not pruned_by_agent(),
+            pruned=lambda: all_stopped if pruned_by_agent() else pruning.reasons,
         )
         tracker = Tracker(
             writers,

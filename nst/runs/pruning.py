@@ -5,9 +5,9 @@ from __future__ import annotations
 from PIL import Image
 
 from nst.config import objective
-from nst.loggers import wandb_agent
 from nst.metrics.quality import Metrics
 from nst.runs.writer import RunWriter
+from nst.utils import agent
 
 
 class Pruning:
@@ -34,7 +34,7 @@ class Pruning:
         """
         names, row, judge = writer.run.config.objective, writer.rows[-1], writer.run.judge
         step = int(row["step"])
-        if step == 0 or not names or (judge is None and wandb_agent.run_id() is None):
+        if step == 0 or not names or (judge is None and agent.run_id() is None):
             return
         measures: dict[str, float] = {}
         if not all(map(objective.is_loss, names)):

@@ -8,9 +8,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
+from nst.utils import agent
 from nst.utils.errors import Interrupted
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -28,7 +29,14 @@ class Interrupts:
         received: the first signal; None: there was none yet.
     """
 
-    received: signal.Signals | None = None
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._parent = os.getppid()
+
+    @property
+    def by_agent(self) -> bool:
+        """Whether the agent of a W&B sweep stops its run."""
+        return agent.sent(self.received, self._parent)
 
     def listen(self) -> None:
         """Replaces the handlers of the signals, in the main thread only.
@@ -45,7 +53,9 @@ class Interrupts:
             signal.signal(number, self._note)
         signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         self._socket = theirs
-        threading.Thread(target=_exit_at_second, args=(ours,), daemon=True).start()
+        # the agent of a W&B sweep and W&B's client both stop a run by SIGTERM
+        counted = STOPPING if agent.run_id() is None else (signal.SIGINT,)
+        threading.Thread(target=_exit_at_second, args=(ours, counted), daemon=True).start()
 
     def _note(self, number: int, frame: object) -> None:
         self.received = signal.Signals(number)
@@ -57,12 +67,12 @@ class Interrupts:
             self._socket.close()
 
 
-def _exit_at_second(numbers: socket.socket) -> None:
-    """Counts signals until the other end is closed."""
+def _exit_at_second(numbers: socket.socket, counted: Collection[int]) -> None:
+    """Counts these signals until the other end is closed."""
     count = 0
     with numbers:
         while received := numbers.recv(1):
-            if received[0] in STOPPING:
+            if received[0] in counted:
                 count += 1
             if count == 2:
                 if os.isatty(STDERR):
@@ -96,7 +106,7 @@ def terminate(number: int, frame: object) -> None:
 
 
 def wait_for_slurm(error: BaseException | None, parent: int) -> None:
-    """Inside a Slurm job, waits after a SIGTERM until Slurm kills this process.
+    """Inside a Slurm job, waits after a SIGTERM of Slurm's until Slurm kills this process.
 
     To preempt a job, Slurm sends SIGTERM, later SIGKILL, and then requeues the job. A job that
     ends between the two is not requeued. Ctrl-C ends the wait.
@@ -108,7 +118,7 @@ def wait_for_slurm(error: BaseException | None, parent: int) -> None:
             what the job then does no longer depends on this process.
     """
     ours = isinstance(error, Interrupted) and error.here and error.signal == signal.SIGTERM
-    if not ours or SLURM_JOB not in os.environ:
+    if not ours or SLURM_JOB not in os.environ or agent.sent(signal.SIGTERM, parent):
         return
     waits = "nst: waiting until Slurm ends this job, so that Slurm can requeue it"
     print(f"{waits}; SIGTERM or Ctrl-C ends this process now", file=sys.stderr)

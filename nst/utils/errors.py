@@ -20,7 +20,13 @@ class NstError(Exception):
 
 
 class PrunedError(NstError):
-    """A guided search stopped a run, since others are better at the same step."""
+    """A guided search stopped a run, since others are better at the same step.
+
+    Exit status 0: only the agent of a W&B sweep prunes a single run, and the agent ends if three
+    runs of its first minute have another status.
+    """
+
+    exit_status = 0
 
 
 class DivergedError(NstError):
