@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from nst.config.experiment import MEASURES
@@ -13,6 +14,9 @@ LOSS = "loss/"
 COMPARED = ("distance_from_first", "steps_to_loss", "seconds_to_loss")
 """Measures between several runs: one run alone does not have them."""
 
+LOGGED_AT_EVERY_STEP = {"loss": "loss/total", "seconds": "seconds"}
+"""Names of measures that are columns of ``metrics.csv``."""
+
 
 def is_loss(name: str) -> bool:
     """Whether a name is that of a loss in ``metrics.csv``, such as ``loss/style``."""
@@ -22,6 +26,28 @@ def is_loss(name: str) -> bool:
 def higher_is_better(name: str) -> bool:
     """The direction of a metric or loss."""
     return not is_loss(name) and MEASURES[name].better == "higher"
+
+
+def logged_name(name: str) -> str:
+    """The name under which loggers have a metric or loss."""
+    if name in LOGGED_AT_EVERY_STEP:
+        return LOGGED_AT_EVERY_STEP[name]
+    return name if is_loss(name) else f"measure/{name}"
+
+
+def logged_values(name: str, steps: int, snapshot_every: int) -> int:
+    """How many values of a metric or loss a run of the agent of a W&B sweep logs.
+
+    Losses have one at every step, and metrics one at every snapshot but the first.
+
+    Args:
+        name: of the metric or loss.
+        steps: of the run.
+        snapshot_every: steps between snapshots.
+    """
+    if name in LOGGED_AT_EVERY_STEP or is_loss(name):
+        return steps + 1
+    return math.ceil(steps / snapshot_every)
 
 
 def intermediate(

@@ -47,6 +47,16 @@ def on_texts(change: Callable[[str], str], value: Any) -> Any:
     return change(value) if isinstance(value, str) else value
 
 
+def number(text: str) -> int | float | str:
+    """The number that a text is, else the text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def refusal(error: OverrideParseException) -> str:
     """Why Hydra cannot parse an override, and an override that it can, quoted for a shell."""
     prefix, equals, value = error.override.partition("=")
