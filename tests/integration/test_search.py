@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -215,10 +216,10 @@ def test_what_a_job_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The objective, for any sweeper; the folder without one, which is the last line anyway."""
     from nst.sweeps.sweep import Sweep
 
-    found = []
+    found: list[Any] = []
     returned = Sweep.returned
 
-    def recorded(sweep: Sweep, first: int, returns: list) -> None:  # type: ignore[type-arg]
+    def recorded(sweep: Sweep, first: int, returns: list[Any]) -> None:
         found.extend(each.return_value for each in returns)
         returned(sweep, first, returns)
 
