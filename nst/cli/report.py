@@ -50,6 +50,7 @@ examples:
   nst-report compare                                all runs
   nst-report compare sweep=last                     those of the last sweep
   nst-report compare init=noise weights.style=1e5,1e6 status=completed
+  nst-report compare study=tradeoff                 a search: its front, its history and its runs
   nst-report watch sweep=last
   nst-report measure results --content photo.jpg --style painting.jpg --name other_program
 
@@ -151,19 +152,42 @@ def _compare(command: str, arguments: Sequence[str]) -> int:
         nargs="*",
         metavar="NAME | KEY=VALUE",
         help="which runs (all): text of a run's name, or KEY=VALUE,… with * and ?, KEY<NUMBER, "
-        "KEY>NUMBER for a key of the config, a metric, a loss, experiment, status or sweep; "
+        "KEY>NUMBER for a key of the config, a metric, a loss, experiment, status, sweep or study; "
         "sweep=last: the last sweep",
     )
+    if command == "compare":
+        parser.add_argument(
+            "--wandb", action="store_true", help="with study=NAME: also save a workspace in W&B"
+        )
     _add_outputs(parser)
     options = parser.parse_intermixed_args(arguments)
+    outputs, words = Path(options.outputs), [escaped(word) for word in options.words]
     make = comparison.watch if command == "watch" else comparison.build
     try:
-        page = make(Path(options.outputs), [escaped(word) for word in options.words])
+        page = make(outputs, words)
+        addresses = _save_study(outputs, words) if vars(options).get("wandb") else []
     except NstError as error:
         print(f"nst-report: {one_line(error)}", file=sys.stderr)
         return exit_status(error)
-    print(page)
+    print(*addresses, page, sep="\n")
     return 0
+
+
+def _save_study(outputs: Path, words: Sequence[str]) -> list[str]:
+    """Saves a workspace in W&B for the study that the words select. Returns its address.
+
+    Raises:
+        ConfigError: if they select none, or several.
+        NstError: if there is no login, or as of ``save_study``.
+    """
+    from nst.compare.studies import selected
+    from nst.report.wandb_report import save
+
+    save.check_login()
+    study = selected(outputs, words)
+    if study is None:
+        raise ConfigError("study", None, "--wandb needs the name of one: study=NAME")
+    return save.save_study(outputs, study)
 
 
 def _report_options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -12,9 +12,11 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 from rich.console import Console
 
+from nst.compare import studies
 from nst.compare.data import data
 from nst.compare.select import NoRunsError, entries, select
 from nst.report.page import PLOTLY, environment
+from nst.sweeps.search.folder import FOLDER
 from nst.utils.errors import NstError
 from nst.utils.files import write_whole
 
@@ -36,17 +38,21 @@ def build(outputs: Path, words: Sequence[str] = (), live: bool = False) -> Path:
         The page.
 
     Raises:
-        ConfigError: if a word names a key that no run has.
+        ConfigError: if a word names a key that no run has, or a study that does not exist.
         NstError: if no run matches, or the page cannot be written.
     """
-    chosen = select(entries(outputs), words)
+    found = entries(outputs)
+    study = studies.selected(outputs, words, {name for entry in found for name in entry.trials})
+    chosen = select(found, words)
+    if study:
+        chosen.sort(key=lambda entry: entry.trials.get(study.name, []))
     folder = outputs / "compare"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        found = data(folder, chosen, REFRESH if live else None)
+        shown = data(folder, chosen, study, REFRESH if live else None)
         if not (folder / PLOTLY).exists():
             write_whole(folder / PLOTLY, get_plotlyjs().encode())
-        write_whole(folder / DATA, f"nstRuns({_script(found)});\n".encode())
+        write_whole(folder / DATA, f"nstRuns({_script(shown)});\n".encode())
         template = environment("nst.compare").get_template("compare.html.jinja")
         page = template.render(plotly=PLOTLY, data=DATA, imports=import_map())
         write_whole(folder / "index.html", page.encode())
@@ -73,7 +79,7 @@ def watch(outputs: Path, words: Sequence[str] = ()) -> Path:
         The page.
 
     Raises:
-        ConfigError: if a word names a key that no run has.
+        ConfigError: if a word names a key that no run has, or a study that does not exist.
         NstError: if the page cannot be written, or no run matched until Ctrl-C.
     """
     known: dict[Path, int] = {}
@@ -81,7 +87,8 @@ def watch(outputs: Path, words: Sequence[str] = ()) -> Path:
     try:
         while True:
             began = time.perf_counter()
-            now = {path: _stamp(path) for path in outputs.glob("runs/*/*.*")}
+            looked = (*outputs.glob("runs/*/*.*"), *outputs.glob(f"{FOLDER}/*.db"))
+            now = {path: _stamp(path) for path in looked}
             if now != known:
                 try:
                     page = build(outputs, words, live=True)

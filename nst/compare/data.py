@@ -11,34 +11,41 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress
 
 from nst.compare.filmstrips import Filmstrip, filmstrip, href
 from nst.compare.select import Entry
+from nst.compare.study_data import study_data, trial_label
 from nst.config.differences import settings
 from nst.config.experiment import MEASURES, STYLE_INPUTS
 from nst.config.job_overrides import split
 from nst.config.keys import declared, displayed_values
-from nst.runs.record import RunRecord
+from nst.runs.record import PRUNED, RunRecord
+
+if TYPE_CHECKING:
+    from nst.sweeps.search.record import StudyRecord
 
 POINTS = 150
 """Largest number of rows of ``metrics.csv`` per run, closer together at the beginning."""
 
 
-def data(page: Path, chosen: Sequence[Entry], refresh: float | None) -> dict[str, Any]:
+def data(
+    page: Path, chosen: Sequence[Entry], study: StudyRecord | None, refresh: float | None
+) -> dict[str, Any]:
     """The data of the page.
 
     Args:
         page: its folder.
         chosen: the runs.
+        study: that the page is about; None: about none.
         refresh: seconds between two looks for newer data; None: the page never looks.
     """
     configs = [entry.record.config for entry in chosen]
     keys = list(dict.fromkeys(key for found in settings(configs) for key in found))
-    labels = _labels(chosen, keys)
+    labels = _labels(chosen, keys, study)
     facts = [{**entry.facts, "label": label} for entry, label in zip(chosen, labels, strict=True)]
     shared = {
         key: value
@@ -58,6 +65,7 @@ def data(page: Path, chosen: Sequence[Entry], refresh: float | None) -> dict[str
             | {"facts": {key: value for key, value in own.items() if key not in shared}}
             for entry, own, strip in zip(chosen, facts, strips, strict=True)
         ],
+        "study": study and study_data(study, _keys_of_trials(chosen, study)),
     }
 
 
@@ -67,10 +75,18 @@ def _key(entry: Entry) -> str:
     return entry.name[max(place, 0) :] or entry.name
 
 
-def _labels(chosen: Sequence[Entry], keys: Sequence[str]) -> list[str]:
-    """For each run the settings in which it differs from others, unique."""
+def _keys_of_trials(chosen: Sequence[Entry], study: StudyRecord) -> dict[int, str]:
+    """By the number of a trial, the key of its run."""
+    return {number: _key(entry) for entry in chosen for number in entry.trials.get(study.name, [])}
+
+
+def _labels(chosen: Sequence[Entry], keys: Sequence[str], study: StudyRecord | None) -> list[str]:
+    """For each run its trial, or the settings in which it differs from others; unique."""
     labels = []
     for entry in chosen:
+        if study and (numbers := entry.trials.get(study.name)):
+            labels.append(trial_label(study, numbers))
+            continue
         own = {key: entry.facts[key] for key in keys if key in entry.facts}
         texts = {key: ", ".join(v) if isinstance(v, list) else v for key, v in own.items()}
         labels.append(" ".join(f"{key}={value}" for key, value in texts.items()) or entry.name)
@@ -94,9 +110,17 @@ def _filmstrips(page: Path, chosen: Sequence[Entry]) -> list[Filmstrip | None]:
 
 
 def _frames(record: RunRecord) -> list[tuple[int, Path]]:
-    """Steps and files of the snapshots; a measured picture has one frame, itself."""
-    final = record.picture("final") if record.measured else None
-    return [(0, final)] if final else list(record.snapshots.items())
+    """Steps and files of the snapshots.
+
+    A measured picture has one frame, itself. A pruned run ends with its best image.
+    """
+    if record.measured and (final := record.picture("final")):
+        return [(0, final)]
+    if record.status == PRUNED and (best := record.picture("best")):
+        step = record.facts.get("best_step", 0)
+        earlier = {at: path for at, path in record.snapshots.items() if at < step}
+        return [*earlier.items(), (step, best)]
+    return list(record.snapshots.items())
 
 
 def _run(page: Path, entry: Entry, strip: Filmstrip | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.compare.filter import TEXT_KEYS, Condition, Facts, number, parse
+from nst.compare.studies import KEY, Studies, Trials
 from nst.config.differences import labels
 from nst.config.experiment import MEASURES
 from nst.config.keys import PROGRAM, values
@@ -24,7 +25,7 @@ from nst.utils.text import nearest
 LAST = "last"
 """``sweep=last`` matches the runs of the sweep that began last."""
 
-SPECIAL = ("name", "status", "program", "experiment", "sweep")
+SPECIAL = ("name", "status", "program", "experiment", "sweep", KEY)
 """Keys that every run has besides those of its config and its metrics."""
 
 
@@ -39,10 +40,12 @@ class Entry:
     Attributes:
         record: its folder.
         sweeps: names of the sweeps that it was a job of, and ``LAST`` if one of them began last.
+        trials: those that it is.
     """
 
     record: RunRecord
     sweeps: list[str]
+    trials: Trials
 
     @property
     def name(self) -> str:
@@ -77,6 +80,8 @@ class Entry:
             PROGRAM: self.record.program,
             "experiment": self.record.experiments,
             "sweep": self.sweeps,
+            KEY: [*self.trials],
+            "trial": [number for numbers in self.trials.values() for number in numbers],
         }
         return {
             key: [*map(text, value)] if isinstance(value, list) else text(value)
@@ -113,9 +118,14 @@ def entries(outputs: Path) -> list[Entry]:
             found.append((record, sweeps))
     if not found:
         raise NoRunsError(f"no run in {outputs / 'runs'}")
-    last = _last([sweeps for _, sweeps in found])
+    last, studies = _last([sweeps for _, sweeps in found]), Studies(outputs)
     return [
-        Entry(record, [*sweeps, *([LAST] if last in sweeps else [])]) for record, sweeps in found
+        Entry(
+            record,
+            [*sweeps, *([LAST] if last in sweeps else [])],
+            studies.of_run(record.folder.name, record.config),
+        )
+        for record, sweeps in found
     ]
 
 

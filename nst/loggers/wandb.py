@@ -175,11 +175,10 @@ class WandbLogger(SafeLogger, LightningWandbLogger):
     @guarded
     def _log_table(self, summary: Summary) -> None:
         with self._staged_here():
-            rows = summary.rows
-            table = wandb.Table(columns=list(rows[0]), data=[_cells(row) for row in rows])
-            logged: dict[str, Any] = {"runs": table}
-            if summary.picture is not None:
-                logged["side_by_side"] = wandb.Image(str(summary.picture))
+            tables = {"runs": summary.rows, "trials": summary.trials}
+            pictures = {"side_by_side": summary.picture, "front": summary.front}
+            logged = {name: _table(rows) for name, rows in tables.items() if rows}
+            logged |= {name: wandb.Image(str(path)) for name, path in pictures.items() if path}
             self.experiment.log(logged, step=0)
 
     @contextmanager
@@ -216,6 +215,10 @@ class WandbLogger(SafeLogger, LightningWandbLogger):
             _unreachable = True
             message = "W&B: the upload is incomplete; to repeat it: wandb sync --include-online %s"
             log.warning(message, folder)
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Any:
+    return wandb.Table(columns=list(rows[0]), data=[_cells(row) for row in rows])
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:

@@ -6,7 +6,7 @@ import copy
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,16 @@ class Summary:
         folders: run folders of the finished ones.
         picture: the picture of all of them; None if there is no such file.
         note: a line that says which rows these are; empty if they are all.
+        trials: one per trial of the study that the sweep is part of; empty if there is no study.
+        front: the picture of the study's best trials; None if there is no such file.
     """
 
     rows: list[Row]
     folders: list[Path]
     picture: Path | None
     note: str = ""
+    trials: list[Row] = field(default_factory=list)
+    front: Path | None = None
 
 
 def summary(
@@ -81,7 +85,7 @@ def summary(
     differing = settings([config for *_, config in begun])
     for (row, folder, _), own in zip(begun, differing, strict=True):
         row.update(_run(folder, own))
-    rows = _aligned(found[:ROWS])
+    rows = aligned(found[:ROWS])
     note = first_of(len(rows), len(found), "jobs", command)
     return Summary(rows, finished, picture if picture.is_file() else None, note)
 
@@ -93,7 +97,7 @@ def _run(folder: Path, differing: dict[str, Any]) -> Row:
     picture = record.picture("final") or record.picture("best")
     return {
         **{key: _cell(value) for key, value in differing.items()},
-        "final": partial(_picture, picture) if picture else None,
+        "final": partial(decoded, picture) if picture else None,
         "snapshots": partial(filmstrip, folder),
         **losses,
         **{f"measure/{key}": value for key, value in record.measures.items()},
@@ -103,7 +107,8 @@ def _run(folder: Path, differing: dict[str, Any]) -> Row:
     }
 
 
-def _picture(path: Path) -> Image.Image:
+def decoded(path: Path) -> Image.Image:
+    """A picture, RGB."""
     with Image.open(path) as file:
         return file.convert("RGB")
 
@@ -112,7 +117,7 @@ def _cell(value: Any) -> Any:
     return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _aligned(found: Sequence[Row]) -> list[Row]:
+def aligned(found: Sequence[Row]) -> list[Row]:
     """Rows with the same columns, of one type each: trackers refuse mixed types."""
     columns = list(
         dict.fromkeys(key for row in sorted(found, key=len, reverse=True) for key in row)

@@ -243,8 +243,9 @@ def _show(
     done = (each.folder for each in ended if each.folder and each.outcome in SUCCEEDED)
     folders = list(dict.fromkeys(done))
     picture = sweep_dir / PICTURE
-    outputs = str(shown(Path(config.outputs)))
-    command = COMPARE + ("" if outputs == "outputs" else f" --outputs {shlex.quote(outputs)}")
+    outputs = Path(config.outputs)
+    place = str(shown(outputs))
+    command = COMPARE + ("" if place == "outputs" else f" --outputs {shlex.quote(place)}")
     try:
         if folders:
             sheet, note = side_by_side(folders, command)
@@ -254,19 +255,24 @@ def _show(
                 print(f"nst: side by side: {note}", file=sys.stderr)
     except Exception as error:  # such as out of memory; the runs are finished
         print(f"nst: no side-by-side picture: {reason(error)}", file=sys.stderr)
+    searched = str(config.hydra.sweeper._target_).endswith(".OptunaSweeper")
+    try:
+        if searched:
+            from nst.sweeps.search import trials
+
+            trials.show(outputs, config.study)
+    except Exception as error:  # such as out of memory; the runs are finished
+        print(f"nst: no picture of the study: {reason(error)}", file=sys.stderr)
     try:
         configure_log(config.hydra.job_logging)  # Hydra's logging now writes to stdout
         summary = summary_table.summary(ended, labels(declared), picture, command)
+        if searched:
+            from nst.sweeps.search.table import with_study
+
+            summary = with_study(summary, outputs, config.study)
         summary_table.log(config, sweep_dir, summary)
     except Exception as error:  # of a tracker; the runs are finished
         print(f"nst: no table of the sweep: {reason(error)}", file=sys.stderr)
-    try:
-        if str(config.hydra.sweeper._target_).endswith(".OptunaSweeper"):
-            from nst.sweeps.search import trials
-
-            trials.show(Path(config.outputs), config.study)
-    except Exception as error:  # such as out of memory; the runs are finished
-        print(f"nst: no picture of the study: {reason(error)}", file=sys.stderr)
     for folder in folders:
         print(shown(folder))
 

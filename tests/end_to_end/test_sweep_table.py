@@ -17,7 +17,7 @@ from nst.config.compose import conf_dir
 from nst.runs.tags import LONGEST, tags
 from nst.sweeps import summary_table
 from nst.sweeps.contact_sheet import CELL, FRAMES, GAP, filmstrip
-from nst.sweeps.summary_table import Summary, _aligned
+from nst.sweeps.summary_table import Summary, aligned
 from nst.vgg.architecture import conv_names
 from tests.helpers import config, nst
 from tests.wandb_server import Stored, WandbServer
@@ -77,7 +77,7 @@ def test_a_filmstrip_has_the_snapshots_in_order(tmp_path: Path) -> None:
 
 def test_columns_have_one_type_each() -> None:
     """W&B refuses a table with ``equal`` beside ``2.0``; 1 beside 1.5 is fine."""
-    found = _aligned([{"a": "equal", "b": 1}, {"a": 2.0, "b": 1.5, "c": True}, {"b": None}])
+    found = aligned([{"a": "equal", "b": 1}, {"a": 2.0, "b": 1.5, "c": True}, {"b": None}])
     assert [list(row) for row in found] == [["a", "b", "c"]] * 3
     assert [row["a"] for row in found] == ["equal", "2.0", None]
     assert [row["b"] for row in found] == [1, 1.5, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -38,6 +39,7 @@ from nst.report.wandb_report.runs import grouping_keys, logged_runs
 from nst.report.wandb_report.text import plain
 from nst.runs.record import read_json
 from nst.sweeps.job_list import expected_jobs
+from nst.sweeps.search import record
 from nst.utils.errors import NstError
 from tests import helpers
 from tests.commands import LIMIT
@@ -620,3 +622,81 @@ def test_saved_for_real(tmp_path: Path) -> None:
         last = ended.stderr.splitlines()[-1]
         assert f"project '{ENTITY}/nst' not found" in last
         assert last.endswith(f"delete outputs/report/{save.SAVED}")
+
+
+def test_a_study_saved_for_real(tmp_path: Path) -> None:
+    """Its trials and its front as the sweep ends, and a workspace with parallel coordinates."""
+    outputs, server = tmp_path / "outputs", ReportServer()
+    search = (
+        *("-m", "hydra/sweeper=optuna", "hydra/launcher=vectorized", "hydra.sweeper.n_trials=4"),
+        *("study=s", "objective=[content_distance,ssim]", "layers=report,deep"),
+        *("weights.style=tag(log,interval(1e3,1e6))", "image.size=32", "steps=2"),
+    )
+    with server:
+        online = ("snapshot_every=1", "logger.wandb.mode=online")
+        ended = nst(*search, *online, cwd=tmp_path, **server.environment)
+        assert ended.returncode == 0, ended.stderr
+        study = record.read(outputs, "s")
+        (summary,) = (run for run in server.runs.values() if run.job_type == "sweep")
+        runs = {name: run for name, run in server.runs.items() if run is not summary}
+        assert (
+            summary.files[summary.history[0]["front"]["path"]]
+            == (outputs / "studies/s.png").read_bytes()
+        )
+        uploaded = server.artifacts[f"run-{summary.id}-trials"]
+        table = json.loads(uploaded["trials.table.json"])
+        assert table["columns"] == [
+            *("trial", "status", "reason", "content_distance", "ssim"),
+            *("layers", "weights.style", "final", "run"),
+        ]
+        for row, trial in zip(table["data"], study.trials, strict=True):
+            *numbers, layers, style, final, run = row
+            assert numbers == [trial.number, "completed", "", *trial.values]
+            assert (style, layers, run) == (
+                float(trial.settings["weights.style"]),
+                trial.settings["layers"],
+                trial.run,
+            )
+            picture = np.asarray(Image.open(outputs / "runs" / str(run) / "final.png"))
+            assert np.array_equal(
+                np.asarray(Image.open(io.BytesIO(uploaded[final["path"]]))), picture
+            )
+
+        ended = nst_report("compare", "study=s", "--wandb", cwd=tmp_path, **server.environment)
+        assert ended.returncode == 0, ended.stderr
+        address, page = ended.stdout.splitlines()
+        assert page == "outputs/compare/index.html"
+        (view,) = server.views.values()
+        assert (view["type"], view["displayName"]) == ("project-view", "nst: s")
+        assert view["name"].removeprefix("nw-").removesuffix("-v") in address
+        section = json.loads(view["spec"])["section"]
+        check_filter(section["runSets"][0], set(runs))
+        shown = [
+            panel for part in section["panelBankConfig"]["sections"] for panel in part["panels"]
+        ]
+        (coordinates,) = of_type(shown, "Parallel Coordinates Plot")
+        keys = {column["accessor"]: column.get("log") for column in coordinates["columns"]}
+        assert keys == {
+            "config:layers.value.style": None,
+            "config:weights.value.style": True,
+            "summary:measure/content_distance": None,
+            "summary:measure/ssim": None,
+        }
+        (scatter,) = of_type(shown, "Scatter Plot")
+        assert {f"{scatter[axis]}" for axis in ("xAxis", "yAxis")} < keys.keys()
+        targets = [panel["targetKey"] for panel in of_type(shown, "Parameter Importance")]
+        assert targets == ["measure/content_distance", "measure/ssim"]
+        for run in runs.values():  # the keys that panels ask for are those that runs have
+            values = {key: node["value"] for key, node in run.config.items()}
+            assert len(at(values, "layers.value.style")) > 1
+            assert 1e3 <= at(values, "weights.value.style") <= 1e6
+            assert {*targets} < {*run.summary}
+
+        # and again: replaced, not doubled
+        before = dict(server.views)
+        ended = nst_report("compare", "study=s", "--wandb", cwd=tmp_path, **server.environment)
+        assert ended.stdout.splitlines() == [address, page]
+        assert server.views.keys() == before.keys()
+        ended = nst_report("compare", "--wandb", cwd=tmp_path, **server.environment)
+        assert ended.returncode == 2
+        assert ended.stderr.endswith("study=null: --wandb needs the name of one: study=NAME\n")

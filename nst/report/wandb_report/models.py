@@ -50,17 +50,38 @@ def workspace(experiment: Experiment, entity: str, project: str) -> ws.Workspace
     """
     runs, keys = logged_runs(experiment), grouping_keys(experiment)
     parts = [
-        panels.media(experiment, runs),
+        panels.media(experiment.config.inputs, runs),
         panels.curves(runs),
         panels.means(runs, keys),
         panels.bars(runs, keys[0] if len(keys) == 1 else ""),
         panels.trade_offs(experiment),
         panels.differences(),
     ]
+    return view(experiment.config.name, parts, runs, keys, entity, project)
+
+
+def view(
+    name: str,
+    parts: Sequence[panels.Part],
+    runs: Sequence[LoggedRun],
+    keys: Sequence[str],
+    entity: str,
+    project: str,
+) -> ws.Workspace:
+    """Builds a view of the project that shows only these runs.
+
+    Args:
+        name: of an experiment or a study.
+        parts: its sections; those without panels are left out.
+        runs: at least one.
+        keys: of the config, that the table of runs shows first.
+        entity: whose project it is.
+        project: of the runs.
+    """
     return ws.Workspace(
         entity=entity,
         project=project,
-        name=f"nst: {experiment.config.name}",  # letters and digits; the library refuses emojis
+        name=f"nst: {name}",  # letters and digits; the library refuses emojis
         sections=[
             ws.Section(
                 name=part.name,
@@ -114,7 +135,7 @@ def _section(
         return wr.PanelGrid(runsets=[runset], panels=panels.sized(parts))
 
     single = [
-        panels.media(experiment, runs),
+        panels.media(experiment.config.inputs, runs),
         panels.curves(runs),
         panels.trade_offs(experiment),
         panels.differences(),

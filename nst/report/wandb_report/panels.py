@@ -9,6 +9,7 @@ from typing import Any
 import wandb_workspaces.reports.v2 as wr
 
 from nst.config.experiment import MEASURES
+from nst.config.objective import is_loss
 from nst.report.collect import Experiment
 from nst.report.plots import COLOURS
 from nst.report.wandb_report.runs import LoggedRun
@@ -42,14 +43,21 @@ def colour(logged: LoggedRun) -> str:
 
 
 def logged_key(metric: str) -> str | None:
-    """The key under which a metric is logged; None for metrics that only compare runs."""
+    """The key under which a metric or loss is logged; None for metrics that only compare runs."""
     if metric.endswith("_to_loss"):
         return None
+    if is_loss(metric):
+        return metric
     return {"loss": LOSS, "seconds": "seconds"}.get(metric, f"measure/{metric}")
 
 
-def media(experiment: Experiment, runs: Sequence[LoggedRun]) -> Part:
-    """Snapshots as a grid of steps and runs, and under one slider; results; inputs."""
+def media(inputs: Sequence[str], runs: Sequence[LoggedRun]) -> Part:
+    """Snapshots as a grid of steps and runs, and under one slider; results; inputs.
+
+    Args:
+        inputs: names of input pictures to show, if a run has them.
+        runs: all runs.
+    """
     grid = wr.MediaBrowser(
         title="steps across, runs down",
         media_keys=["snapshot"],
@@ -64,13 +72,9 @@ def media(experiment: Experiment, runs: Sequence[LoggedRun]) -> Part:
         wr.MediaBrowser(title=title, media_keys=[key], mode="gallery", gallery_axis="run")
         for title, key in shown
     ]
-    inputs = [
-        name
-        for name in experiment.config.inputs
-        if any(logged.run.picture(name) for logged in runs)
-    ]
-    if inputs:
-        galleries.append(wr.MediaBrowser(title="inputs", media_keys=inputs))
+    found = [name for name in inputs if any(logged.run.picture(name) for logged in runs)]
+    if found:
+        galleries.append(wr.MediaBrowser(title="inputs", media_keys=found))
     return Part("pictures", [grid, *galleries], height=12)
 
 
@@ -142,17 +146,26 @@ def bars(runs: Sequence[LoggedRun], group: str = "") -> Part:
 
 def trade_offs(experiment: Experiment) -> Part:
     """One metric over another, as the experiment's file declares."""
-    panels = [
-        wr.ScatterPlot(
-            title=f"{MEASURES[plot.y].title} over {MEASURES[plot.x].title}",
-            x=wr.SummaryMetric(x),
-            y=wr.SummaryMetric(y),
-            log_y=True,
-        )
-        for plot in experiment.config.plots
-        if (x := logged_key(plot.x)) and (y := logged_key(plot.y))
-    ]
-    return Part("trade-offs", panels, columns=2)
+    panels = [scatter(plot.x, plot.y, log_y=True) for plot in experiment.config.plots]
+    return Part("trade-offs", [panel for panel in panels if panel], columns=2)
+
+
+def scatter(x: str, y: str, log_y: bool = False) -> Any:
+    """One metric or loss over another; None if one of them is not logged."""
+    across, down = logged_key(x), logged_key(y)
+    if across is None or down is None:
+        return None
+    return wr.ScatterPlot(
+        title=f"{title(y)} over {title(x)}",
+        x=wr.SummaryMetric(across),
+        y=wr.SummaryMetric(down),
+        log_y=log_y,
+    )
+
+
+def title(metric: str) -> str:
+    """Title of a metric; a loss has its name."""
+    return MEASURES[metric].title if metric in MEASURES else metric
 
 
 def differences() -> Part:

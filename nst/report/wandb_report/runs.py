@@ -1,8 +1,8 @@
-"""The W&B runs of an experiment, and the keys of their config that distinguish them."""
+"""The W&B runs of an experiment or a study, and the keys of their config that distinguish them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +28,13 @@ class LoggedRun(plots.Line):
 
 def logged_runs(experiment: Experiment) -> list[LoggedRun]:
     """The completed runs that were logged to W&B, each once, in the order of the sweep."""
+    return logged(plots.lines(experiment))
+
+
+def logged(lines: Iterable[plots.Line]) -> list[LoggedRun]:
+    """Those of the runs that were logged to W&B, each once."""
     found: dict[str, LoggedRun] = {}
-    for line in plots.lines(experiment):
+    for line in lines:
         config = keys.values(line.run.config)
         identity, project, entity = (
             config.get(f"logger.wandb.{key}") for key in ("id", "project", "entity")

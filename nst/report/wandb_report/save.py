@@ -6,28 +6,33 @@ import json
 import logging
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # When the process ends, a client without a server would wait to send its own error reports.
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 import wandb
+import wandb_workspaces.workspaces as ws
 
 from nst.config.experiment import MAIN
-from nst.report.collect import Experiment, collect, select
+from nst.report.collect import collect, select
 from nst.report.page import folder_of
 from nst.report.wandb_report import models
 from nst.report.wandb_report.runs import LoggedRun, logged_runs, unsent
+from nst.report.wandb_report.study import logged_trials, workspace
 from nst.runs.record import read_json
 from nst.utils.errors import NstError, listed
 from nst.utils.files import write_whole
 
+if TYPE_CHECKING:
+    from nst.sweeps.search.record import StudyRecord
+
 log = logging.getLogger(__name__)
 
 SAVED = "wandb.json"
-"""Beside the page: ids of the saved views, so that the next report replaces them."""
+"""Beside the page: ids of the saved views, so that the next ones replace them."""
 
 
 def check_login() -> None:
@@ -65,6 +70,55 @@ def save(outputs: Path, names: Sequence[str] = (), report: str = MAIN) -> list[s
     """
     experiments = select(collect(outputs), names, report)
     runs = [logged for experiment in experiments for logged in logged_runs(experiment)]
+
+    def save_all(saved: dict[str, Any], entity: str, project: str) -> list[str]:
+        made = models.report(experiments, entity, project)
+        made.id = saved.get("report", "")
+        made.save()
+        saved["report"] = made.id
+        views = {
+            each.config.name: models.workspace(each, entity, project)
+            for each in experiments
+            if logged_runs(each)
+        }
+        return [made.url, *(_save_view(saved, name, view) for name, view in views.items())]
+
+    return _send(runs, folder_of(outputs, report), save_all)
+
+
+def save_study(outputs: Path, study: StudyRecord) -> list[str]:
+    """Saves a workspace of a study's runs, and replaces the one saved before.
+
+    Args:
+        outputs: root folder of the runs.
+        study: any.
+
+    Returns:
+        Its address.
+
+    Raises:
+        NstError: as of ``save``.
+    """
+    runs = logged_trials(outputs, study)
+
+    def save_one(saved: dict[str, Any], entity: str, project: str) -> list[str]:
+        return [_save_view(saved, study.name, workspace(study, runs, entity, project))]
+
+    return _send(runs, outputs / "compare", save_one)
+
+
+Saver = Callable[[dict[str, Any], str, str], list[str]]
+"""Saves views for an entity and a project, and updates the ids of those saved before."""
+
+
+def _send(runs: Sequence[LoggedRun], folder: Path, saver: Saver) -> list[str]:
+    """Saves views of runs that are on the server. Returns their addresses.
+
+    Args:
+        runs: that the views show.
+        folder: with the ids of the views saved before.
+        saver: saves them.
+    """
     project, declared = _place(runs)
     _check_sent(runs)
     try:
@@ -72,7 +126,7 @@ def save(outputs: Path, names: Sequence[str] = (), report: str = MAIN) -> list[s
         entity = declared or api.settings["entity"] or api.default_entity  # as wandb.init does
         if not entity:
             raise NstError("--wandb: the W&B account has no default entity; set WANDB_ENTITY=NAME")
-        return _save(folder_of(outputs, report), experiments, entity, project)
+        return _save(folder / SAVED, entity, project, saver)
     except NstError:
         raise
     except Exception as error:  # W&B's own types, ValueError, JSON of another kind of server, …
@@ -115,26 +169,13 @@ def _check_sent(runs: Sequence[LoggedRun]) -> None:
     log.warning("--wandb: %s; to add them to the report: %s", problem, commands)
 
 
-def _save(folder: Path, experiments: Sequence[Experiment], entity: str, project: str) -> list[str]:
-    file = folder / SAVED
+def _save(file: Path, entity: str, project: str, saver: Saver) -> list[str]:
     known = read_json(file)
     place = f"{entity}/{project}"
     saved: dict[str, Any] = known.get(place, {})
     again = bool(saved)
     try:
-        report = models.report(experiments, entity, project)
-        report.id = saved.get("report", "")
-        report.save()
-        saved["report"] = report.id
-        addresses = [report.url]
-        views = saved.setdefault("workspaces", {})
-        for experiment in filter(logged_runs, experiments):
-            view = models.workspace(experiment, entity, project)
-            name = experiment.config.name
-            view._internal_name, view._internal_id = views.get(name, ("", ""))
-            view.save()
-            views[name] = [view._internal_name, view._internal_id]
-            addresses.append(view.url)
+        return saver(saved, entity, project)
     except Exception as error:
         if not again:
             raise
@@ -143,7 +184,15 @@ def _save(folder: Path, experiments: Sequence[Experiment], entity: str, project:
     finally:
         if saved:
             write_whole(file, (json.dumps({**known, place: saved}, indent=1) + "\n").encode())
-    return addresses
+
+
+def _save_view(saved: dict[str, Any], name: str, view: ws.Workspace) -> str:
+    """Saves the workspace of an experiment or a study. Returns its address."""
+    views = saved.get("workspaces", {})
+    view._internal_name, view._internal_id = views.get(name, ("", ""))
+    view.save()
+    saved["workspaces"] = {**views, name: [view._internal_name, view._internal_id]}
+    return str(view.url)
 
 
 def _line(error: Exception) -> str:

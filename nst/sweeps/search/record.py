@@ -12,8 +12,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nst.config.objective import higher_is_better
+from nst.sweeps.search.folder import FOLDER, names
 from nst.sweeps.search.space import as_text
-from nst.sweeps.search.study import FOLDER, OBJECTIVE, REASON, RUN, storage
+from nst.sweeps.search.study import OBJECTIVE, REASON, RUN, storage
 from nst.utils.errors import ConfigError, listed
 
 
@@ -73,6 +74,16 @@ class StudyRecord:
                 found.setdefault(trial.run or str(trial.number), trial)
         return sorted(found.values(), key=lambda each: points[each.number])
 
+    @property
+    def logarithmic(self) -> set[str]:
+        """The searched keys whose logarithm is searched."""
+        return {
+            key
+            for trial in self._study.get_trials(deepcopy=False)
+            for key, distribution in trial.distributions.items()
+            if getattr(distribution, "log", False)
+        }
+
     def importances(self) -> list[dict[str, float]]:
         """For each objective, the share of its variance that each searched key explains.
 
@@ -98,11 +109,6 @@ class StudyRecord:
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether a point is at least as low in every coordinate, and lower in one."""
     return all(a <= b for a, b in zip(one, other, strict=True)) and tuple(one) != tuple(other)
-
-
-def names(outputs: Path) -> list[str]:
-    """The studies of an output folder."""
-    return sorted(path.stem for path in (outputs / FOLDER).glob("*.db"))
 
 
 def read(outputs: Path, name: str) -> StudyRecord:

@@ -23,13 +23,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nst.config.objective import higher_is_better
+from nst.sweeps.search.folder import FOLDER
 from nst.sweeps.search.space import Space
 from nst.utils.errors import ConfigError
 
 log = logging.getLogger(__name__)
-
-FOLDER = "studies"
-"""Folder of the studies in the output folder: a file for each, ``NAME.db``."""
 
 WAIT = 60.0
 """Longest time to wait for another process that writes to the file, s."""

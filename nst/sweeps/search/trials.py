@@ -10,8 +10,9 @@ from pathlib import Path
 
 from nst.runs.record import PRUNED, RunRecord
 from nst.sweeps.search import front
+from nst.sweeps.search.folder import FOLDER
 from nst.sweeps.search.record import StudyRecord, read
-from nst.sweeps.search.study import FOLDER, Asked, Study
+from nst.sweeps.search.study import Asked, Study
 from nst.sweeps.sweep_folder import SUCCEEDED, JobOutcome, outcomes
 from nst.utils.files import save_png, shown
 

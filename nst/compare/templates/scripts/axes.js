@@ -19,6 +19,7 @@ export function axes() {
 
 /** The two keys of all runs that fill the most cells; the one with fewer values across. @returns {[string, string]} */
 function automatic() {
+  if (state.data.study) return [NONE, NONE]; // nearly every trial has values of its own
   const small = [...varying()].filter(([key, values]) => values.length <= MOST && state.shown.every((run) => run.facts.has(key)));
   /** @type {[string, string]} */
   let best = [NONE, small[0]?.[0] ?? NONE];

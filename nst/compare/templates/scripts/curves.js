@@ -5,11 +5,11 @@ import { byId, colour, options } from "nst/dom";
 import { light } from "nst/highlight";
 import { writeLink } from "nst/link";
 import { pairOf } from "nst/pair";
+import { axis, COLOURS, draw, escaped } from "nst/plots";
 import { play, scrub } from "nst/slider";
 import { START, state, view } from "nst/state";
 import { position } from "nst/time";
 
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f"];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
 const EVERY = "style, every layer of A and B";
 /** The runs of the lines, in order. @type {Run[]} */
@@ -24,9 +24,6 @@ export function fillMetrics() {
   select.replaceChildren(...options(names.map((name) => [name, name.replace("loss/", "")])));
   select.value = view.metric;
 }
-
-/** @param {string} text */
-const escaped = (text) => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 /** @param {Run} run @param {string} column @param {number} hue @param {number} dash @param {string} title */
 function line(run, column, hue, dash, title) {
@@ -61,18 +58,11 @@ const layers = () => pairOf().flatMap((run, index) => Object.keys(run?.curves ??
   .map((name, layer) => line(/** @type {Run} */ (run), name, layer, index, `${"AB"[index]} ${name.slice(11)}`)));
 
 /** @param {boolean} legend */
-function layout(legend) {
-  const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line") };
-  return {
-    height: 380, margin: { l: 64, r: 16, t: 12, b: 48 }, hovermode: "closest",
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: "system-ui, sans-serif", color: colour("--ink") },
-    xaxis: { ...axis, title: { text: view.by }, type: view.logx ? "log" : "linear" },
-    yaxis: { ...axis, title: { text: view.metric.replace("loss/", "") }, type: view.logy ? "log" : "linear" },
-    showlegend: legend, legend: { orientation: "h", y: -0.2 },
-    hoverlabel: { bgcolor: colour("--raised") }, shapes: timeLine(),
-  };
-}
+const layout = (legend) => ({
+  height: 380, showlegend: legend, legend: { orientation: "h", y: -0.2 }, shapes: timeLine(),
+  xaxis: axis(view.by, { type: view.logx ? "log" : "linear" }),
+  yaxis: axis(view.metric.replace("loss/", ""), { type: view.logy ? "log" : "linear" }),
+});
 
 export function drawCurves() {
   byId("curves").hidden = state.runs.every(({ measured }) => measured);
@@ -83,8 +73,7 @@ export function drawCurves() {
   const found = lines();
   traces.splice(0, Infinity, ...found.map(({ run }) => run));
   const plot = byId("plot");
-  window.Plotly.react(plot, found.map(({ run, ...trace }) => trace), layout(found.length > 1 && found.length <= 16),
-    { displaylogo: false, responsive: true, displayModeBar: false }).then(() => linkPlot(plot));
+  draw(plot, found.map(({ run, ...trace }) => trace), layout(found.length > 1 && found.length <= 16)).then(() => linkPlot(plot));
 }
 
 /** A curve under the pointer lights up its run; a click moves the slider there. @param {any} plot */

@@ -117,8 +117,9 @@ function showFrame(figure, sharp) {
   const { run, cell, box, caption } = found;
   const step = stepOf(run);
   const loss = lossAt(run);
+  const why = run.filmstrip && run.reason ? `: ${run.reason}` : ""; // else it is in place of the picture
   const parts = [run.measured ? "" : `step ${step}`,
-    loss === undefined ? "" : `loss ${digits(loss)}`, run.status === "completed" ? "" : run.status];
+    loss === undefined ? "" : `loss ${digits(loss)}`, run.status === "completed" ? "" : run.status + why];
   caption.textContent = parts.filter(Boolean).join(" · ");
   cell.dataset.step = String(step);
   cell.setAttribute("aria-label", [run.label, caption.textContent].filter(Boolean).join(": "));

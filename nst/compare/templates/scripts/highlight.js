@@ -9,7 +9,7 @@ export function listenHighlight(keys) {
   curves = keys;
   for (const [name, on] of /** @type {const} */ ([["pointerover", true], ["pointerout", false], ["focusin", true], ["focusout", false]])) {
     document.addEventListener(name, (event) => {
-      const run = around(event, "figure[data-run], tr[data-run]")?.dataset.run;
+      const run = around(event, "[data-run]")?.dataset.run;
       if (run) light(on ? run : undefined);
     });
   }

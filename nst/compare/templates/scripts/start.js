@@ -5,6 +5,7 @@ import { drawCurves, fillMetrics, listenCurves, markTime, traces } from "nst/cur
 import { takeData } from "nst/data";
 import { byId, element, radios } from "nst/dom";
 import { emit, on } from "nst/events";
+import { showFront } from "nst/front";
 import { drawGrid, showFrames } from "nst/grid";
 import { listenHighlight } from "nst/highlight";
 import { listenKeyboard } from "nst/keyboard";
@@ -13,6 +14,7 @@ import { listenMarks, showMarks } from "nst/marks";
 import { drawPair, listenPair, showPair } from "nst/pair";
 import { listenSlider, showTime } from "nst/slider";
 import { state, view } from "nst/state";
+import { drawStudy, listenStudy } from "nst/study";
 import { drawAbout, drawTable } from "nst/table";
 import { listenTiles, showTiles } from "nst/tiles";
 import { findPositions } from "nst/time";
@@ -24,6 +26,7 @@ let typing = 0;
 on("refresh", () => {
   choose();
   findPositions();
+  drawStudy();
   drawGrid();
   showAxes();
   drawPair();
@@ -39,8 +42,8 @@ on("refresh", () => {
   writeLink();
 });
 on("pair", () => { drawPair(); showMarks(); });
-on("moved", () => { showFrames(false); showPair(false); markTime(); });
-on("rested", () => { showFrames(true); showPair(true); });
+on("moved", () => { showFrames(false); showFront(false); showPair(false); markTime(); });
+on("rested", () => { showFrames(true); showFront(true); showPair(true); });
 
 function start() {
   readLink();
@@ -49,7 +52,7 @@ function start() {
 }
 
 function listen() {
-  for (const each of [listenAxes, listenCurves, listenKeyboard, listenMarks, listenPair, listenSlider, listenTiles, listenZoom]) each();
+  for (const each of [listenAxes, listenCurves, listenKeyboard, listenMarks, listenPair, listenSlider, listenStudy, listenTiles, listenZoom]) each();
   listenHighlight(() => traces.map((run) => run.key));
   filter.addEventListener("input", () => {
     clearTimeout(typing);

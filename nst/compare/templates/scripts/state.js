@@ -4,7 +4,7 @@
 export const START = {
   by: "step", at: Infinity, rows: "auto", columns: "auto", filter: "", sort: "", pins: [],
   a: "", b: "", mode: "wipe", wipe: 50, gain: 1, zoom: 1, x: 0, y: 0, tiled: true,
-  metric: "loss/total", logx: false, logy: true,
+  metric: "loss/total", logx: false, logy: true, across: "", down: "",
 };
 
 /** @type {View} */
@@ -12,6 +12,6 @@ export const view = { ...START };
 
 /** @type {State} */
 export const state = {
-  data: { live: null, made: 0, keys: [], settings: [], shared: {}, measures: {}, runs: [] },
+  data: { live: null, made: 0, keys: [], settings: [], shared: {}, measures: {}, runs: [], study: null },
   runs: [], shown: [], positions: [0],
 };

@@ -44,6 +44,33 @@ interface Run extends Omit<RunData, "facts"> { facts: Facts; name: string; statu
 
 interface Measure { title: string; better: "higher" | "lower"; about: string; unit: string }
 
+/** A trial of a study. */
+interface Trial {
+  number: number;
+  status: "completed" | "pruned" | "failed" | "running";
+  /** Searched keys with their values. */
+  settings: Record<string, string>;
+  /** Of the objective; empty unless it completed. */
+  values: number[];
+  /** Key of its run; null if the page does not have it. */
+  run: string | null;
+  /** Why it did not complete; else empty. */
+  reason: string;
+}
+
+interface Study {
+  name: string;
+  objective: { name: string; title: string; higher: boolean }[];
+  /** In the order of their numbers. */
+  trials: Trial[];
+  /** Numbers of the best trials, along the front. */
+  front: number[];
+  /** After each trial, the best value or the hypervolume of the front; null before the first. */
+  history: (number | null)[];
+  /** For each objective, the share of its variance that a searched key explains. */
+  importances: Record<string, number>[];
+}
+
 /** The content of `runs.js`. */
 interface Data {
   /** Seconds between two looks for newer data; null: never. */
@@ -58,6 +85,8 @@ interface Data {
   shared: Record<string, string | string[]>;
   measures: Record<string, Measure>;
   runs: RunData[];
+  /** The study that the page is about. */
+  study: Study | null;
 }
 
 /** What the person has chosen; a link restores it. */
@@ -91,6 +120,9 @@ interface View {
   metric: string;
   logx: boolean;
   logy: boolean;
+  /** Names of the objectives across and down; "": the first ones. */
+  across: string;
+  down: string;
 }
 
 interface State {
