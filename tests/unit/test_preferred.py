@@ -1,4 +1,4 @@
-"""Which settings votes rank."""
+"""Which settings votes rank, and which results can be compared."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nst.compare.data import subject
 from nst.compare.select import entries, select
 from nst.config.experiment import ExperimentConfig
 from nst.report import preferred
@@ -76,6 +77,22 @@ def test_an_experiment_has_its_own_captions(tmp_path: Path) -> None:
     made_up(tmp_path, "single", seed=3)
     assert preferred.outside(tmp_path, cast, [experiment]) == []
     assert preferred.outside(tmp_path, [*cast, vote("single", "x-mild-0")], [experiment]) == []
+
+
+def test_a_fair_pair_has_the_same_content_and_style(tmp_path: Path) -> None:
+    first = RunRecord(made_up(tmp_path, "a"))
+    other = RunRecord(made_up(tmp_path, "b", seed=4, style={"path": "x.png"}))
+    again = RunRecord(made_up(tmp_path, "c", seed=4, weights={"style": 7.0}))
+    failed = made_up(tmp_path, "d")
+    (failed / "run.json").write_text('{"status": "failed"}')
+    texture = made_up(tmp_path, "e")
+    (texture / "inputs/content.png").unlink()
+    assert subject(first) == subject(again) is not None
+    assert len({subject(each) for each in (first, other, RunRecord(texture))}) == 3
+    assert subject(RunRecord(failed)) is None
+    blends = [{"path": None, "source": "s.png", "gradients": each} for each in ("plain", "mixed")]
+    found = [RunRecord(made_up(tmp_path, f"f{each['gradients']}", content=each)) for each in blends]
+    assert subject(found[0]) != subject(found[1])
 
 
 def test_runs_are_filtered_by_preference(tmp_path: Path) -> None:
