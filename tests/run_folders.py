@@ -75,3 +75,28 @@ def two_names(place: Path) -> tuple[str, str]:
     for name in ("one", "two"):
         Image.linear_gradient("L").convert("RGB").save(place / f"{name}.png")
     return f"content.path={place}/one.png", f"content.path={place}/two.png"
+
+
+def made_up(
+    outputs: Path, name: str, colour: tuple[int, int, int] = (90, 90, 90), **config: Any
+) -> Path:
+    """A finished run as the tool leaves it, with a result of one colour.
+
+    Args:
+        outputs: root folder.
+        name: of the run folder.
+        colour: of the result.
+        config: its config, besides a content and a style.
+    """
+    folder = outputs / "runs" / name
+    for part in ("inputs", "snapshots"):
+        (folder / part).mkdir(parents=True)
+    pair = {"content": {"path": "builtin:chelsea"}, "style": {"path": "builtin:waves"}}
+    (folder / "config.yaml").write_text(json.dumps(pair | config))
+    (folder / "run.json").write_text(json.dumps({"status": "completed", "signature": name[-10:]}))
+    (folder / "metrics.csv").write_text("step,seconds,loss/total\n0,0.0,2.0\n1,0.1,1.0\n")
+    for file in ("final", "snapshots/00000", "snapshots/00001"):
+        Image.new("RGB", (48, 32), colour).save(folder / f"{file}.png")
+    for part in ("content", "style"):
+        Image.linear_gradient("L").convert("RGB").save(folder / "inputs" / f"{part}.png")
+    return folder

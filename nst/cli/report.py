@@ -32,13 +32,14 @@ from nst.utils.text import nearest
 from nst.vgg import architecture
 
 HELP = """\
-usage: nst-report [report | compare | watch | measure] ...
+usage: nst-report [report | compare | watch | vote | measure] ...
 
 Builds pages from run folders.
 
   report     tables and claims of experiments: OUTPUTS/report/index.html (the default)
   compare    any runs side by side: OUTPUTS/compare/index.html
   watch      the same, kept up to date until Ctrl-C
+  vote       the better of two results at a time, by eye: a ranking for the report
   measure    metrics of pictures of any other program, recorded for both pages
 
 examples:
@@ -52,12 +53,13 @@ examples:
   nst-report compare init=noise weights.style=1e5,1e6 status=completed
   nst-report compare study=tradeoff                 a search: its front, its history and its runs
   nst-report watch sweep=last
+  nst-report vote sweep=last
   nst-report measure results --content photo.jpg --style painting.jpg --name other_program
 
 nst-report COMMAND --help lists the options of a command.
 """
 
-COMMANDS = ("report", "compare", "watch", "measure")
+COMMANDS = ("report", "compare", "watch", "vote", "measure")
 
 
 def main() -> None:
@@ -76,6 +78,10 @@ def report(arguments: Sequence[str]) -> int:
         from nst.cli.measure import measure
 
         return measure(rest)
+    if command == "vote":
+        from nst.cli.vote import vote
+
+        return vote(rest)
     return _report(rest) if command == "report" else _compare(command, rest)
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from nst.compare import studies
 from nst.compare.data import data
 from nst.compare.select import NoRunsError, entries, select
 from nst.report.page import PLOTLY, environment
+from nst.runs import votes
 from nst.sweeps.search.folder import FOLDER
 from nst.utils.errors import NstError
 from nst.utils.files import write_whole
 
 DATA = "runs.js"
+VOTES = "votes.js"
 SCRIPTS = Path(__file__).parent / "templates" / "scripts"
 REFRESH = 3.0
 """Seconds between looks at the runs while watching."""
@@ -53,12 +56,24 @@ def build(outputs: Path, words: Sequence[str] = (), live: bool = False) -> Path:
         if not (folder / PLOTLY).exists():
             write_whole(folder / PLOTLY, get_plotlyjs().encode())
         write_whole(folder / DATA, f"nstRuns({_script(shown)});\n".encode())
+        write_whole(folder / VOTES, votes_script(outputs).encode())
         template = environment("nst.compare").get_template("compare.html.jinja")
-        page = template.render(plotly=PLOTLY, data=DATA, imports=import_map())
+        page = template.render(plotly=PLOTLY, scripts=[DATA, VOTES], imports=import_map())
         write_whole(folder / "index.html", page.encode())
     except OSError as error:
         raise NstError(f"the page cannot be written: {error}") from error
     return folder / "index.html"
+
+
+def votes_script(outputs: Path, server: bool = False) -> str:
+    """The votes, as a script of the page.
+
+    Args:
+        outputs: root folder.
+        server: whether the page comes from a server that saves votes (``nst.compare.server``).
+    """
+    found = {"votes": list(map(asdict, votes.read(outputs))), "server": server}
+    return f"nstVotes({_script(found)});\n"
 
 
 def import_map() -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shlex
@@ -20,7 +21,7 @@ from nst.compare.filmstrips import Filmstrip, filmstrip, href
 from nst.compare.select import Entry
 from nst.compare.study_data import study_data, trial_label
 from nst.config.differences import settings
-from nst.config.experiment import MEASURES, STYLE_INPUTS
+from nst.config.experiment import MEASURES, STYLE_INPUTS, Measure
 from nst.config.job_overrides import split
 from nst.config.keys import declared, displayed_values
 from nst.runs.record import PRUNED, RunRecord
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 
 POINTS = 150
 """Largest number of rows of ``metrics.csv`` per run, closer together at the beginning."""
+
+PREFERENCE = Measure(
+    "preference",
+    "higher",
+    "How much people prefer the result by eye: log odds against an average one among those that "
+    "it was compared with.",
+)
 
 
 def data(
@@ -59,7 +67,10 @@ def data(
         "keys": keys,
         "settings": list(displayed_values(configs[0])),
         "shared": shared,
-        "measures": {name: asdict(measure) for name, measure in MEASURES.items()},
+        "measures": {
+            name: asdict(measure)
+            for name, measure in (*MEASURES.items(), ("preference", PREFERENCE))
+        },
         "runs": [
             _run(page, entry, strip)
             | {"facts": {key: value for key, value in own.items() if key not in shared}}
@@ -67,6 +78,23 @@ def data(
         ],
         "study": study and study_data(study, _keys_of_trials(chosen, study)),
     }
+
+
+def subject(record: RunRecord) -> str | None:
+    """The content and the style of a run: results of the same ones can be compared by eye.
+
+    As typed: a style in new colours (``colour``) is still the same style.
+
+    Returns:
+        None: there is no result.
+    """
+    if not record.completed or record.picture("final") is None:
+        return None
+    used = [name for name in ("content", "style") if record.picture(name)]
+    found = {name: record.settings.get(f"{name}.path") for name in used}
+    if "content" in used and found["content"] is None:  # a blend
+        found |= {key: each for key, each in record.settings.items() if key.startswith("content.")}
+    return json.dumps(found, sort_keys=True, default=str)
 
 
 def _key(entry: Entry) -> str:
@@ -133,6 +161,7 @@ def _run(page: Path, entry: Entry, strip: Filmstrip | None) -> dict[str, Any]:
         "folder": href(page, record.folder),
         "reason": record.facts.get("reason"),
         "measured": record.measured,
+        "subject": subject(record),
         "filmstrip": strip
         and asdict(strip) | {"seconds": [seconds.get(step, 0.0) for step in strip.steps]},
         "inputs": {name: href(page, path) for name, path in inputs.items() if path},

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from nst.compare.filter import TEXT_KEYS, Condition, Facts, number, parse
 from nst.compare.studies import KEY, Studies, Trials
-from nst.config.differences import labels
+from nst.config.differences import labels, text
 from nst.config.experiment import MEASURES
 from nst.config.keys import PROGRAM, values
 from nst.runs.record import FACTS, RunRecord
+from nst.runs.votes import preference_values
 from nst.sweeps import sweep_folder
 from nst.utils.errors import ConfigError, NstError, listed
 from nst.utils.text import nearest
@@ -41,11 +39,13 @@ class Entry:
         record: its folder.
         sweeps: names of the sweeps that it was a job of, and ``LAST`` if one of them began last.
         trials: those that it is.
+        preference: see ``nst.runs.votes.preference_values``; None: there is no vote on it.
     """
 
     record: RunRecord
     sweeps: list[str]
     trials: Trials
+    preference: float | None = None
 
     @property
     def name(self) -> str:
@@ -64,6 +64,7 @@ class Entry:
             **{name: record.measure(name) for name in MEASURES},
             "loss": losses.get("loss/total"),
             "seconds": record.measure("seconds") or last.get("seconds"),
+            "preference": self.preference,
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -89,16 +90,6 @@ class Entry:
         }
 
 
-def text(value: Any) -> str:
-    """A value as on the command line: ``true``, ``null``, ``1e6``, ``[a,b]``."""
-    if isinstance(value, list):
-        return f"[{','.join(map(text, value))}]"
-    if isinstance(value, float):
-        short = re.sub(r"e\+?(-?)0*", r"e\1", f"{value:g}")  # 1e6, not 1e+06
-        return short if float(short) == value else repr(value)
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
-
-
 def entries(outputs: Path) -> list[Entry]:
     """All runs of an output folder that have begun, the oldest first.
 
@@ -119,11 +110,13 @@ def entries(outputs: Path) -> list[Entry]:
     if not found:
         raise NoRunsError(f"no run in {outputs / 'runs'}")
     last, studies = _last([sweeps for _, sweeps in found]), Studies(outputs)
+    preferences = preference_values(outputs)
     return [
         Entry(
             record,
             [*sweeps, *([LAST] if last in sweeps else [])],
             studies.of_run(record.folder.name, record.config),
+            preferences.get(record.folder.name),
         )
         for record, sweeps in found
     ]

@@ -1,7 +1,9 @@
-"""In what the configs of runs differ."""
+"""In what the configs of runs differ, and the values as text."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,3 +59,13 @@ def _named(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
         elif group not in labelled:
             found[key] = config[key]
     return found
+
+
+def text(value: Any) -> str:
+    """A value as on the command line: ``true``, ``null``, ``1e6``, ``[a,b]``."""
+    if isinstance(value, list):
+        return f"[{','.join(map(text, value))}]"
+    if isinstance(value, float):
+        short = re.sub(r"e\+?(-?)0*", r"e\1", f"{value:g}")  # 1e6, not 1e+06
+        return short if float(short) == value else repr(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

@@ -16,14 +16,17 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 
 from nst.config.experiment import ALL, MAIN, MEASURES
-from nst.report import claims, measured, plots
+from nst.report import claims, measured, plots, preferred
 from nst.report.choices import Choice, choose
 from nst.report.claims import Finding
 from nst.report.collect import Experiment, collect, select
 from nst.report.limits import limits
 from nst.report.measured import Pair
+from nst.report.preferred import Ranking
 from nst.report.table import Gallery, Table, lay_out
+from nst.runs import votes
 from nst.runs.record import COMPLETED
+from nst.runs.votes import Vote
 from nst.utils.errors import NstError, listed
 from nst.utils.files import write_whole
 
@@ -41,6 +44,7 @@ class Section:
     choices: list[Choice]
     curves: str
     trade_offs: list[str]
+    preferred: list[Ranking]
 
     @property
     def counts(self) -> str:
@@ -70,8 +74,10 @@ def build(
     found = collect(outputs)
     shown = select(found, names, report)
     pairs = measured.collect(outputs)
+    cast = votes.read(outputs)
+    apart = preferred.outside(outputs, cast, found.values())
     general = not names and report in (MAIN, ALL)
-    if not shown and not (general and pairs):
+    if not shown and not (general and (pairs or apart)):
         what = listed(names) if names else f"an experiment of the report {report}"
         others = sorted({each.config.report for each in found.values()} - {report})
         hint = ""
@@ -83,7 +89,8 @@ def build(
     missing = [name for name in names or known if name not in found]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        variables = _variables(shown, pairs, missing, folder, report)
+        variables = _variables(shown, pairs, cast, missing, folder, report)
+        variables["preferred"] = apart
         write_whole(folder / PLOTLY, get_plotlyjs().encode())
         write_whole(folder / "numbers.csv", _numbers(shown, pairs).encode())
         for name in ("report.md", "index.html"):  # the page last: it links to the others
@@ -102,6 +109,7 @@ def folder_of(outputs: Path, report: str) -> Path:
 def _variables(
     shown: Sequence[Experiment],
     pairs: Sequence[Pair],
+    cast: Sequence[Vote],
     missing: list[str],
     folder: Path,
     report: str,
@@ -116,6 +124,7 @@ def _variables(
             choose(experiment),
             plots.curves(experiment),
             [plots.trade_off(experiment, plot) for plot in experiment.config.plots],
+            preferred.rank(preferred.of_experiment(experiment), cast),
         )
         for experiment in shown
     ]

@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 from nst.compare import filter as filters
 from nst.compare.comparison import import_map
 from nst.compare.filter import Condition, Facts, parse
-from nst.compare.select import text
+from nst.config.differences import text
 from tests.browser import opened
 
 RUN: Facts = {

@@ -5,6 +5,7 @@ import { lay } from "nst/pair";
 import { play, scrub } from "nst/slider";
 import { view } from "nst/state";
 import { position } from "nst/time";
+import { isVoting, openVoting, voteAction } from "nst/vote";
 import { pan, zoomTo } from "nst/zoom";
 
 /** @type {Record<string, [number, number]>} */
@@ -24,6 +25,7 @@ export function listenKeyboard() {
 /** @param {KeyboardEvent} event @returns {(() => void) | undefined} */
 function actionOf(event) {
   const { key } = event;
+  if (isVoting()) return voteAction(event);
   if (event.shiftKey && key in MOVES) return () => pan(...MOVES[key]);
   if ((key === "ArrowLeft" || key === "ArrowRight") && !around(event, "[type=radio]")) {
     return () => { play(false); scrub(position() + (key === "ArrowLeft" ? -1 : 1)); };
@@ -32,6 +34,7 @@ function actionOf(event) {
   if (key === "+" || key === "=") return () => zoomTo(view.zoom * 1.5);
   if (key === "-") return () => zoomTo(view.zoom / 1.5);
   if (key === "0") return () => zoomTo(1);
+  if (key === "v") return openVoting;
   if (key === "/") return () => byId("filter").focus();
   const run = around(event, "figure[data-run]")?.dataset.run;
   if (run && (key === "a" || key === "b")) return () => lay(key, run);

@@ -1,4 +1,4 @@
-/** Puts the modules together, and takes the data that `runs.js` brings. */
+/** Puts the modules together, and takes the data that `runs.js` and `votes.js` bring. */
 import { listenAxes, showAxes } from "nst/axes";
 import { choose } from "nst/choose";
 import { drawCurves, fillMetrics, listenCurves, markTime, traces } from "nst/curves";
@@ -18,6 +18,8 @@ import { drawStudy, listenStudy } from "nst/study";
 import { drawAbout, drawTable } from "nst/table";
 import { listenTiles, showTiles } from "nst/tiles";
 import { findPositions } from "nst/time";
+import { listenVote, openVoting, showVoteButton } from "nst/vote";
+import { listenVotes } from "nst/votes";
 import { listenZoom, showZoom } from "nst/zoom";
 
 const filter = byId("filter", HTMLInputElement);
@@ -37,6 +39,7 @@ on("refresh", () => {
   showTime();
   showZoom();
   showTiles();
+  showVoteButton();
   for (const radio of radios("by")) radio.checked = radio.value === view.by;
   if (filter.value !== view.filter) filter.value = view.filter;
   writeLink();
@@ -52,7 +55,8 @@ function start() {
 }
 
 function listen() {
-  for (const each of [listenAxes, listenCurves, listenKeyboard, listenMarks, listenPair, listenSlider, listenStudy, listenTiles, listenZoom]) each();
+  for (const each of [listenAxes, listenCurves, listenKeyboard, listenMarks, listenPair, listenSlider, listenStudy,
+    listenTiles, listenVote, listenVotes, listenZoom]) each();
   listenHighlight(() => traces.map((run) => run.key));
   filter.addEventListener("input", () => {
     clearTimeout(typing);
@@ -73,6 +77,11 @@ window.nstRuns = (data) => {
     emit("refresh");
   }
   if (data.live) setTimeout(lookAgain, data.live * 1000);
+};
+
+window.nstVotes = (data) => {
+  Object.assign(state, data);
+  if (data.server) openVoting();
 };
 
 /** A page from disk may not fetch, but it may load a script. */

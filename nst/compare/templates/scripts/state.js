@@ -13,5 +13,5 @@ export const view = { ...START };
 /** @type {State} */
 export const state = {
   data: { live: null, made: 0, keys: [], settings: [], shared: {}, measures: {}, runs: [], study: null },
-  runs: [], shown: [], positions: [0],
+  runs: [], shown: [], positions: [0], votes: [], server: false,
 };

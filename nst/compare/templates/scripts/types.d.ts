@@ -28,6 +28,8 @@ interface RunData {
   reason: string | null;
   /** Whether another program made the picture, its only frame. */
   measured: boolean;
+  /** Its content and style: results with the same ones can be compared by eye. null: it has no result. */
+  subject: string | null;
   filmstrip: Filmstrip | null;
   /** Files of the content and the style picture. */
   inputs: Record<string, string>;
@@ -89,6 +91,16 @@ interface Data {
   study: Study | null;
 }
 
+/** Which of two results a person prefers, by the names of their run folders: a line of `votes.jsonl`. */
+interface Vote {
+  left: string;
+  right: string;
+  preferred: "left" | "equal" | "right";
+  /** ISO 8601. */
+  time: string;
+  voter: string;
+}
+
 /** What the person has chosen; a link restores it. */
 interface View {
   /** Unit of the slider. */
@@ -133,10 +145,15 @@ interface State {
   shown: Run[];
   /** Places of the slider, in steps or seconds. */
   positions: number[];
+  votes: Vote[];
+  /** Whether the page comes from a server that saves votes. */
+  server: boolean;
 }
 
 interface Window {
   /** Called by `runs.js`. */
   nstRuns(data: Data): void;
+  /** Called by `votes.js`. */
+  nstVotes(data: Pick<State, "votes" | "server">): void;
   Plotly?: any;
 }
