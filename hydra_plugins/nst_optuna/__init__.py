@@ -93,8 +93,12 @@ class OptunaSweeper(Sweeper):
             while asked := study.ask(batch, self.n_trials):
                 jobs = [[*each.overrides, f"trial={each.number}"] for each in asked]
                 launcher.launch(jobs, first)
-                tell(study, asked, first, Path(config.hydra.sweep.dir))
+                waiting = tell(study, asked, first, Path(config.hydra.sweep.dir), outputs)
                 first += len(jobs)
                 log.info("%s", progress(outputs, name, self.n_trials))
+                if waiting:
+                    text = "study %s waits for votes on %d runs: nst-report vote study=%s; %s"
+                    log.info(text, name, len(waiting), name, "then run the same command again")
+                    break
         finally:
             study.close()

@@ -21,7 +21,7 @@ from nst.compare.filmstrips import Filmstrip, filmstrip, href
 from nst.compare.select import Entry
 from nst.compare.study_data import study_data, trial_label
 from nst.config.differences import settings
-from nst.config.experiment import MEASURES, STYLE_INPUTS, Measure
+from nst.config.experiment import MEASURES, STYLE_INPUTS, VOTED
 from nst.config.job_overrides import split
 from nst.config.keys import declared, displayed_values
 from nst.runs.record import PRUNED, RunRecord
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
 
 POINTS = 150
 """Largest number of rows of ``metrics.csv`` per run, closer together at the beginning."""
-
-PREFERENCE = Measure(
-    "preference",
-    "higher",
-    "How much people prefer the result by eye: log odds against an average one among those that "
-    "it was compared with.",
-)
 
 
 def data(
@@ -67,10 +60,7 @@ def data(
         "keys": keys,
         "settings": list(displayed_values(configs[0])),
         "shared": shared,
-        "measures": {
-            name: asdict(measure)
-            for name, measure in (*MEASURES.items(), ("preference", PREFERENCE))
-        },
+        "measures": {name: asdict(measure) for name, measure in {**MEASURES, **VOTED}.items()},
         "runs": [
             _run(page, entry, strip)
             | {"facts": {key: value for key, value in own.items() if key not in shared}}

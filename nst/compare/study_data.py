@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from nst.config.experiment import MEASURES
-from nst.config.objective import higher_is_better
+from nst.config.experiment import MEASURES, VOTED
+from nst.config.objective import higher_is_better, is_loss
 from nst.utils.errors import listed
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def study_data(study: StudyRecord, keys: Mapping[int, str]) -> dict[str, Any]:
         "objective": [
             {
                 "name": name,
-                "title": MEASURES[name].title if name in MEASURES else name,
+                "title": {**MEASURES, **VOTED}[name].title if not is_loss(name) else name,
                 "higher": higher_is_better(name),
             }
             for name in study.objective

@@ -213,6 +213,16 @@ MEASURES = {
     ),
 }
 
+VOTED = {
+    "preference": Measure(
+        "preference",
+        "higher",
+        "How much people prefer the result by eye: log odds against an average one among those "
+        "that it was compared with.",
+    )
+}
+"""Measures that people decide by votes. A run alone does not have them."""
+
 PAIR_MEASURES = ("psnr", "ssim", "patch_distance")
 """Measures between two results."""
 

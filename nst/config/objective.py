@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from nst.config.experiment import MEASURES
+from nst.config.experiment import MEASURES, VOTED
 from nst.config.schema import LEARNED_METRICS, Config
 from nst.utils.errors import ConfigError, listed
 from nst.utils.text import nearest
 
 LOSS = "loss/"
+(PREFERENCE,) = VOTED
+"""The objective that people decide: a trial has it after the first vote on its result."""
+
 COMPARED = ("distance_from_first", "steps_to_loss", "seconds_to_loss")
 """Measures between several runs: one run alone does not have them."""
 
@@ -25,7 +28,7 @@ def is_loss(name: str) -> bool:
 
 def higher_is_better(name: str) -> bool:
     """The direction of a metric or loss."""
-    return not is_loss(name) and MEASURES[name].better == "higher"
+    return not is_loss(name) and {**MEASURES, **VOTED}[name].better == "higher"
 
 
 def logged_name(name: str) -> str:
@@ -70,7 +73,7 @@ def check(config: Config) -> None:
     Raises:
         ConfigError: for the first wrong one.
     """
-    allowed = [name for name in MEASURES if name not in COMPARED]
+    allowed = [name for name in (*MEASURES, *VOTED) if name not in COMPARED]
     given = config.objective
     for name in given:
         if not is_loss(name) and name not in allowed:
@@ -89,6 +92,6 @@ def check(config: Config) -> None:
 
 def _missing_picture(name: str, config: Config) -> str:
     """The picture that a metric compares the result with, if the task does not have it."""
-    against = () if is_loss(name) else MEASURES[name].against
+    against = () if is_loss(name) else {**MEASURES, **VOTED}[name].against
     has = {"content": config.uses_content, "style": config.uses_style}
     return next((picture for picture in against if not has[picture]), "")

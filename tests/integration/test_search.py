@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 
 from nst.cli.main import invoke
+from nst.runs import votes
 from nst.runs.record import RunRecord, read_facts
+from nst.runs.votes import Vote
 from nst.sweeps.search import record
 from nst.sweeps.search.record import StudyRecord
 from tests.helpers import module, tiny_run
@@ -175,6 +177,10 @@ def test_failures_are_recorded(capsys: pytest.CaptureFixture[str]) -> None:
         ((TWO, *SPACE, "image.size=0"), "image.size=0"),
         ((TWO, *SPACE, "hydra.sweeper.n_trials=0"), "n_trials=0: must be a whole number from 1"),
         ((TWO, *SPACE, "hydra/sweeper/pruner=median"), "pruner=median: prunes by one objective"),
+        (
+            ("objective=[preference]", *SPACE, "hydra/sweeper/pruner=median"),
+            "pruner=median: objective=[preference] is known of finished pictures only",
+        ),
         ((TWO, *SPACE, "hydra/sweeper/sampler=cmaes"), "sampler=cmaes: searches for one objective"),
         ((TWO, *SPACE, "hydra/sweeper/sampler=tpee"), "tpee"),
         (
@@ -249,6 +255,27 @@ def test_a_pruned_image_does_not_change_the_others() -> None:
         assert batch.final is not None
         images.append(batch.image.detach())
     assert torch.equal(*images)
+
+
+def test_preference_waits_for_votes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each batch waits for votes; then the values are the scores, and the next batch begins."""
+    given = ("objective=[preference]", "weights.style=interval(1,2)", "hydra/launcher=vectorized")
+    batch = ("hydra.sweeper.trials_per_batch=2", "hydra.sweeper.n_trials=4")
+    assert _search(*given, *batch) == 0
+    assert "study s waits for votes on 2 runs: nst-report vote study=s" in capsys.readouterr().out
+    assert [trial.status for trial in _study().trials] == ["running"] * 2
+    outputs = Path("outputs")
+    left, right = sorted(path.name for path in (outputs / "runs").iterdir())
+    votes.add(outputs, [Vote(left, right, "left", "2026-01-31T12:00:00Z")])
+    assert _search(*given, *batch) == 0
+    trials = _study().trials
+    assert [trial.status for trial in trials] == ["completed"] * 2 + ["running"] * 2
+    scores = votes.preference_values(outputs)
+    assert {str(trial.run): trial.values for trial in trials[:2]} == {
+        left: [scores[left]],
+        right: [scores[right]],
+    }
+    assert scores[left] > scores[right]
 
 
 def test_jobs_of_the_sweep_name_their_trials() -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from nst.config.compose import to_config
 from nst.config.job_overrides import meaning
 from nst.config.keys import affects_result, values
+from nst.config.objective import PREFERENCE
 from nst.utils.errors import ConfigError
 
 SWEEPER = "hydra.sweeper"
@@ -61,6 +62,9 @@ def check(config: DictConfig, loader: ConfigLoader) -> Any:
     if len(objective) > 1 and str(sweeper.sampler._target_).endswith(".CmaEsSampler"):
         problem = "searches for one objective; with several: tpe, nsga2, gp or random"
         raise ConfigError("hydra/sweeper/sampler", _choice(config, "sampler"), problem)
+    if sweeper.get("pruner") and objective == [PREFERENCE]:
+        problem = f"objective=[{PREFERENCE}] is known of finished pictures only"
+        raise ConfigError("hydra/sweeper/pruner", _choice(config, "pruner"), problem)
     space = search_space(config, loader)
     for corner in space.corners():
         job = loader.load_sweep_config(config, corner)

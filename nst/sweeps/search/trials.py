@@ -8,16 +8,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from nst.config.objective import PREFERENCE
 from nst.runs.record import PRUNED, RunRecord
+from nst.runs.votes import preference_values
 from nst.sweeps.search import front
 from nst.sweeps.search.folder import FOLDER
 from nst.sweeps.search.record import StudyRecord, read
 from nst.sweeps.search.study import Asked, Study
-from nst.sweeps.sweep_folder import SUCCEEDED, JobOutcome, outcomes
+from nst.sweeps.sweep_folder import SUCCEEDED, outcomes
 from nst.utils.files import save_png, shown
 
 
-def tell(study: Study, asked: Sequence[Asked], first: int, sweep_dir: Path) -> None:
+def tell(
+    study: Study, asked: Sequence[Asked], first: int, sweep_dir: Path, outputs: Path
+) -> list[str]:
     """Reports how the jobs of a batch ended. Trials whose job has no outcome stay unfinished.
 
     Args:
@@ -25,28 +29,40 @@ def tell(study: Study, asked: Sequence[Asked], first: int, sweep_dir: Path) -> N
         asked: the trials.
         first: number of the job of the first one.
         sweep_dir: folder of the sweep, which has the outcomes.
+        outputs: root folder, which has the votes.
+
+    Returns:
+        Names of the runs whose trials stay unfinished, since there is no vote on them yet.
     """
     ended = {each.number: each for each in outcomes(sweep_dir)}
+    votes = preference_values(outputs) if PREFERENCE in study.objective else {}
+    waiting = []
     for number, trial in enumerate(asked, first):
-        if number in ended:
-            _tell(study, trial.number, ended[number])
-
-
-def _tell(study: Study, number: int, ended: JobOutcome) -> None:
-    name = ended.folder.name if ended.folder else None
-    if ended.outcome == PRUNED and name:
-        study.prune(number, name, ended.why)
-    elif ended.outcome in SUCCEEDED and ended.folder and name:
-        record = RunRecord(ended.folder)
-        values = {each: record.measure(each) for each in study.objective}
-        found = [each for each in values.values() if each is not None and math.isfinite(each)]
-        if len(found) == len(values):
-            study.complete(number, found, name)
+        if number not in ended:
+            continue
+        found = ended[number]
+        name = found.folder.name if found.folder else None
+        if found.outcome == PRUNED and name:
+            study.prune(trial.number, name, found.why)
+        elif found.outcome not in SUCCEEDED or found.folder is None or name is None:
+            study.fail(trial.number, name, found.why)
+        elif PREFERENCE in study.objective and name not in votes:
+            waiting.append(name)
         else:
-            missing = [each for each, value in values.items() if value not in found]
-            study.fail(number, name, f"the run has no finite {missing[0]}")
-    else:
-        study.fail(number, name, ended.why)
+            _complete(study, trial.number, RunRecord(found.folder), votes.get(name))
+    return waiting
+
+
+def _complete(study: Study, number: int, run: RunRecord, preference: float | None) -> None:
+    """Completes a trial with the values of its run, or as failed if one is missing."""
+    name, values = run.folder.name, []
+    for each in study.objective:
+        value = preference if each == PREFERENCE else run.measure(each)
+        if value is None or not math.isfinite(value):
+            study.fail(number, name, f"the run has no finite {each}")
+            return
+        values.append(value)
+    study.complete(number, values, name)
 
 
 def progress(outputs: Path, name: str, total: int) -> str:
