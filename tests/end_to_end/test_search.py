@@ -15,11 +15,11 @@ from nst.sweeps.search.record import TrialRecord
 from tests.commands import Process, wait_until
 from tests.helpers import first_of, started
 
-TRIALS = 12
+TRIALS = 9
 SEARCH = (
     *("-m", "hydra/sweeper=optuna", "hydra/launcher=vectorized", "study=s"),
     *("objective=[content_distance,patch_distance]", "weights.style=tag(log,interval(1e2,1e7))"),
-    *("layers=report,deep", "image.size=40", "steps=12", "snapshot_every=4", "logger=none"),
+    *("layers=report,deep", "image.size=32", "steps=8", "snapshot_every=4", "logger=none"),
     *(f"hydra.sweeper.n_trials={TRIALS}", "hydra.sweeper.trials_per_batch=3", "init=noise"),
 )
 

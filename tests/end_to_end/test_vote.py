@@ -74,7 +74,7 @@ def test_with_the_keyboard_and_the_server(outputs: Path) -> None:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/compare/index\.html", address)
         with opened(outputs / "compare/index.html") as (browser, seen):
             browser.goto(address)
-            browser.wait_for_function("nst.isVoting()")
+            browser.wait_for_function("globalThis.nst?.isVoting()")
             progress = browser.locator("#progress")
             assert progress.inner_text() == "0 of 3 pairs"
             text = browser.locator("#voting").inner_text()
@@ -100,7 +100,7 @@ def test_with_the_keyboard_and_the_server(outputs: Path) -> None:
             assert not browser.evaluate("nst.isVoting()")
             # who opens the page again has compared all of them, another person none
             browser.reload()
-            browser.wait_for_function("nst.isVoting()")
+            browser.wait_for_function("globalThis.nst?.isVoting()")
             assert progress.inner_text() == "All pairs are compared."
             browser.locator("#voter").fill("Zoë")
             browser.keyboard.press("Enter")

@@ -19,7 +19,7 @@ from nst.config.compose import conf_dir
 from nst.losses import Gram, StyleLoss
 from nst.runs.signature import signature
 from nst.runs.tags import tags
-from nst.sweeps.vectorized.batches import groups
+from nst.sweeps.vectorized import batches
 from tests.helpers import (
     STYLE_LOSSES,
     assert_each_as_alone,
@@ -44,7 +44,7 @@ def test_runs_with_different_losses_share_a_batch() -> None:
     own += [(other,) for other in OTHERS]
     own += [("style_loss=gram", "layers.style=[conv2_2]"), ("task=content_reconstruction",)]
     runs = [tiny_run(*COMMON, "init=noise", *each) for each in own]
-    assert len(groups(runs)) == 1
+    assert len({str(batches._shared(run)) for run in runs}) == 1
     _, together = assert_each_as_alone(runs)
     assert (together["content"][:, len(STYLE_LOSSES) + 1] == 0).all()  # content_loss=none
 

@@ -253,7 +253,7 @@ def test_a_hundred_runs_are_set_side_by_side(
         most = max(most, sum(each() is not None for each in decoded))
         return cell
 
-    monkeypatch.setattr(contact_sheet, "_cell", watched)
+    monkeypatch.setattr(contact_sheet, "cell", watched)
     sheet, note = contact_sheet.side_by_side(folders, "COMMAND")
     assert note == "the first 100 of 103 runs; all of them: COMMAND"
     assert len(decoded) == 100
