@@ -91,9 +91,11 @@ def along(front: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
         for x, y in itertools.pairwise(front)
     ]
     place = [0.0, *itertools.accumulate(steps)]
-    wanted = [place[-1] * number / (count - 1) for number in range(count)]
-    nearest = {min(range(len(place)), key=lambda i: abs(place[i] - target)) for target in wanted}
-    return [front[index] for index in sorted(nearest)]
+    chosen = {0, len(place) - 1}
+    while len(chosen) < count:  # always the one that is farthest from those that are chosen
+        others = set(range(len(place))) - chosen
+        chosen.add(max(others, key=lambda i: min(abs(place[i] - place[j]) for j in chosen)))
+    return [front[index] for index in sorted(chosen)]
 
 
 def _sheet(cells: Sequence[tuple[Image.Image, list[str]]]) -> Image.Image:
