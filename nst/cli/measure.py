@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from nst import images
+from nst.cli.options import add_outputs
 from nst.config.messages import BAD_INPUT, exit_status, one_line
 from nst.images import Picture, colour
 from nst.images.decode import FORMATS, decode
@@ -52,7 +53,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--name", metavar="PROGRAM", help="of the program that made them (the folder's name)"
     )
-    parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")
+    add_outputs(parser)
     return parser.parse_args(arguments)
 
 

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from nst.cli import main as nst_main
+from nst.cli.options import add_outputs
 from nst.config import schema
 from nst.config.arguments import for_hydra
 from nst.config.compose import conf_dir, to_config
@@ -165,7 +166,7 @@ def _compare(command: str, arguments: Sequence[str]) -> int:
         parser.add_argument(
             "--wandb", action="store_true", help="with study=NAME: also save a workspace in W&B"
         )
-    _add_outputs(parser)
+    add_outputs(parser)
     options = parser.parse_intermixed_args(arguments)
     outputs, words = Path(options.outputs), [escaped(word) for word in options.words]
     make = comparison.watch if command == "watch" else comparison.build
@@ -224,12 +225,8 @@ def _report_options(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="DIR",
         help="a folder with more experiments, in its subfolder experiments/",
     )
-    _add_outputs(parser)
+    add_outputs(parser)
     return parser.parse_intermixed_args(arguments)
-
-
-def _add_outputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")
 
 
 def _experiments(config_dir: str | None) -> dict[str, dict[str, Any]]:

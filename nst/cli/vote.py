@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nst.cli.options import add_outputs
 from nst.config.messages import exit_status, one_line
 from nst.runs import votes
 from nst.utils.errors import ConfigError, NstError
@@ -47,7 +48,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--add", metavar="FILE", help="only add the votes of a file that the page has made"
     )
-    parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")
+    add_outputs(parser)
     return parser.parse_intermixed_args(arguments)
 
 
