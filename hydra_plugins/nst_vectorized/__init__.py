@@ -7,30 +7,34 @@ it at every start, so slow imports are deferred until a sweep is launched.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, configure_log, filter_overrides, run_job, setup_globals
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 log = logging.getLogger(__name__)
 
 
 class VectorizedLauncher(Launcher):
-    """Prepares every job of a sweep, then finishes the jobs in order.
-
-    The first job of a batch computes the whole batch; the others find how their runs ended.
+    """Divides a sweep into parts and computes each as a batch, here or in other processes.
 
     Args:
         max_batch_size: most images in a batch; None: as many as fit in memory and make it faster.
+        over: another launcher of Hydra's, which runs each part as one job of its own; None: the
+            parts are computed in this process, one after the other.
+        workers: parts that ``over`` computes at the same time; None: as its own settings say.
     """
 
-    def __init__(self, max_batch_size: int | None = None) -> None:
+    def __init__(
+        self, max_batch_size: int | None = None, over: Any = None, workers: int | None = None
+    ) -> None:
         self.max_batch_size = max_batch_size
+        self.over = over
+        self.workers = workers
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -46,68 +50,34 @@ class VectorizedLauncher(Launcher):
         """Runs the jobs.
 
         Raises:
-            ConfigError: if ``max_batch_size`` is not a whole number from 1, or if
-                ``hydra.job.chdir`` is set.
+            ConfigError: if a setting of the launcher is wrong, or ``hydra.job.chdir`` is set.
         """
-        from hydra._internal.callbacks import Callbacks
-
-        from nst.sweeps.jobs import Job, Result
-        from nst.sweeps.vectorized.planner import Batches
+        from nst.sweeps.vectorized.parts import parts
+        from nst.sweeps.vectorized.worker import Worker
 
         self._check()
-        setup_globals()
-        self._log_as_hydra()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        log.info("Launching %d jobs locally, in batches", len(job_overrides))
-        without_callbacks = HydraContext(
-            self.context.config_loader, Callbacks()
-        )  # no job has begun yet
-        batches = Batches(self.max_batch_size, self.jobs.plan)
-        jobs = []
-        for number, overrides in enumerate(job_overrides, start=initial_job_idx):
-            config = self._compose(number, overrides)
-            job = self._run(config, self.jobs.prepare, without_callbacks).return_value
-            if job.run is not None:
-                job.run = batches.add(number, job.run)
-            jobs.append((number, config, job))
-        returns = []
-        for number, config, job in jobs:
-            chosen = filter_overrides(job_overrides[number - initial_job_idx])
-            log.info("\t#%d : %s", number, " ".join(chosen))
+        jobs = dict(enumerate(job_overrides, start=initial_job_idx))
+        if self.over is not None:
+            from nst.sweeps.vectorized.over import launch
 
-            def task(cfg: DictConfig, job: Job = job, number: int = number) -> Result:
-                return self.jobs.finish(job, partial(batches.outcome, number))
-
-            returns.append(self._run(config, task, self.context))
-            self._log_as_hydra()
-        return returns
+            most, workers = self.max_batch_size, self.workers
+            return launch(self.over, self.context, self.config, jobs, most, workers)
+        worker = Worker(self.context, self.config, self.jobs, jobs, self.max_batch_size)
+        log.info("Launching %d jobs locally, in batches", len(jobs))
+        returns: dict[int, JobReturn] = {}
+        for some in parts(jobs, worker.prepare):
+            for part in some:
+                returns |= worker.compute(part)
+        return [returns[number] for number in jobs]
 
     def _check(self) -> None:
         from nst.utils.errors import ConfigError
 
-        most = self.max_batch_size
-        if most is not None and not (type(most) is int and most >= 1):
-            problem = "must be a whole number from 1, or null"
-            raise ConfigError("hydra.launcher.max_batch_size", most, problem)
+        for name in ("max_batch_size", "workers"):
+            value = getattr(self, name)
+            if value is not None and not (type(value) is int and value >= 1):
+                problem = "must be a whole number from 1, or null"
+                raise ConfigError(f"hydra.launcher.{name}", value, problem)
         if self.config.hydra.job.chdir:  # a batch is computed in one place
             raise ConfigError("hydra.job.chdir", True, "not with hydra/launcher=vectorized")
-
-    def _compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
-        config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = number
-        return config
-
-    def _run(
-        self, config: DictConfig, task: Callable[[DictConfig], Any], context: HydraContext
-    ) -> JobReturn:
-        return run_job(
-            hydra_context=context,
-            task_function=task,
-            config=config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
-
-    def _log_as_hydra(self) -> None:
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)

@@ -15,9 +15,10 @@ from rich.console import Console
 
 from nst.compare import studies
 from nst.compare.data import data
-from nst.compare.select import NoRunsError, entries, select
+from nst.compare.select import NoRunsError, entries, select, sweep_named
 from nst.report.page import PLOTLY, environment
 from nst.runs import votes
+from nst.sweeps.part_progress import Display
 from nst.sweeps.search.folder import FOLDER
 from nst.utils.errors import NstError
 from nst.utils.files import write_whole
@@ -90,6 +91,9 @@ def import_map() -> dict[str, dict[str, str]]:
 def watch(outputs: Path, words: Sequence[str] = ()) -> Path:
     """Keeps the page up to date until Ctrl-C; waits if no run matches yet.
 
+    Shows how far the parts of a sweep are that ``sweep=NAME`` or ``sweep=last`` names, if another
+    launcher computes them.
+
     Returns:
         The page.
 
@@ -99,6 +103,7 @@ def watch(outputs: Path, words: Sequence[str] = ()) -> Path:
     """
     known: dict[Path, int] = {}
     announced = False
+    display = Display()
     try:
         while True:
             began = time.perf_counter()
@@ -115,10 +120,14 @@ def watch(outputs: Path, words: Sequence[str] = ()) -> Path:
                         console = Console(stderr=True, highlight=False, soft_wrap=True)
                         console.print(f"watching; Ctrl-C stops: {page}", markup=False)
                         announced = True
+            if (sweep := sweep_named(outputs, words)) is not None:
+                display.update(sweep)
             # leave the processors to the sweep
             time.sleep(max(REFRESH, 4 * (time.perf_counter() - began)))
     except KeyboardInterrupt:
         pass
+    finally:
+        display.close()
     return build(outputs, words)
 
 

@@ -122,6 +122,17 @@ def entries(outputs: Path) -> list[Entry]:
     ]
 
 
+def sweep_named(outputs: Path, words: Sequence[str]) -> Path | None:
+    """The folder of the sweep that a word ``sweep=NAME`` names; None: no word does."""
+    folders = [path.parent for path in (outputs / "sweeps").glob(f"*/{sweep_folder.JOBS}")]
+    for word in words:
+        key, _, name = word.partition("=")
+        if key == "sweep":
+            found = [each for each in folders if name in (each.name, LAST)]
+            return max(found, key=sweep_folder.began, default=None)
+    return None
+
+
 def _jobs(outputs: Path) -> dict[str, dict[str, str]]:
     """By the name of a run folder, the sweeps that it was a job of, and when they began."""
     found: dict[str, dict[str, str]] = {}

@@ -171,12 +171,12 @@ class _Batch:
         config = starts[0][0].config
         trainer, self._trainer = self._trainer or build_trainer(config), None
         writers: list[RunWriter] = []
-        for run, checkpoint in starts:
-            with self._isolating_errors(folder_of(run)):
-                writers.append(_writer(run, checkpoint, self._loggers[folder_of(run)]))
         failed = None
         try:
             with _failures_recorded(writers):
+                for run, checkpoint in starts:
+                    with self._isolating_errors(folder_of(run)):
+                        writers.append(_writer(run, checkpoint, self._loggers[folder_of(run)]))
                 for writer in writers:
                     writer.begin()
                 begun = [writer for writer in writers if not writer.ended]

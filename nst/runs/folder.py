@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from PIL import Image
 
 from nst import __version__
@@ -32,8 +32,12 @@ from nst.runs.record import (
     seal,
 )
 from nst.utils.files import save_png, shown, write_whole
+from nst.utils.lock import lock
 
 log = logging.getLogger(__name__)
+
+LOCK = ".lease"
+"""File of the lock of a run folder, and of the root folder."""
 
 _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "pillow")
 
@@ -137,21 +141,18 @@ class RunFolder:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Locks a run folder, and waits while another process has the lock.
-
-    The system releases the lock when the process ends, however it ends.
-    """
+    """Locks a run folder, and waits while another process, here or elsewhere, has the lock."""
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / ".lock")
+    own = lock(path / LOCK)
     try:
-        lock.acquire(blocking=False)
+        own.acquire(blocking=False)
     except Timeout:
         log.info("waiting: another process computes %s", shown(path))
-        lock.acquire()
+        own.acquire()
     try:
         yield
     finally:
-        lock.release()
+        own.release()
 
 
 def place(runs: Path, label: str, signature: str, force: bool) -> Path:
@@ -182,7 +183,7 @@ def place(runs: Path, label: str, signature: str, force: bool) -> Path:
 def claim(runs: Path, label: str, signature: str, force: bool) -> Path:
     """``place``, and makes the folder, so that other processes find it."""
     runs.mkdir(parents=True, exist_ok=True)
-    with FileLock(runs.parent / ".lock"):  # the same picture may have two names in two processes
+    with lock(runs.parent / LOCK):  # the same picture may have two names in two processes
         path = place(runs, label, signature, force)
         path.mkdir(exist_ok=True)
     return path

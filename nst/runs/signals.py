@@ -18,6 +18,9 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 SLURM_JOB = "SLURM_JOB_ID"  # set in every allocation
 
+SAME = 1.0
+"""Seconds within which a second SIGTERM is the same request: one from the parent, one to the group."""
+
 STDERR = 2  # the file, where sys.stderr may be a progress bar's
 _SHOW_CURSOR = b"\x1b[?25h"  # a progress bar may have hidden it
 
@@ -69,11 +72,14 @@ class Interrupts:
 
 def _exit_at_second(numbers: socket.socket, counted: Collection[int]) -> None:
     """Counts these signals until the other end is closed."""
-    count = 0
+    count, last = 0, -SAME
     with numbers:
         while received := numbers.recv(1):
-            if received[0] in counted:
+            now = time.monotonic()
+            repeated = received[0] == signal.SIGTERM and now - last < SAME
+            if received[0] in counted and not repeated:
                 count += 1
+            last = now
             if count == 2:
                 if os.isatty(STDERR):
                     os.write(STDERR, _SHOW_CURSOR)

@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import SoftFileLease
 
 from nst.metrics.preference import Comparison, rankings
+from nst.runs.folder import LOCK
 from nst.utils.errors import ConfigError, listed, reason
 from nst.utils.files import write_whole
+from nst.utils.lock import lock
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +176,6 @@ def _write(outputs: Path, lines: Iterable[str]) -> None:
     write_whole(outputs / FILE, text.encode(errors="surrogateescape"))
 
 
-def _locked(outputs: Path) -> FileLock:
+def _locked(outputs: Path) -> SoftFileLease:
     outputs.mkdir(parents=True, exist_ok=True)
-    return FileLock(outputs / ".lock")  # held for moments only, also by runs that begin
+    return lock(outputs / LOCK)  # held for moments only, also by runs that begin

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,15 +76,8 @@ class Jobs:
             assert job.run is not None
             return compute([job.run], self.plan)[0]
 
-        parent = os.getppid()
-        try:
+        with signals_handed_on():
             return self.finish(job, alone)
-        except Interrupted as error:
-            owner = signal.getsignal(error.signal)
-            if error.signal == signal.SIGTERM and callable(owner) and owner is not terminate:
-                owner(error.signal, None)  # a worker process has its own, such as submitit's
-                wait_for_slurm(error, parent)
-            raise
 
     def prepare(self, cfg: DictConfig) -> Job:
         """Hydra's current job with its run. Computes nothing and makes no folder."""
@@ -127,10 +121,11 @@ class Jobs:
         """
         hydra_config = HydraConfig.get()
         multirun = hydra_config.mode == RunMode.MULTIRUN
+        number = hydra_config.job.num if multirun else 0
         try:
             status, error, folder = job.refusal or compute()
         finally:
-            self.plan.done += 1
+            self.plan.end(number)
         if error is not None:
             if os.environ.get("NST_FULL_ERROR"):
                 raise error
@@ -138,7 +133,7 @@ class Jobs:
             print(f"nst: {why}", file=sys.stderr)
             if not multirun:
                 sys.exit(exit_status(error))
-            sweep_dir, number = Path(hydra_config.sweep.dir), hydra_config.job.num
+            sweep_dir = Path(hydra_config.sweep.dir)
             refused = exit_status(error) == BAD_INPUT
             if refused:
                 folder = None  # of an earlier attempt, if there is one
@@ -148,11 +143,25 @@ class Jobs:
             sweep_folder.record(sweep_dir, JobOutcome(number, status, folder, why, refused))
             return None
         if multirun:
-            ended = JobOutcome(hydra_config.job.num, status, folder)
+            ended = JobOutcome(number, status, folder)
             sweep_folder.record(Path(hydra_config.sweep.dir), ended)
         if status != SKIPPED and folder is not None:
             print(shown(folder), flush=True)
         return _result(job, folder)
+
+
+@contextmanager
+def signals_handed_on() -> Iterator[None]:
+    """Hands a SIGTERM that ended runs to the handler of a worker process, such as submitit's."""
+    parent = os.getppid()
+    try:
+        yield
+    except Interrupted as error:
+        owner = signal.getsignal(error.signal)
+        if error.signal == signal.SIGTERM and callable(owner) and owner is not terminate:
+            owner(error.signal, None)
+            wait_for_slurm(error, parent)
+        raise
 
 
 def _result(job: Job, folder: Path | None) -> Result:

@@ -116,6 +116,7 @@ class Sweep:
         write_whole(self.folder / JOBS, f"{text}\n".encode())
         if self._own_plan:
             self.plan.costs += [1.0] * len(jobs)
+        self.plan.launching(first)
         return first
 
     def returned(self, first: int, returns: Sequence[JobReturn]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,9 @@ JOBS = "jobs.json"
 
 OUTCOMES = "outcomes"
 """Folder with a file per job that has ended."""
+
+PARTS = "parts"
+"""Folder with a file per part that a worker computes, and the folders of Hydra's jobs for them."""
 
 _OLD = "runs.jsonl"
 """One file of all jobs, in older versions."""
@@ -45,6 +49,44 @@ class JobOutcome(NamedTuple):
     refused: bool = False
 
 
+class Part(NamedTuple):
+    """Jobs that one worker computes.
+
+    Attributes:
+        jobs: their numbers.
+        apart: what separates them from other parts.
+    """
+
+    jobs: list[int]
+    apart: str
+
+
+def jobs(sweep_dir: Path) -> list[list[str]]:
+    """The overrides of the jobs, by their number."""
+    found: list[list[str]] = json.loads((sweep_dir / JOBS).read_text(encoding="utf-8"))["jobs"]
+    return found
+
+
+def add_part(sweep_dir: Path, part: Part) -> int:
+    """Records a part before it is launched. Returns its number."""
+    place = sweep_dir / PARTS
+    place.mkdir(exist_ok=True)
+    number = len(part_numbers(sweep_dir))
+    write_whole(place / f"{number}.json", f"{json.dumps(part._asdict())}\n".encode())
+    return number
+
+
+def part_numbers(sweep_dir: Path) -> list[int]:
+    """The numbers of the recorded parts, in order."""
+    return sorted(int(path.stem) for path in (sweep_dir / PARTS).glob("*.json"))
+
+
+def part(sweep_dir: Path, number: int) -> Part:
+    """A part by its number."""
+    text = (sweep_dir / PARTS / f"{number}.json").read_text(encoding="utf-8")
+    return Part(**json.loads(text))
+
+
 def record(sweep_dir: Path, ended: JobOutcome) -> None:
     """Records the outcome of a job, in its own file: jobs may run in other processes."""
     place = sweep_dir / OUTCOMES
@@ -55,7 +97,8 @@ def record(sweep_dir: Path, ended: JobOutcome) -> None:
 
 
 def clear(sweep_dir: Path) -> None:
-    """Removes the outcomes of an earlier sweep in the same folder."""
+    """Removes the parts and outcomes of an earlier sweep in the same folder."""
+    shutil.rmtree(sweep_dir / PARTS, ignore_errors=True)
     for path in [*sweep_dir.glob(f"{OUTCOMES}/*.json"), sweep_dir / _OLD]:
         path.unlink(missing_ok=True)
 

@@ -20,6 +20,11 @@ def ranges(numbers: Iterable[int]) -> str:
     return ",".join(f"{each[0]}-{each[-1]}" if len(each) > 1 else f"{each[0]}" for each in parts)
 
 
+def counted(number: int, one: str, more: str | None = None) -> str:
+    """``1 run``, ``2 runs``; ``more`` is a plural without s."""
+    return f"{number} {one if number == 1 else more or f'{one}s'}"
+
+
 def natural(text: str) -> tuple[Any, ...]:
     """Key to sort names as people do (``2.jpg`` before ``10.jpg``), the same on every machine."""
     # macOS may store é as two characters; every second part is a number

@@ -67,10 +67,10 @@ def test_lines_have_the_size_of_the_step(
 def test_time_left_follows_work_not_count() -> None:
     plan = Plan([1.0, 1.0, 10.0])
     plan.computed(2.0)
-    plan.done = 1
+    plan.end(0)
     # half of the second job took 1 s: 1 s for the rest of it, 20 s for the third
     assert plan.left(0.5, 1.0) == pytest.approx(21)
-    plan.done = 2  # the second was finished already and took no time
+    plan.end(1)  # the second was finished already and took no time
     assert plan.left(0.1, 2.0) == pytest.approx(9 * 4 / 2)
 
 

@@ -70,7 +70,7 @@ def test_killed_studies_end_as_uninterrupted_ones(sampler: str, tmp_path: Path) 
     assert [trial.status for trial in war] == ["completed"] * TRIALS
     assert [trial.settings for trial in war] == [trial.settings for trial in peace]
     assert [trial.values for trial in war] == [trial.values for trial in peace]
-    assert not list((tmp_path / "war/outputs/studies").glob(".s-*.lock"))
+    assert not list((tmp_path / "war/outputs/studies").glob(".s-*.lease"))
 
 
 def test_two_processes_share_a_study(tmp_path: Path) -> None:

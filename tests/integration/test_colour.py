@@ -12,11 +12,9 @@ from torch import Tensor
 
 from nst.images import colour_transfer
 from nst.metrics.structure import colour_distance
-from nst.runs.identify import identify
-from nst.runs.plan import Plan
 from nst.runs.record import read_facts
 from nst.runs.signature import signature
-from nst.sweeps.vectorized.planner import Batches
+from nst.sweeps.vectorized.pictures import SharedPictures
 from nst.transfer.run import Run
 from nst.utils.errors import ConfigError, NstError
 from tests.helpers import (
@@ -245,11 +243,11 @@ def test_the_runs_of_a_sweep_share_their_pictures(tmp_path: Path) -> None:
     for number, folder in enumerate(("one", "other")):
         (tmp_path / folder).mkdir()
         Image.new("RGB", (40, 40), (100 * number,) * 3).save(tmp_path / folder / "plain.png")
-    batches = Batches(None, Plan())
+    pictures = SharedPictures()
     paths = (f"style.path={tmp_path}/{folder}/plain.png" for folder in ("one", "one", "other"))
     settings = (KEPT, "init=noise", f"outputs={tmp_path}")
     runs = [
-        batches.add(number, identify(_run(*settings, f"seed={number}", path)))
+        pictures.share(_run(*settings, f"seed={number}", path))
         for number, path in enumerate(paths)
     ]
     first, second, other = (run.style for run in runs)

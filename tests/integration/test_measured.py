@@ -69,7 +69,7 @@ def run(*overrides: str) -> RunRecord:
 
 
 def stamps() -> dict[Path, int]:
-    paths = [path for path in Path("outputs").rglob("*") if path.suffix != ".lock"]
+    paths = [path for path in Path("outputs").rglob("*") if path.name != ".lease"]
     return {path: path.stat().st_mtime_ns for path in paths if path.is_file() and path.suffix}
 
 

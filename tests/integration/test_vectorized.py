@@ -463,7 +463,8 @@ def test_progress_counts_the_jobs_of_a_batch() -> None:
     plan.current_batch = [0, 2]
     assert plan.left(0.5, 22.0) == pytest.approx(22 + 2 * 4)  # the other two are to come
     plan.computed(44.0)
-    plan.current_batch, plan.done = [], 1
+    plan.current_batch = []
+    plan.end(0)
     assert plan.now == [1]
     assert plan.left(0.5, 2.0) == pytest.approx(2 + 4)  # the third is computed already
 

@@ -128,7 +128,7 @@ def test_the_file_keeps_what_it_has(tmp_path: Path, caplog: pytest.LogCaptureFix
     votes.remove(tmp_path, one)
     votes.remove(tmp_path, one)
     assert votes.read(tmp_path) == [other]
-    assert {path.name for path in tmp_path.iterdir()} <= {"runs", votes.FILE, ".lock"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"runs", votes.FILE, ".lease"}
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 from omegaconf import DictConfig
 
 from nst.sweeps.vectorized.batches import USEFUL_CPU_PIXELS, USEFUL_PIXELS
+from nst.sweeps.workers import workers_of
 
 ROUNDS = 5
 """Least number of batches of a study: the trials of a batch do not learn from each other."""
@@ -21,15 +20,12 @@ def trials_per_batch(config: DictConfig, n_trials: int) -> int:
         n_trials: of the study.
     """
     launcher = config.hydra.launcher
-    useful = 1
+    useful = workers_of(launcher)
     if str(launcher._target_).endswith(".VectorizedLauncher"):
         pixels = USEFUL_PIXELS if torch.cuda.is_available() else USEFUL_CPU_PIXELS
         useful = pixels // config.image.size**2
         if launcher.max_batch_size is not None:
             useful = min(useful, launcher.max_batch_size)
-    elif launcher.get("n_jobs") is not None:  # joblib; below 0: all processors but so many
-        jobs = launcher.n_jobs
-        useful = jobs if jobs > 0 else (os.cpu_count() or 1) + 1 + jobs
-    elif launcher.get("array_parallelism") is not None:  # submitit
-        useful = launcher.array_parallelism
+        if launcher.get("over") is not None:
+            useful *= launcher.workers or workers_of(launcher.over)
     return max(1, min(useful, -(-n_trials // ROUNDS)))

@@ -11,12 +11,11 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import SoftFileLease, Timeout
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
@@ -26,6 +25,7 @@ from nst.config.objective import higher_is_better
 from nst.sweeps.search.folder import FOLDER
 from nst.sweeps.search.space import Space
 from nst.utils.errors import ConfigError
+from nst.utils.lock import lock
 
 log = logging.getLogger(__name__)
 
@@ -89,16 +89,17 @@ class Study:
         self._space, self._sampler, self._seed = space, sampler, seed
         self._folder = outputs / FOLDER
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._asking = FileLock(self._folder / f".{name}.lock")
+        self._asking = lock(self._folder / f".{name}.lease")
         self._token = secrets.token_hex(4)
-        self._alive = FileLock(self._owner_file(self._token))
+        self._others: dict[str, SoftFileLease] = {}  # of other processes, by their token
+        self._alive = lock(self._owner_file(self._token))
         directions = [
             StudyDirection.MAXIMIZE if higher_is_better(each) else StudyDirection.MINIMIZE
             for each in objective
         ]
         with self._asking:
-            for path in self._folder.glob(f".{name}-*.lock"):
-                _is_locked(path)  # else it is removed
+            for path in self._folder.glob(f".{name}-*.lease"):
+                self._is_alive(path.stem.rpartition("-")[2])  # else it is removed
             self._alive.acquire()
             self._storage = storage(outputs, name)
             self._study = optuna.create_study(
@@ -164,10 +165,26 @@ class Study:
         token = trial.user_attrs.get(_OWNER)
         if token is None:  # killed while it was asked for
             return True
-        return token != self._token and not _is_locked(self._owner_file(token))
+        return token != self._token and not self._is_alive(token)
+
+    def _is_alive(self, token: str) -> bool:
+        """Whether a process is alive: it holds its lock. Removes the file of a dead one.
+
+        That of another machine is dead when it was not renewed for a while, in several calls.
+        """
+        path = self._owner_file(token)
+        if not path.exists():
+            return False
+        own = self._others.setdefault(token, lock(path))
+        try:
+            own.acquire(blocking=False)
+        except Timeout:
+            return True
+        own.release()
+        return False
 
     def _owner_file(self, token: str) -> Path:
-        return self._folder / f".{self.name}-{token}.lock"
+        return self._folder / f".{self.name}-{token}.lease"
 
     def complete(self, number: int, values: Sequence[float], run: str) -> None:
         """Records the objective of a trial, and the name of its run folder."""
@@ -200,23 +217,6 @@ class Study:
     def close(self) -> None:
         """Leaves unfinished trials to other processes."""
         self._alive.release()
-        with suppress(OSError):
-            self._owner_file(self._token).unlink()
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a living process holds a lock file. Removes the file of a dead one."""
-    if not path.exists():
-        return False
-    lock = FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return True
-    lock.release()
-    with suppress(OSError):
-        path.unlink()
-    return False
 
 
 def _seed(seed: int, number: int) -> int:

@@ -1,15 +1,13 @@
-"""Computes the jobs of a sweep as batches."""
+"""Computes the jobs of a part of a sweep as batches."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from nst.images.picture import Picture
 from nst.runs.execute import compute
 from nst.runs.identify import folder_of, is_finished, is_skipped
 from nst.runs.outcome import Outcome
@@ -18,54 +16,37 @@ from nst.sweeps.vectorized import batches, memory
 from nst.sweeps.vectorized.batches import Group, split
 from nst.transfer.run import Run
 from nst.utils.errors import out_of_memory
-from nst.utils.text import ranges
+from nst.utils.text import counted, ranges
 
 log = logging.getLogger(__name__)
 
 
 class Batches:
-    """The runs of a sweep's jobs. A batch is computed when the outcome of its first job is needed.
+    """The runs of a part's jobs. A batch is computed when the outcome of its first job is needed.
 
     Args:
         most: images in a batch; None: no limit but memory and speed.
         progress: of the sweep.
+        apart: what separates the part from others, for the log.
     """
 
-    def __init__(self, most: int | None, progress: Plan) -> None:
+    def __init__(self, most: int | None, progress: Plan, apart: str = "") -> None:
         self._most = most
         self._progress = progress
+        self._apart = apart
         self._runs: dict[int, Run] = {}  # by the job
-        self._pictures: dict[tuple[str, ...], Picture] = {}
         self._first: dict[tuple[Path, str | None, bool], int] = {}  # the first job of each run
         self._jobs: dict[int, list[int]] = {}  # all of the same run, by the first
         self._batch_of: dict[int, list[int]] = {}
         self._outcomes: dict[int, Outcome] = {}
 
-    def add(self, number: int, run: Run) -> Run:
-        """Adds the identified run of a job; several jobs may have the same run.
-
-        Returns:
-            The run, sharing pictures with earlier ones.
-        """
-        run = self._runs[number] = replace(
-            run,
-            content=run.content and self._held_once(run.content),
-            styles=tuple(
-                replace(style, picture=self._held_once(style.picture)) for style in run.styles
-            ),
-            init=run.init and self._held_once(run.init),
-            grey=run.grey and self._held_once(run.grey),
-        )
+    def add(self, number: int, run: Run) -> None:
+        """Adds the identified run of a job; several jobs may have the same run."""
+        self._runs[number] = run
         # not by folder: before one is made, a picture with two names gives two
         same = (folder_of(run).parent, run.config.run.signature, run.config.force)
         first = self._first.setdefault(same, number)
         self._jobs.setdefault(first, []).append(number)
-        return run
-
-    def _held_once(self, picture: Picture) -> Picture:
-        # equal blends may have different parts
-        parts = [Picture(name, image).sha256 for name, image in picture.parts.items()]
-        return self._pictures.setdefault((picture.name, picture.sha256, *parts), picture)
 
     def outcome(self, number: int) -> Outcome:
         """The outcome of a job; computes its batch if need be.
@@ -76,8 +57,7 @@ class Batches:
         if not self._batch_of:
             self._plan()
         if number not in self._outcomes:
-            # a plan may count from an earlier sweep
-            self._compute(self._batch_of[number], self._progress.done - number)
+            self._compute(self._batch_of[number])
         return self._outcomes.pop(number)
 
     def _plan(self) -> None:
@@ -96,11 +76,12 @@ class Batches:
             parts = split(numbers, most)
             planned += parts
             jobs = [job for number in numbers for job in self._jobs[number]]
-            text = f"{_count(len(numbers), 'run')} (jobs {ranges(jobs)}) in "
-            text += _count(len(parts), "batch", "batches")
+            text = f"{counted(len(numbers), 'run')} (jobs {ranges(jobs)}) in "
+            text += counted(len(parts), "batch", "batches")
             if len(parts) > 1:
                 text += f" of {'+'.join(str(len(part)) for part in parts)}: at most {most}, {why}"
-            log.info("%s%s", text, f"; separate because of {apart}" if apart else "")
+            why_apart = apart or self._apart
+            log.info("%s%s", text, f"; separate because of {why_apart}" if why_apart else "")
         self._batch_of = {
             job: batch for batch in planned for number in batch for job in self._jobs[number]
         }
@@ -111,15 +92,14 @@ class Batches:
         each = memory.image_bytes(runs)
         return batches.largest(each, int(room), height * width, self._most)
 
-    def _compute(self, batch: Sequence[int], offset: int) -> None:
+    def _compute(self, batch: Sequence[int]) -> None:
         """Computes a batch, or its halves if it does not fit in memory.
 
         Args:
             batch: the first job of each run.
-            offset: of job numbers in the plan.
         """
         jobs = [job for number in batch for job in self._jobs[number]]
-        self._progress.current_batch = [job + offset for job in jobs]
+        self._progress.current_batch = self._progress.numbers(jobs)
         try:
             outcomes = compute([self._runs[job] for job in jobs], self._progress)
         finally:
@@ -135,12 +115,8 @@ class Batches:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()  # pieces of the old sizes
             for half in halves:
-                self._compute(half, offset)
+                self._compute(half)
 
 
 def _did_not_fit(outcome: Outcome) -> bool:
     return outcome.error is not None and out_of_memory(outcome.error)
-
-
-def _count(number: int, one: str, more: str | None = None) -> str:
-    return f"{number} {one if number == 1 else more or f'{one}s'}"

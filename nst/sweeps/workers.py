@@ -1,0 +1,20 @@
+"""How many processes a launcher of Hydra's uses at the same time, by its settings."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def workers_of(launcher: Any) -> int:
+    """Jobs that a launcher runs at the same time; 1 where its settings do not say.
+
+    Args:
+        launcher: its config.
+    """
+    for name in ("n_jobs", "processes", "array_parallelism"):  # joblib, local, submitit
+        number = launcher.get(name)
+        if number is not None:
+            # joblib: below 0, all processors but so many
+            return max(1, number if number > 0 else (os.cpu_count() or 1) + 1 + number)
+    return 1
