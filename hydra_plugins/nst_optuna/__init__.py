@@ -95,7 +95,7 @@ class OptunaSweeper(Sweeper):
                 launcher.launch(jobs, first)
                 waiting = tell(study, asked, first, Path(config.hydra.sweep.dir), outputs)
                 first += len(jobs)
-                log.info("%s", progress(outputs, name, self.n_trials))
+                log.info("%s", progress(study, self.n_trials))
                 if waiting:
                     text = "study %s waits for votes on %d runs: nst-report vote study=%s; %s"
                     log.info(text, name, len(waiting), name, "then run the same command again")

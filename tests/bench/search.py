@@ -23,6 +23,7 @@ from nst.sweeps import sweep_folder
 from nst.sweeps.search import record
 from nst.sweeps.search.space import Space
 from nst.sweeps.search.study import Study
+from nst.sweeps.search.trials import progress
 from tests.bench.loop import tell
 from tests.bench.rows import Row
 
@@ -110,7 +111,7 @@ def measure(
             goal=1.0,
         ),
         Row(
-            f"search: asking and telling, after {many} trials",
+            f"search: asking, telling and the line of progress, after {many} trials",
             "ms a trial",
             overhead(many),
             goal=OVERHEAD,
@@ -130,7 +131,7 @@ def hypervolume(points: Sequence[Point], reference: Point) -> float:
 
 
 def overhead(many: int, batch: int = 8, last: int = 100) -> float:
-    """Milliseconds to ask for and tell a trial, the mean of the last ones of many."""
+    """Milliseconds to ask for, tell and report a trial, the mean of the last ones of many."""
     space = Space(
         {
             "weights.style": FloatDistribution(1e3, 1e7, log=True),
@@ -147,7 +148,9 @@ def overhead(many: int, batch: int = 8, last: int = 100) -> float:
         for _ in itertools.takewhile(lambda done: done < many, itertools.count(0, batch)):
             began = time.perf_counter()
             for trial in study.ask(batch, many):
-                study.complete(trial.number, [chance.random(), chance.random()], "run")
+                values = [chance.random(), chance.random()]
+                study.complete(trial.number, values, f"run {trial.number}")
+            progress(study, many)
             times += [(time.perf_counter() - began) / batch] * batch
         study.close()
     return 1000 * statistics.mean(times[-last:])

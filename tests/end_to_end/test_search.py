@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from contextlib import closing
 from functools import partial
@@ -13,7 +15,7 @@ import pytest
 from nst.sweeps.search import record
 from nst.sweeps.search.record import TrialRecord
 from tests.commands import Process, wait_until
-from tests.helpers import first_of, started
+from tests.helpers import first_of, slow, started
 
 TRIALS = 9
 SEARCH = (
@@ -83,3 +85,34 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
     folders = [path.parent for path in (tmp_path / "outputs/sweeps").glob("*/jobs.json")]
     assert len(folders) == 2
     assert all(list(folder.glob("outcomes/*.json")) for folder in folders)
+
+
+PRUNER = "++hydra.sweeper.pruner={_target_: optuna.pruners.ThresholdPruner, upper: 1e4}"
+
+
+@slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("objective=[loss]", PRUNER),
+        ("objective=[loss,loss/style]", "hydra.sweeper.stop_dominated=0"),
+    ],
+)
+def test_workers_of_joblib_prune(settings: tuple[str, ...], tmp_path: Path) -> None:
+    """A worker has no study; it opens the file to report a snapshot, and to ask for its end."""
+    command = (
+        *(sys.executable, "-m", "nst", "-m", "hydra/sweeper=optuna"),
+        *("hydra/sweeper/sampler=random", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+        *("hydra.sweeper.n_trials=8", "hydra.sweeper.trials_per_batch=2", "study=s"),
+        *("weights.style=1,1e28,1e29,1e30", "divergence=null", "init=noise"),
+        *("logger=none", "image.size=32", "steps=3", "snapshot_every=1"),
+    )
+    ended = subprocess.run(
+        [*command, *settings], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, set[str]] = {}
+    for trial in _trials(tmp_path):
+        found.setdefault(trial.settings["weights.style"], set()).add(trial.status)
+    assert found.pop("1") == {"completed"}
+    assert "pruned" in set().union(*found.values())

@@ -68,11 +68,12 @@ class StudyRecord:
         signs = [-1 if higher_is_better(name) else 1 for name in self.objective]
         points = {each.number: _signed(each.values, signs) for each in self.completed}
         found: dict[str, TrialRecord] = {}
-        for trial in self.completed:
+        # in this order no trial is dominated by a later one
+        for trial in sorted(self.completed, key=lambda each: (points[each.number], each.number)):
             own = points[trial.number]
-            if not any(dominates(other, own) for other in points.values()):
+            if not any(dominates(points[each.number], own) for each in found.values()):
                 found.setdefault(trial.run or str(trial.number), trial)
-        return sorted(found.values(), key=lambda each: points[each.number])
+        return list(found.values())
 
     @property
     def logarithmic(self) -> set[str]:
@@ -121,10 +122,14 @@ def read(outputs: Path, name: str) -> StudyRecord:
     if name not in found:
         allowed = f"allowed: {listed(found)}" if found else f"{outputs / FOLDER} has none"
         raise ConfigError("study", name, f"no such study; {allowed}")
-    study = optuna.load_study(study_name=name, storage=storage(outputs, name))
+    return from_optuna(optuna.load_study(study_name=name, storage=storage(outputs, name)))
+
+
+def from_optuna(study: optuna.Study) -> StudyRecord:
+    """What an open study has now."""
     objective = study.user_attrs[OBJECTIVE]
     trials = [_trial(each) for each in study.get_trials(deepcopy=False)]
-    return StudyRecord(name, objective, trials, study)
+    return StudyRecord(study.study_name, objective, trials, study)
 
 
 _STATUS = {

@@ -71,6 +71,9 @@ class Study:
         sampler: makes Optuna's sampler from a seed.
         seed: of all trials.
 
+    Attributes:
+        optuna_study: the open study, as Optuna has it.
+
     Raises:
         ConfigError: if the study exists with another objective, space or settings.
     """
@@ -102,19 +105,19 @@ class Study:
                 self._is_alive(path.stem.rpartition("-")[2])  # else it is removed
             self._alive.acquire()
             self._storage = storage(outputs, name)
-            self._study = optuna.create_study(
+            self.optuna_study = optuna.create_study(
                 storage=self._storage, study_name=name, directions=directions, load_if_exists=True
             )
             self._join(list(objective), dict(settings))
 
     def _join(self, objective: list[str], settings: dict[str, str]) -> None:
         """Records what the study is about, or compares it with what is recorded."""
-        known = self._study.user_attrs
+        known = self.optuna_study.user_attrs
         searched = {key: str(each) for key, each in self._space.distributions.items()}
         shared = {**settings, **searched}
         if _SETTINGS not in known:
-            self._study.set_user_attr(OBJECTIVE, objective)
-            self._study.set_user_attr(_SETTINGS, shared)
+            self.optuna_study.set_user_attr(OBJECTIVE, objective)
+            self.optuna_study.set_user_attr(_SETTINGS, shared)
             return
         if known[OBJECTIVE] != objective:
             raise self._refusal(f"objective=[{','.join(known[OBJECTIVE])}]")
@@ -140,7 +143,7 @@ class Study:
             None, if the study has all its trials, finished or in another process.
         """
         with self._asking:
-            known = self._study.get_trials(deepcopy=False)
+            known = self.optuna_study.get_trials(deepcopy=False)
             left = [each for each in known if self._is_left(each)]
             numbers = [each.number for each in left]
             numbers += range(len(known), total)
@@ -148,12 +151,12 @@ class Study:
             return [self._ask(number, ids.get(number)) for number in numbers[:count]]
 
     def _ask(self, number: int, trial_id: int | None) -> Asked:
-        self._study.sampler = self._sampler(seed=_seed(self._seed, number))
+        self.optuna_study.sampler = self._sampler(seed=_seed(self._seed, number))
         if trial_id is None:
-            trial = self._study.ask()
+            trial = self.optuna_study.ask()
             assert trial.number == number
         else:
-            trial = optuna.trial.Trial(self._study, trial_id)
+            trial = optuna.trial.Trial(self.optuna_study, trial_id)
         values = self._space.suggest(trial)
         trial.set_user_attr(_OWNER, self._token)
         return Asked(number, self._space.overrides(values))
@@ -206,13 +209,13 @@ class Study:
         reason: str = "",
         values: Sequence[float] | None = None,
     ) -> None:
-        trial = self._study.get_trials(deepcopy=False)[number]
+        trial = self.optuna_study.get_trials(deepcopy=False)[number]
         if trial.state.is_finished():
             return
         for name, value in ((RUN, run), (REASON, reason)):
             if value:
                 self._storage.set_trial_user_attr(trial._trial_id, name, value)
-        self._study.tell(number, values, state, skip_if_finished=True)
+        self.optuna_study.tell(number, values, state, skip_if_finished=True)
 
     def close(self) -> None:
         """Leaves unfinished trials to other processes."""

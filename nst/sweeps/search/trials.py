@@ -13,7 +13,7 @@ from nst.runs.record import PRUNED, RunRecord
 from nst.runs.votes import preference_values
 from nst.sweeps.search import front
 from nst.sweeps.search.folder import FOLDER
-from nst.sweeps.search.record import StudyRecord, read
+from nst.sweeps.search.record import StudyRecord, from_optuna, read
 from nst.sweeps.search.study import Asked, Study
 from nst.sweeps.sweep_folder import SUCCEEDED, outcomes
 from nst.utils.files import save_png, shown
@@ -65,13 +65,13 @@ def _complete(study: Study, number: int, run: RunRecord, preference: float | Non
     study.complete(number, values, name)
 
 
-def progress(outputs: Path, name: str, total: int) -> str:
+def progress(study: Study, total: int) -> str:
     """A line on how far a study is."""
-    record = read(outputs, name)
+    record = from_optuna(study.optuna_study)
     counts = Counter(each.status for each in record.trials)
     parts = ", ".join(f"{number} {status}" for status, number in counts.items())
     best = f"{len(record.front)} on the front" if len(record.objective) > 1 else _best(record)
-    return f"study {name}: {len(record.trials)} of {total} trials: {parts}; {best}"
+    return f"study {study.name}: {len(record.trials)} of {total} trials: {parts}; {best}"
 
 
 def _best(record: StudyRecord) -> str:
