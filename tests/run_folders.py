@@ -20,7 +20,9 @@ def run_folder(cwd: Path) -> Path | None:
     return next(iter((cwd / "outputs" / "runs").glob("*")), None)
 
 
-def wait_for_checkpoint(process: Process | subprocess.Popen[str], cwd: Path, changed: float = 0) -> None:
+def wait_for_checkpoint(
+    process: Process | subprocess.Popen[str], cwd: Path, changed: float = 0
+) -> None:
     """Until a checkpoint of any run is there that was written after the time given."""
 
     def written() -> bool:

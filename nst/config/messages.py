@@ -17,6 +17,10 @@ from nst.utils.text import nearest
 BAD_INPUT = 2
 
 _SWEPT = re.compile(r"Ambiguous value for argument '(.*)'\s+1\. ", re.DOTALL)  # of Hydra
+_ENGINE = re.compile(r"Could not load 'hydra/launcher/(\w+)'")
+_EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
+"""The extra that brings a launcher of Hydra's."""
+
 _LONG = 60  # characters of a value in a message
 
 
@@ -54,6 +58,9 @@ def _of_composition(error: HydraException) -> ConfigError | None:
     """What was wrong with an argument that Hydra could parse; None for all other errors."""
     if swept := _SWEPT.match(str(error)):
         return _sweep_needed(swept[1])
+    if (engine := _ENGINE.search(str(error))) and engine[1] in _EXTRAS:
+        problem = f"is not installed: pip install 'nst[{_EXTRAS[engine[1]]}]'"
+        return ConfigError("hydra/launcher", engine[1], problem)
     if not isinstance(error, MissingConfigException) or not error.options:
         return None
     group, _, option = (error.missing_cfg_file or "").partition("/")

@@ -19,7 +19,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 SLURM_JOB = "SLURM_JOB_ID"  # set in every allocation
 
 SAME = 1.0
-"""Seconds within which a second SIGTERM is the same request: one from the parent, one to the group."""
+"""Seconds within which a second SIGTERM repeats the first: from the parent, and to the group."""
 
 STDERR = 2  # the file, where sys.stderr may be a progress bar's
 _SHOW_CURSOR = b"\x1b[?25h"  # a progress bar may have hidden it

@@ -94,7 +94,9 @@ def test_as_in_one_process(launcher: str, tmp_path: Path) -> None:
         )
     again = nst(*_command(launcher, *jobs), cwd=tmp_path, **ONE)
     assert again.returncode == 2, again.stderr
-    assert [each.outcome for each in _outcomes(tmp_path)] == ["finished before"] * 4 + ["failed"] * 4
+    assert [each.outcome for each in _outcomes(tmp_path)] == ["finished before"] * 4 + [
+        "failed"
+    ] * 4
     assert (max((tmp_path / "outputs/sweeps").iterdir()) / "side_by_side.png").exists()
 
 

@@ -247,8 +247,7 @@ def test_the_runs_of_a_sweep_share_their_pictures(tmp_path: Path) -> None:
     paths = (f"style.path={tmp_path}/{folder}/plain.png" for folder in ("one", "one", "other"))
     settings = (KEPT, "init=noise", f"outputs={tmp_path}")
     runs = [
-        pictures.share(_run(*settings, f"seed={number}", path))
-        for number, path in enumerate(paths)
+        pictures.share(_run(*settings, f"seed={number}", path)) for number, path in enumerate(paths)
     ]
     first, second, other = (run.style for run in runs)
     assert first is not None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -22,6 +23,9 @@ class Counted:
 
     def __init__(self, loader: Any) -> None:
         self.loader, self.count = loader, 0
+
+    def composer(self, config: DictConfig) -> Composer:
+        return Composer(cast(ConfigLoader, self), config)
 
     def load_sweep_config(self, config: DictConfig, overrides: list[str]) -> DictConfig:
         self.count += 1
@@ -73,7 +77,7 @@ JOBS: list[list[str]] = [
 def test_as_hydra_composes(loader: Counted, job: list[str]) -> None:
     """The whole config, what Hydra records included; also when the composition is shared."""
     config = _sweep(loader, "hydra.sweep.dir=elsewhere")
-    composer = Composer(loader, config)
+    composer = loader.composer(config)
     expected: Any
     try:
         expected = _plain(loader.load_sweep_config(config, job))
@@ -93,7 +97,7 @@ def test_as_hydra_composes(loader: Counted, job: list[str]) -> None:
 def test_wrong_jobs_have_the_message_of_hydra(loader: Counted, job: list[str]) -> None:
     config = _sweep(loader)
     messages = []
-    for compose in (loader.load_sweep_config, lambda _, own: Composer(loader, config).compose(own)):
+    for compose in (loader.load_sweep_config, lambda _, own: loader.composer(config).compose(own)):
         with pytest.raises(HydraException) as found:
             compose(config, job)
         messages.append(str(found.value))
@@ -101,9 +105,11 @@ def test_wrong_jobs_have_the_message_of_hydra(loader: Counted, job: list[str]) -
 
 
 def test_values_share_a_composition(loader: Counted) -> None:
-    composer = Composer(loader, _sweep(loader))
+    composer = loader.composer(_sweep(loader))
     jobs: Sequence[list[str]] = [
-        [f"weights={weights}", f"seed={seed}"] for weights in ("mild", "strong") for seed in range(9)
+        [f"weights={weights}", f"seed={seed}"]
+        for weights in ("mild", "strong")
+        for seed in range(9)
     ]
     seeds = [composer.compose(job).seed for job in jobs]
     assert seeds == [*range(9), *range(9)]

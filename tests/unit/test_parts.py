@@ -37,7 +37,10 @@ def test_jobs_that_share_a_batch_are_a_part() -> None:
     jobs: Jobs = {
         number: [f"steps={steps}", f"seed={seed}", f"weights.style={weight}"]
         for number, (steps, seed, weight) in enumerate(
-            (steps, seed, weight) for seed in (0, 1) for steps in (3, 4) for weight in ("1e3", "1e4")
+            (steps, seed, weight)
+            for seed in (0, 1)
+            for steps in (3, 4)
+            for weight in ("1e3", "1e4")
         )
     }
     prepared: list[int] = []
@@ -69,7 +72,7 @@ def test_sizes(places: int, most: int, sizes: list[int]) -> None:
     jobs: Jobs = {number: [f"seed={number}"] for number in range(9)}
     found = _divided(jobs, largest=lambda run: most, places=places)
     assert [len(part) for part in found] == sizes
-    assert sorted(sum(found, [])) == [*range(9)]
+    assert sorted(number for part in found for number in part) == [*range(9)]
 
 
 def test_the_first_parts_come_before_the_last_jobs_are_prepared(
