@@ -256,7 +256,8 @@ def _show(
                 print(f"nst: side by side: {note}", file=sys.stderr)
     except Exception as error:  # such as out of memory; the runs are finished
         print(f"nst: no side-by-side picture: {reason(error)}", file=sys.stderr)
-    searched = str(config.hydra.sweeper._target_).endswith(".OptunaSweeper")
+    # Hydra has a sweeper of that name too, whose studies are elsewhere
+    searched = config.hydra.sweeper._target_ == "hydra_plugins.nst_optuna.OptunaSweeper"
     try:
         if searched:
             from nst.sweeps.search import trials

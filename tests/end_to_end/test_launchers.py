@@ -92,15 +92,11 @@ def test_as_in_one_process(launcher: str, tmp_path: Path) -> None:
         assert contents(tmp_path / "outputs/runs" / name) == contents(
             tmp_path / "one/outputs/runs" / name
         )
-    again = nst(*_command(launcher, *jobs), cwd=tmp_path, **ONE)
-    assert again.returncode == 2, again.stderr
-    assert [each.outcome for each in _outcomes(tmp_path)] == ["finished before"] * 4 + [
-        "failed"
-    ] * 4
     assert (max((tmp_path / "outputs/sweeps").iterdir()) / "side_by_side.png").exists()
 
 
-@pytest.mark.parametrize("launcher", first_of([*LAUNCHERS]))
+@slow
+@pytest.mark.parametrize("launcher", [*LAUNCHERS])
 def test_a_killed_worker_loses_its_batch_alone(launcher: str, tmp_path: Path) -> None:
     """Unless the engine ends with it; the same command runs what is missing."""
     command = _command(launcher, "seed=0,1,2,3", "hydra.launcher.max_batch_size=2")
@@ -120,6 +116,7 @@ def test_a_killed_worker_loses_its_batch_alone(launcher: str, tmp_path: Path) ->
 SLOWED = ("checkpoint_seconds=0", "steps=40", "seed=0,1,2,3", "hydra.launcher.max_batch_size=2")
 
 
+@slow
 def test_a_stopped_sweep_resumes(tmp_path: Path) -> None:
     """SIGTERM to the command interrupts its workers, whose runs have checkpoints."""
     command = _command("vectorized_local", *SLOWED)

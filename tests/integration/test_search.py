@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from optuna.trial import Trial
 from PIL import Image
 
 from nst.cli.main import invoke
@@ -18,6 +19,7 @@ from nst.runs.record import RunRecord, read_facts
 from nst.runs.votes import Vote
 from nst.sweeps.search import record
 from nst.sweeps.search.record import StudyRecord
+from nst.sweeps.search.space import Space
 from tests.helpers import module, tiny_run
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -283,3 +285,24 @@ def test_jobs_of_the_sweep_name_their_trials() -> None:
     (folder,) = Path("outputs/sweeps").iterdir()
     jobs = json.loads((folder / "jobs.json").read_text())["jobs"]
     assert [job[-1] for job in jobs] == ["trial=0", "trial=1"]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_a_process_killed_between_two_keys(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial that it began has the values that it would have had."""
+    given = (TWO, *SPACE, f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.n_trials=3")
+    assert _search(*given, "outputs=peace", "hydra/launcher=vectorized") == 0
+    plain = Space.suggest
+
+    def killed(space: Space, trial: Trial, key: str) -> Any:
+        if trial.number == 1 and key == [*space.distributions][1]:
+            raise KeyboardInterrupt  # no handler of the sweeper's tells the study
+        return plain(space, trial, key)
+
+    monkeypatch.setattr(Space, "suggest", killed)
+    assert _search(*given, "hydra/launcher=vectorized") == 130
+    assert [len(trial.settings) for trial in _study().trials] == [2, 1]
+    monkeypatch.setattr(Space, "suggest", plain)
+    assert _search(*given, "hydra/launcher=vectorized") == 0
+    expected = record.read(Path("peace"), "s").trials
+    assert [trial.settings for trial in _study().trials] == [trial.settings for trial in expected]

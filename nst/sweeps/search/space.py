@@ -46,12 +46,9 @@ class Space:
         """
         return [*self.fixed, *(f"{key}={as_text(value)}" for key, value in values.items())]
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
-        """The values of a trial: those that it has, or the sampler's."""
-        return {
-            key: _suggest(trial, key, distribution)
-            for key, distribution in self.distributions.items()
-        }
+    def suggest(self, trial: Trial, key: str) -> Any:
+        """The value of a key in a trial: the one that it has, or the sampler's."""
+        return _suggest(trial, key, self.distributions[key])
 
     def corners(self) -> list[list[str]]:
         """Overrides with each choice and each bound once, to check before anything is computed."""

@@ -157,7 +157,11 @@ class Study:
             assert trial.number == number
         else:
             trial = optuna.trial.Trial(self.optuna_study, trial_id)
-        values = self._space.suggest(trial)
+        values = {}
+        for key in self._space.distributions:
+            # a process that is killed between two keys must not shift the random numbers
+            self.optuna_study.sampler = self._sampler(seed=_seed(self._seed, number, key))
+            values[key] = self._space.suggest(trial, key)
         trial.set_user_attr(_OWNER, self._token)
         return Asked(number, self._space.overrides(values))
 
@@ -222,7 +226,7 @@ class Study:
         self._alive.release()
 
 
-def _seed(seed: int, number: int) -> int:
-    """The seed of a trial's sampler."""
-    digest = hashlib.sha256(json.dumps([seed, number]).encode()).digest()
+def _seed(seed: int, number: int, key: str | None = None) -> int:
+    """The seed of a trial's sampler, or of its value of a key."""
+    digest = hashlib.sha256(json.dumps([seed, number, key]).encode()).digest()
     return int.from_bytes(digest[:4], "big")
