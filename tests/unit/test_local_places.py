@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from omegaconf import OmegaConf
 
 from nst.sweeps import local
 from nst.sweeps.local import GPUS, Place, places
+from nst.sweeps.workers import workers_of
 from nst.utils.errors import ConfigError
 
 
@@ -32,6 +34,16 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_cores(processes: int | None, cores: int | None, expected: list[tuple[int, ...]]) -> None:
     assert places(processes, cores) == [Place(None, each) for each in expected]
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_workers_of_the_default_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By them a sweep is divided: with one, a single process would compute all of it."""
+    settings = {"_target_": "hydra_plugins.nst_local.LocalLauncher", "processes": None}
+    assert workers_of(OmegaConf.create({**settings, "cores": None})) == 4
+    assert workers_of(OmegaConf.create({**settings, "cores": 2})) == 2
+    monkeypatch.setenv(GPUS, "0,1,2")
+    assert workers_of(OmegaConf.create({**settings, "cores": None})) == 3
 
 
 def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
