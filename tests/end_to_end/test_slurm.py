@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,7 +83,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     for name, value in JOB.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(signals, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(signals, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     handlers = [(each, signal.getsignal(each)) for each in signals.STOPPING]
     yield found
     for number, handler in handlers:

@@ -6,6 +6,7 @@ import csv
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,7 +118,7 @@ def test_a_stopped_run_does_not_wait_for_slurm(monkeypatch: pytest.MonkeyPatch) 
         waits.append(seconds)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(signals, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(signals, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     signals.wait_for_slurm(Interrupted(signal.SIGTERM), os.getppid())
     assert waits == []

@@ -35,6 +35,8 @@ SEARCH = (
 TWO = ("objective=[content_distance,patch_distance]", "hydra.sweeper.n_trials=4")
 PRUNED = "++hydra.sweeper.pruner={_target_: optuna.pruners.ThresholdPruner, upper: 1e4}"
 WEIGHTS = "weights.style=1,1e30"
+# so many random trials that every value is among them; trials of one value share a run
+MANY = ("hydra.sweeper.n_trials=24", "hydra.sweeper.trials_per_batch=24")
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +126,7 @@ def test_the_data_of_a_study() -> None:
 
 
 def test_a_pruned_run_ends_with_its_best_picture() -> None:
-    given = ("objective=[loss]", WEIGHTS, PRUNED, "hydra.sweeper.n_trials=4")
+    given = ("objective=[loss]", WEIGHTS, PRUNED, *MANY)
     assert invoke([*SEARCH, *given, "study=s", "hydra/sweeper/sampler=random"]) == 0
     found = _data("study=s")
     (pruned,) = (run for run in found["runs"] if run["facts"]["status"] == "pruned")
@@ -141,12 +143,12 @@ def test_a_pruned_run_ends_with_its_best_picture() -> None:
 
 def test_the_table_of_trials() -> None:
     """Rows of one type per column, whatever became of the trials; pictures of those that have."""
-    given = ("objective=[loss]", "weights.style=1,1e30,1e39", PRUNED, "hydra.sweeper.n_trials=9")
+    given = ("objective=[loss]", "weights.style=1,1e30,1e39", PRUNED, *MANY)
     assert invoke([*SEARCH, *given, "study=s", "hydra/sweeper/sampler=random"]) == 1
     study = record.read(OUTPUTS, "s")
     found = rows(OUTPUTS, study)
     columns = ["trial", "status", "reason", "loss", "weights.style", "final", "run"]
-    assert [list(row) for row in found] == [columns] * 9
+    assert [list(row) for row in found] == [columns] * 24
     assert {row["status"] for row in found} == {"completed", "pruned", "failed"}
     for row, trial in zip(found, study.trials, strict=True):
         assert row["weights.style"] == float(trial.settings["weights.style"])
