@@ -56,6 +56,10 @@ ALTERED = {
     "schedule.sizes": ("schedule=pyramid image.size=64", "schedule.sizes=[0.3,0.5,1]"),
     "schedule.steps": ("schedule=pyramid image.size=64 steps=9", "schedule.steps=[1,1,2]"),
     "schedule.style": ("schedule=pyramid image.size=64", "schedule.style=[0.1,1,1]"),
+    "schedule.coarsest": (
+        "schedule=octaves image.size=64 schedule.coarsest=32",
+        "schedule.coarsest=16",
+    ),
     "schedule.precise": ("precision=bf16", "schedule.precise=0.5"),
     "precision": ("", "precision=bf16"),
     "compile": ("", "compile=default"),

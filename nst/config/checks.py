@@ -241,21 +241,26 @@ def _numbers(key: str, values: list[float]) -> None:
 
 
 def _check_schedule(config: Config) -> None:
-    sizes, shares = config.schedule.sizes, config.schedule.steps
-    _numbers("schedule.sizes", sizes)
-    _numbers("schedule.steps", shares)
+    schedule = config.schedule
+    for name in ("sizes", "steps"):
+        value = getattr(schedule, name)
+        if (value is None) != (schedule.coarsest is not None):
+            problem = "must be null if schedule.coarsest is given, and only then"
+            raise ConfigError(f"schedule.{name}", value, f"{problem}; schedule=octaves does that")
+        _numbers(f"schedule.{name}", value or [])
+    sizes, shares = schedule.fractions(config.image.size), schedule.shares(config.image.size)
     if not sizes or sizes[-1] != 1 or sizes != sorted(set(sizes)) or sizes[0] <= 0:
         problem = "must rise from above 0 to 1 (fractions of image.size, coarse to fine)"
         raise ConfigError("schedule.sizes", sizes, problem)
     if len(shares) != len(sizes) or min(shares) <= 0:
         problem = f"needs {len(sizes)} numbers above 0, the share of each size in all steps"
         raise ConfigError("schedule.steps", shares, problem)
-    style = config.schedule.style
+    style = schedule.style
     if style is not None:
         _numbers("schedule.style", style)
         if len(style) != len(sizes) or style[-1] != 1 or min(style) < 0:
             problem = f"needs {len(sizes)} numbers of at least 0, the last one 1 (fractions of "
             raise ConfigError("schedule.style", style, f"{problem}weights.style at each size)")
     if config.steps < len(sizes):
-        problem = f"schedule={config.schedule.name} needs at least one step at each of its scales"
+        problem = f"schedule={schedule.name} needs at least one step at each of its scales"
         raise ConfigError("steps", config.steps, f"{problem} ({len(sizes)})")

@@ -286,19 +286,49 @@ class BackboneConfig:
 
 @dataclass
 class ScheduleConfig:
-    """Scales from coarse to fine, as fractions of ``image.size`` and of ``steps``.
+    """Scales from coarse to fine: fractions of ``image.size`` and ``steps``, or the coarsest in px.
 
     ``style`` is the fraction of ``weights.style`` at each scale; None: 1. ``precise`` is the share
-    of the last scale's steps, at its end, that run in float32 whatever the precision.
+    of the last scale's steps, at its end, that run in float32 whatever the precision. With
+    ``coarsest``, ``sizes`` and ``steps`` are None and follow from it.
     """
 
     name: str = key(Affects.NEITHER, label=True)
-    sizes: list[float] = result(fact="scales")
-    steps: list[float] = result(fact="scales")
+    sizes: list[float] | None = result(fact="scales")
+    steps: list[float] | None = result(fact="scales")
     style: list[float] | None = result(None, fact="schedule.style", when=_style)
     precise: float = result(
         0.0, fact="precision", valid=within(0, 1, "must be a share of the steps, from 0 to 1")
     )
+    coarsest: int | None = result(None, fact="scales", valid=whole(10_000))
+
+    def fractions(self, size: int) -> list[float]:
+        """Size of each scale over the final one, rising to 1.
+
+        From the coarsest scale on, each is about twice the size of the one before: as many scales
+        as make the ratio nearest to 2. An image with less than 1.4 times its size has one scale.
+
+        Args:
+            size: the final shorter side, px.
+        """
+        if self.sizes is not None:
+            return self.sizes
+        ratio = size / (self.coarsest or size)
+        doublings = max(0, round(math.log2(ratio)))
+        return [*(ratio ** (index / doublings - 1) for index in range(doublings)), 1.0]
+
+    def shares(self, size: int) -> list[float]:
+        """Share of each scale in all steps, in any unit.
+
+        From the coarsest scale on, each has half the steps of the one before, since one of its
+        steps takes four times as long.
+
+        Args:
+            size: the final shorter side, px.
+        """
+        if self.steps is not None:
+            return self.steps
+        return [0.5**index for index in range(len(self.fractions(size)))]
 
 
 @dataclass

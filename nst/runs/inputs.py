@@ -110,7 +110,9 @@ def _check_sizes(run: Run) -> None:
             coarsest = round(pixels * run.scales[0].fraction)
             if coarsest < least:
                 problem = f"{key}={value} is {coarsest} px at the coarsest scale"
-                raise ConfigError("schedule.sizes", config.schedule.sizes, f"{problem}, {needs}")
+                name = "sizes" if config.schedule.coarsest is None else "coarsest"
+                given = getattr(config.schedule, name)
+                raise ConfigError(f"schedule.{name}", given, f"{problem}, {needs}")
         if term == "style":
             _check_regions(run, deepest)
 

@@ -36,16 +36,17 @@ def scales(config: Config) -> list[Scale]:
     multiples of ``Config.side_step``, and fractions are then those of the rounded sizes.
     """
     unit = config.side_step
-    sizes, shares = config.schedule.sizes, config.schedule.steps
-    style = config.schedule.style or [1.0] * len(sizes)
+    schedule, final = config.schedule, config.image.size
+    sizes, shares = schedule.fractions(final), schedule.shares(final)
+    style = schedule.style or [1.0] * len(sizes)
     result, start, done = [], 0, 0.0
     for index, (fraction, share) in enumerate(zip(sizes, shares, strict=True)):
         done += share
         later = len(sizes) - index - 1
         stop = round(config.steps * done / sum(shares))
         stop = config.steps if later == 0 else min(max(stop, start + 1), config.steps - later)
-        size = nearest_multiple(config.image.size * fraction, unit)
-        exact = fraction if unit == 1 else size / config.image.size
+        size = nearest_multiple(final * fraction, unit)
+        exact = fraction if unit == 1 else size / final
         result.append(Scale(exact, size, start, stop, style[index]))
         start = stop
     return result

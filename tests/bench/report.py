@@ -204,6 +204,7 @@ def _runs(outputs: Path) -> dict[str, Run]:
         config = OmegaConf.to_object(merged)
         assert isinstance(config, Config)
         config.schedule.sizes, config.schedule.steps = [1.0], [1.0]
+        config.schedule.coarsest = None
         config.schedule.style = None
         runs[file.parent.name] = prepare(config)
     return runs

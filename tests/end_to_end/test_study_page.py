@@ -101,7 +101,7 @@ def place(browser: Page, plot: str, trace: int, point: int) -> tuple[float, floa
 
 
 def most_isolated(browser: Page, plot: str, trace: int) -> int:
-    """The point of a trace whose nearest neighbour, of any trace, is farthest: it can be hovered."""
+    """The point of a trace that is farthest from any other point: it can be hovered."""
     places = {
         (each, point): place(browser, plot, each, point)
         for each, numbers in enumerate(points(browser, plot))

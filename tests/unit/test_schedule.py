@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from functools import cache
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +43,25 @@ def test_pyramid_by_hand() -> None:
         (128, 60, 100),
         (256, 100, 200),
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (2048, [(256, 0, 80), (512, 80, 120), (1024, 120, 140), (2048, 140, 150)]),
+        (512, [(256, 0, 100), (512, 100, 150)]),
+        (600, [(256, 0, 100), (600, 100, 150)]),
+        (900, [(256, 0, 86), (480, 86, 129), (900, 129, 150)]),  # twice: ratios of 1.875
+        (300, [(300, 0, 150)]),
+        (32, [(32, 0, 150)]),
+    ],
+)
+def test_octaves_by_hand(size: int, expected: list[tuple[int, int, int]]) -> None:
+    """The coarsest scale has the same number of pixels, whatever the final size."""
+    schedule = ScheduleConfig("octaves", None, None, coarsest=256)
+    result = scales(Config(image=ImageConfig(size), steps=150, schedule=schedule))
+    assert [(s.size, s.start, s.stop) for s in result] == expected
+    assert all(s.size == round(s.fraction * size) for s in result)
 
 
 HALF = ("image.size=32", "steps=4", "init=noise", "schedule.sizes=[0.5,1]", "schedule.steps=[1,1]")

@@ -105,7 +105,8 @@ def _losses(run: Run) -> dict[str, Any]:
 def _shared(run: Run) -> dict[str, Any]:
     """The values that the runs of a batch must have in common."""
     shared = {name: value for name, value in values(run.config).items() if batch_shares(name)}
-    del shared["image.size"], shared["schedule.steps"]  # shapes and steps stand for them
+    for name in ("image.size", "schedule.steps", "schedule.coarsest"):
+        del shared[name]  # shapes and steps stand for them
     shapes = [run.shape(scale) for scale in run.scales]
     return {
         "picture": [f"{width}x{height}" for height, width in shapes],
