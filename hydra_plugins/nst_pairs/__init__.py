@@ -32,26 +32,28 @@ class PairsSweeper(BasicSweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Called by Hydra before ``sweep``. Composes every job, before the sweep has a folder.
+        """Called by Hydra before ``sweep``. Composes each value, before the sweep has a folder.
 
         Raises:
-            HydraException: if a job cannot be composed.
+            HydraException: if a value cannot be composed.
             ConfigError: if that is due to a table; names the row.
         """
         from nst.config.messages import one_line
         from nst.config.pairs import in_row
+        from nst.sweeps.composer import Composer
         from nst.sweeps.job_list import job_list
 
         loader = hydra_context.config_loader
         self._list = job_list(config, loader)
-        for job in self._list.jobs:
-            try:
-                loader.load_sweep_config(config, job)
-            except (HydraException, OmegaConfBaseException) as error:
-                row = self._list.row(job)
-                if row is None:
-                    raise
-                raise in_row(row.table, row.number, one_line(error)) from error
+        composed: Sequence[str] = []
+        try:
+            for job in Composer(loader, config).check(self._list.jobs):
+                composed = job
+        except (HydraException, OmegaConfBaseException) as error:
+            row = self._list.row(composed)
+            if row is None:
+                raise
+            raise in_row(row.table, row.number, one_line(error)) from error
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def split_arguments(  # type: ignore[override]  # static in Hydra
@@ -64,4 +66,4 @@ class PairsSweeper(BasicSweeper):
         return [*self.split_overrides_to_chunks(jobs, max_batch_size)]
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Does nothing: ``setup`` has composed the jobs of all batches."""
+        """Does nothing: ``setup`` has composed the values of all batches."""

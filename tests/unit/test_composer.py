@@ -117,3 +117,30 @@ def test_values_share_a_composition(loader: Counted) -> None:
     for number in range(KEPT + 1):
         composer.compose([f"hydra.job.name=n{number}"])
     assert len(composer._composed) == KEPT
+
+
+def test_a_check_composes_combinations_of_groups_once(loader: Counted) -> None:
+    jobs = [
+        [f"weights={weights}", f"seed={seed}", f"steps={steps}"]
+        for weights in ("mild", "strong")
+        for seed in range(9)
+        for steps in (1, 2)
+    ]
+    named = list(loader.composer(_sweep(loader)).check(jobs))
+    assert loader.count == 2
+    assert len(named) == 9 + 1 + 1  # each seed, the other number of steps, the other weights
+
+
+@pytest.mark.parametrize("wrong", ["sead=1", "seed=x", "init=nowhere", "~seed2", "+steps=1"])
+def test_a_check_has_the_message_of_hydra(loader: Counted, wrong: str) -> None:
+    config = _sweep(loader)
+    jobs: list[list[str]] = [["seed=1"], ["seed=1", wrong], ["seed=2"]]
+    with pytest.raises(HydraException) as expected:
+        loader.load_sweep_config(config, jobs[1])
+    checked: list[Sequence[str]] = []
+    check = loader.composer(config).check(jobs)
+    with pytest.raises(HydraException) as found:
+        while True:
+            checked.append(next(check))
+    assert str(found.value) == str(expected.value)
+    assert checked == jobs[:2]
