@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from nst.utils.errors import ConfigError, listed
@@ -332,23 +335,39 @@ class ExperimentConfig:
 
 
 @dataclass(frozen=True)
+class ExperimentSweep:
+    """A sweep of an experiment.
+
+    Attributes:
+        jobs: the overrides of all jobs, in order; empty for a run on its own.
+        base: hash of what the runs share; it distinguishes runs before and after a change of the
+            experiment's file.
+        asked: when the sweep began, in ISO 8601.
+    """
+
+    jobs: list[list[str]]
+    base: str
+    asked: str
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the jobs: 16 hex digits."""
+        return hashlib.sha256(json.dumps(self.jobs).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
 class ExperimentJob:
-    """A run as a job of an experiment's sweep, as its folder records it.
+    """A run as a job of an experiment's sweep.
 
     Attributes:
         experiment: the declaration.
         overrides: of this job, as typed: ``["weights=mild", "seed=0"]``.
-        jobs: the overrides of all jobs of the sweep, in order; empty for a run on its own.
-        base: hash of what the sweep's runs share; it distinguishes runs before and after a change
-            of the experiment's file.
-        asked: when the sweep began, in ISO 8601.
+        sweep: that it belongs to.
     """
 
     experiment: dict[str, Any]
     overrides: list[str]
-    jobs: list[list[str]]
-    base: str
-    asked: str
+    sweep: ExperimentSweep
 
 
 def check(experiment: ExperimentConfig) -> None:

@@ -18,9 +18,17 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.config.experiment import ALL, ExperimentConfig, ExperimentJob, QuestionConfig, check
+from nst.config.experiment import (
+    ALL,
+    ExperimentConfig,
+    ExperimentJob,
+    ExperimentSweep,
+    QuestionConfig,
+    check,
+)
 from nst.config.job_overrides import fixed, values, varying
 from nst.config.overrides import parse
+from nst.runs import experiment_jobs
 from nst.runs.record import RunRecord
 from nst.utils.errors import ConfigError
 
@@ -164,15 +172,15 @@ def collect(outputs: Path) -> dict[str, Experiment]:
     by_name: dict[str, list[tuple[ExperimentJob, RunRecord]]] = {}
     for folder in sorted([*outputs.glob("runs/*"), *outputs.glob("sweeps/*/*")]):
         run = RunRecord(folder)
-        for job in run.experiment_jobs:
+        for job in experiment_jobs.read(run.folder):
             by_name.setdefault(job.experiment["name"], []).append((job, run))
     experiments = {}
     for name, found in by_name.items():
-        sweeps = [job for job, _ in found if job.jobs]
-        newest = max(sweeps, key=lambda job: job.asked, default=None)
+        sweeps = [job for job, _ in found if job.sweep.jobs]
+        newest = max(sweeps, key=lambda job: job.sweep.asked, default=None)
         config = _declaration(newest.experiment, name) if newest else None
         if newest and config:
-            experiments[name] = Experiment(config, _jobs(newest, found))
+            experiments[name] = Experiment(config, _jobs(newest.sweep, found))
     return dict(sorted(experiments.items(), key=lambda item: (item[1].config.section, item[0])))
 
 
@@ -186,7 +194,7 @@ def select(found: Mapping[str, Experiment], names: Sequence[str], report: str) -
 
 
 def _jobs(
-    sweep: ExperimentJob, found: Sequence[tuple[ExperimentJob, RunRecord]]
+    sweep: ExperimentSweep, found: Sequence[tuple[ExperimentJob, RunRecord]]
 ) -> list[JobRecord]:
     """Returns the sweep's jobs, each with its newest completed run, else its newest run."""
     changing = varying(sweep.jobs)
@@ -196,8 +204,8 @@ def _jobs(
         return tuple(map(values(overrides).get, changing))
 
     runs: dict[tuple[str | None, ...], RunRecord] = {}
-    for job, run in sorted(found, key=lambda item: item[0].asked):
-        alike = not job.jobs or job.base == sweep.base
+    for job, run in sorted(found, key=lambda item: item[0].sweep.asked):
+        alike = not job.sweep.jobs or job.sweep.base == sweep.base
         if alike and fixed(job.overrides, changing) == same:
             key = cell(job.overrides)
             if run.completed or key not in runs or not runs[key].completed:

@@ -19,7 +19,7 @@ from nst.config.experiment import style_names
 from nst.config.overrides import literal, on_texts
 from nst.metrics import learned
 from nst.metrics.quality import Metrics
-from nst.runs import checkpoint_file, machine
+from nst.runs import checkpoint_file, experiment_jobs, machine
 from nst.runs.folder import RunFolder, locked, package_versions
 from nst.runs.identify import claimed, folder_of, is_finished, is_skipped
 from nst.runs.loggers import as_dictconfig, build_loggers
@@ -129,7 +129,7 @@ class _Batch:
                         self._found(first[folder])
                     for run in runs:
                         if folder_of(run) == folder and run.experiment_job is not None:
-                            RunFolder(folder).join(run.experiment_job)
+                            experiment_jobs.join(folder, folder.parents[1], run.experiment_job)
             waiting = [first[folder] for folder in folders if folder not in self.outcomes]
             for starts in self._by_step(waiting):
                 self._optimise(starts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import logging
@@ -13,7 +12,6 @@ import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +21,6 @@ from filelock import Timeout
 from PIL import Image
 
 from nst import __version__
-from nst.config.experiment import ExperimentJob
 from nst.runs.record import (
     FACTS,
     RUNNING,
@@ -43,7 +40,7 @@ _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wa
 
 
 class RunFolder:
-    """Writes ``config.yaml``, ``run.json``, ``metrics.csv``, pictures and jobs of experiments.
+    """Writes ``config.yaml``, ``run.json``, ``metrics.csv`` and pictures.
 
     Args:
         path: the folder.
@@ -89,13 +86,6 @@ class RunFolder:
         """Changes facts in ``run.json``."""
         self._facts = {**self._facts, **facts}
         self._write_text(FACTS, json.dumps(seal(self._facts), indent=2) + "\n")
-
-    def join(self, experiment_job: ExperimentJob) -> None:
-        """Records that the run is a job of an experiment; it may be several jobs."""
-        (self.path / "experiments").mkdir(parents=True, exist_ok=True)
-        job = hashlib.sha256(json.dumps(experiment_job.overrides).encode()).hexdigest()[:8]
-        text = json.dumps(asdict(experiment_job), indent=1) + "\n"
-        self._write_text(f"experiments/{experiment_job.experiment['name']}-{job}.json", text)
 
     def metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Writes ``metrics.csv`` with all rows so far."""

@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
-from nst.config.experiment import ExperimentJob
 from nst.config.keys import PROGRAM, displayed_values
 from nst.config.objective import is_loss
+from nst.runs import experiment_jobs
+from nst.utils.files import read_json
 from nst.vgg.architecture import CIRCULAR
 
 log = logging.getLogger(__name__)
@@ -112,16 +113,7 @@ class RunRecord:
     @property
     def experiments(self) -> list[str]:
         """Names of the experiments that the run is part of."""
-        return sorted({path.stem.rpartition("-")[0] for path in self._experiment_files})
-
-    @property
-    def experiment_jobs(self) -> list[ExperimentJob]:
-        """The jobs of experiments that the run is; files that cannot be read are skipped."""
-        return list(filter(None, map(_read_experiment_job, self._experiment_files)))
-
-    @property
-    def _experiment_files(self) -> list[Path]:
-        return sorted(self.folder.glob("experiments/*.json"))
+        return experiment_jobs.names(self.folder)
 
     @property
     def measures(self) -> dict[str, float]:
@@ -150,28 +142,6 @@ class RunRecord:
         else:
             path = self.folder / "inputs" / f"{name}.png"
         return path if path.is_file() else None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a run folder; empty if it cannot be read."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _read_experiment_job(path: Path) -> ExperimentJob | None:
-    try:
-        found = ExperimentJob(**read_json(path))
-        texts = [*found.overrides, *(text for job in found.jobs for text in job)]
-        texts += [found.base, found.asked, found.experiment["name"]]
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError
-    except (KeyError, TypeError):
-        log.warning("skipped, truncated or altered: %s", path)
-        return None
-    return found
 
 
 def read_facts(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from nst.config import checks
-from nst.config.experiment import NO_EXPERIMENT, ExperimentJob
+from nst.config.experiment import NO_EXPERIMENT, ExperimentJob, ExperimentSweep
 from nst.config.job_overrides import labels, values
 from nst.config.keys import affects_result
 from nst.config.keys import values as key_values
@@ -213,13 +214,20 @@ def experiment_job(config: Any, experiment: dict[str, Any]) -> ExperimentJob | N
     if experiment["name"] == NO_EXPERIMENT:
         return None
     own = overrides(config)
-    record: dict[str, Any] = {"jobs": [], "base": "", "asked": _now()}
-    if config.mode == RunMode.MULTIRUN:
-        record = json.loads((Path(config.sweep.dir) / JOBS).read_text(encoding="utf-8"))
-        # a sweep over several experiments has the jobs of each
-        named = values(own).get("experiments")
-        record["jobs"] = [job for job in record["jobs"] if values(job).get("experiments") == named]
-    return ExperimentJob(experiment, own, record["jobs"], record["base"], record["asked"])
+    if config.mode != RunMode.MULTIRUN:
+        return ExperimentJob(experiment, own, ExperimentSweep([], "", _now()))
+    path = Path(config.sweep.dir) / JOBS
+    # a sweep over several experiments has the jobs of each
+    named = values(own).get("experiments")
+    return ExperimentJob(experiment, own, _recorded(path, path.stat().st_mtime_ns, named))
+
+
+@lru_cache(maxsize=16)
+def _recorded(path: Path, changed: int, named: str | None) -> ExperimentSweep:
+    """The sweep of an experiment; read once, and not for every job."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    jobs = [job for job in record["jobs"] if values(job).get("experiments") == named]
+    return ExperimentSweep(jobs, record["base"], record["asked"])
 
 
 def _now() -> str:

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from nst.config.experiment import ExperimentJob
 from nst.config.job_overrides import meaning
+from nst.runs import experiment_jobs
 from nst.runs.folder import RunFolder
 from nst.runs.outcome import FINISHED_BEFORE
-from nst.runs.record import COMPLETED, DIVERGED, FACTS, FAILED, read_facts, read_json
-from nst.utils.files import write_whole
+from nst.runs.record import COMPLETED, DIVERGED, FACTS, FAILED, read_facts
+from nst.utils.files import read_json, write_whole
 
 SUCCEEDED = (COMPLETED, FINISHED_BEFORE)
 UNSUCCESSFUL = (FAILED, DIVERGED)
@@ -118,7 +119,7 @@ def record_refusal(
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.update(status=FAILED, reason=reason, overrides=_key(overrides))
     if experiment_job is not None:
-        folder.join(experiment_job)
+        experiment_jobs.join(folder.path, sweep_dir, experiment_job)
 
 
 def failed_before(outputs: Path, overrides: list[str]) -> bool:

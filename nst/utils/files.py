@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import glob
 import io
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from hydra.utils import get_original_cwd, to_absolute_path
 from PIL import Image
@@ -160,3 +161,12 @@ def shown(path: Path) -> Path:
     except ValueError:  # no job runs
         start = Path.cwd()
     return path.relative_to(start) if path.is_relative_to(start) else path
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file with a mapping; empty if it cannot be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

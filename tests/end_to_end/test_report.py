@@ -22,6 +22,7 @@ from playwright.sync_api import Page
 from nst.cli.report import report
 from nst.config.compose import conf_dir
 from nst.report.page import build
+from nst.runs import experiment_jobs
 from nst.runs.record import read_facts
 from tests.browser import LOOKS, one_browser, opened
 from tests.helpers import nst, nst_report, slow
@@ -256,7 +257,13 @@ def test_missing_failed_and_hostile(root: Path, tmp_path: Path, names: list[str]
         file.parents[1]: (file, json.loads(file.read_text()))
         for file in tmp_path.glob("outputs/runs/*/experiments/weights_grid-*.json")
     }
-    ordered = sorted(runs, key=lambda run: runs[run][1]["jobs"].index(runs[run][1]["overrides"]))
+    places = {
+        run: job.sweep.jobs.index(job.overrides)
+        for run in runs
+        for job in experiment_jobs.read(run)
+        if job.experiment["name"] == "weights_grid"
+    }
+    ordered = sorted(runs, key=places.__getitem__)
     shutil.rmtree(ordered[0])
     facts = read_facts(ordered[1]) | {"status": "failed", "reason": hostile}
     (ordered[1] / "run.json").write_text(json.dumps(facts))

@@ -37,10 +37,10 @@ from nst.report.collect import Experiment, collect
 from nst.report.wandb_report import models, panels, save
 from nst.report.wandb_report.runs import grouping_keys, logged_runs
 from nst.report.wandb_report.text import plain
-from nst.runs.record import read_json
 from nst.sweeps.job_list import expected_jobs
 from nst.sweeps.search import record
 from nst.utils.errors import NstError
+from nst.utils.files import read_json
 from tests import helpers
 from tests.commands import LIMIT
 from tests.helpers import nst

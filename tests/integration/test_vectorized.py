@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nst.cli.main import invoke
 from nst.report.page import build
+from nst.runs import experiment_jobs
 from nst.runs.identify import folder_of, identify
 from nst.runs.outcome import FINISHED_BEFORE
 from nst.runs.plan import Plan
@@ -426,8 +427,14 @@ def test_a_table_of_the_report_as_a_batch(passes: list[int]) -> None:
     page = build(Path("outputs")).read_text(encoding="utf-8")
     assert "3 of 3 runs finished" in page
     for folder in runs(Path()):
+        (job,) = experiment_jobs.read(folder)
+        assert len(job.sweep.jobs) == 3
+    # written once, and not into each folder
+    (jobs,) = Path("outputs/experiments").iterdir()
+    assert len(json.loads(jobs.read_text())["jobs"]) == 3
+    for folder in runs(Path()):
         (member,) = (folder / "experiments").iterdir()
-        assert len(json.loads(member.read_text())["jobs"]) == 3
+        assert json.loads(member.read_text())["jobs"] == jobs.stem
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,8 @@ from nst.report.page import folder_of
 from nst.report.wandb_report import models
 from nst.report.wandb_report.runs import LoggedRun, logged_runs, unsent
 from nst.report.wandb_report.study import logged_trials, workspace
-from nst.runs.record import read_json
 from nst.utils.errors import NstError, listed
-from nst.utils.files import write_whole
+from nst.utils.files import read_json, write_whole
 
 if TYPE_CHECKING:
     from nst.sweeps.search.record import StudyRecord
