@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,11 +20,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nst.runs.record import read_json
 from nst.sweeps import sweep_folder
 from nst.sweeps.sweep_folder import PARTS, UNSUCCESSFUL, JobOutcome
-from nst.utils.files import write_whole
+from nst.utils.files import read_json, write_whole
 from nst.utils.lock import LEASE, lock
+from nst.utils.output import output_to
 from nst.utils.text import counted, ranges
 
 WAITING, RUNNING, DONE, LOST = "waiting", "running", "done", "lost"
@@ -59,12 +59,19 @@ class PartProgress:
 
 @contextmanager
 def working(sweep_dir: Path, number: int) -> Iterator[None]:
-    """Records that this process computes a part."""
+    """Records that this process computes a part, whose file gets its output."""
     place = sweep_dir / PARTS
     found = {"host": socket.gethostname(), "process": os.getpid(), "began": time.time()}
-    write_whole(place / f"{number}.worker", f"{json.dumps(found)}\n".encode())
-    with lock(place / f"{number}.lease"):
-        yield
+    with lock(place / f"{number}.lease"), output_to(place / f"{number}.log"):
+        worker = place / f"{number}.worker"
+        write_whole(worker, f"{json.dumps(found)}\n".encode())
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:  # a signal: the part waits until an engine such as Slurm requeues it
+            worker.unlink(missing_ok=True)
+            raise
 
 
 def progress(sweep_dir: Path) -> list[PartProgress]:
@@ -84,16 +91,36 @@ def _progress(sweep_dir: Path, number: int, ended: dict[int, JobOutcome]) -> Par
     elif not found:
         state = WAITING
     else:
-        state = RUNNING if _is_held(sweep_dir / PARTS / f"{number}.lease") else LOST
+        state = RUNNING if _is_held(sweep_dir / PARTS / f"{number}.lease", found) else LOST
     return PartProgress(number, jobs, state, worker, seconds, own)
 
 
-def _is_held(lease: Path) -> bool:
-    """Whether a lock was renewed lately."""
+def _is_held(lease: Path, worker: dict[str, Any]) -> bool:
+    """Whether a lock was renewed lately, and its process exists, if it is one of this machine."""
     try:
+        if worker["host"] == socket.gethostname():
+            os.kill(worker["process"], 0)
         return time.time() - lease.stat().st_mtime < 2 * LEASE
     except OSError:
         return False
+
+
+def any_began(sweep_dir: Path, numbers: Collection[int]) -> bool:
+    """Whether a worker has begun any of these parts."""
+    found = progress(sweep_dir)
+    return any(each.state != WAITING for each in found if each.number in numbers)
+
+
+def wait(sweep_dir: Path, numbers: Collection[int], idle: float = LEASE) -> None:
+    """Waits until these parts are done or lost, or none of them has run for ``idle`` seconds."""
+    last = time.monotonic()
+    while time.monotonic() - last < idle:
+        states = {each.state for each in progress(sweep_dir) if each.number in numbers}
+        if states <= {DONE, LOST}:
+            return
+        if RUNNING in states:
+            last = time.monotonic()
+        time.sleep(REFRESH)
 
 
 def table(parts: list[PartProgress]) -> RenderableType:

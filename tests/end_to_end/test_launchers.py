@@ -14,6 +14,7 @@ import pytest
 from nst.runs.record import read_facts
 from nst.sweeps import part_progress, sweep_folder
 from nst.sweeps.sweep_folder import JobOutcome
+from tests.callbacks import FOUND, calling
 from tests.commands import LIMIT
 from tests.helpers import first_of, nst, slow
 from tests.run_folders import contents, wait_for_checkpoint
@@ -24,22 +25,6 @@ LAUNCHERS = {
     "vectorized_local": ("hydra.launcher.over.processes=2", "hydra.launcher.over.cores=1"),
     "vectorized_joblib": ("hydra.launcher.over.n_jobs=2",),
 }
-
-CALLBACKS = """
-import os, signal, time
-from pathlib import Path
-from lightning.pytorch import Callback
-
-class KillOnce(Callback):
-    def on_train_batch_end(self, trainer, module, *_):
-        if module.runs[0].config.seed == 0 and not Path("killed").exists():
-            Path("killed").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-class Slow(Callback):
-    def on_train_batch_end(self, *_):
-        time.sleep(0.2)
-"""
 
 
 def _command(launcher: str, *own: str) -> list[str]:
@@ -52,13 +37,10 @@ def _outcomes(cwd: Path) -> list[JobOutcome]:
 
 def _with_callback(cwd: Path, name: str, *command: str) -> subprocess.Popen[str]:
     """Starts a command with a callback, from nothing: so that its workers find the module."""
-    (cwd / "callbacks.py").write_text(CALLBACKS)
-    path = os.pathsep.join(filter(None, [str(cwd), *sys.path]))
-    callback = f"+trainer.callbacks=[{{_target_: callbacks.{name}}}]"
     return subprocess.Popen(
-        [sys.executable, "-m", "nst", *command, callback],
+        [sys.executable, "-m", "nst", *command, calling(name)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200", **ONE},
+        env={**os.environ, **FOUND, "COLUMNS": "200", **ONE},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -81,6 +63,10 @@ def test_as_in_one_process(launcher: str, tmp_path: Path) -> None:
     found = nst(*_command(launcher, *jobs), cwd=tmp_path, **ONE)
     assert found.returncode == 2, found.stderr
     assert "as 3 parts by" in found.stderr
+    # the terminal has the progress of parts; what a worker says is in the file of its part
+    (sweep,) = (tmp_path / "outputs/sweeps").iterdir()
+    assert "step 4/4" in (sweep / "parts/0.log").read_text()
+    assert "step 4/4" not in found.stderr
     expected = _outcomes(tmp_path / "one")
     ended = _outcomes(tmp_path)
     assert [each.outcome for each in ended] == [each.outcome for each in expected]

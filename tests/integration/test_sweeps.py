@@ -23,6 +23,7 @@ from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_config
 from nst.sweeps import sweep_folder
 from nst.sweeps.sweep import Sweep
 from nst.sweeps.sweep_folder import JobOutcome
+from tests.callbacks import FOUND, calling
 from tests.helpers import slow
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -250,30 +251,14 @@ def test_a_damaged_record_hides_no_other(tmp_path: Path) -> None:
     assert sweep_folder.outcomes(tmp_path) == [JobOutcome(2, DIVERGED, None)]
 
 
-KILL = """
-import os, signal
-from pathlib import Path
-from lightning.pytorch import Callback
-
-class KillOnce(Callback):
-    def on_train_batch_end(self, trainer, module, *_):
-        if module.runs[0].config.seed == 0 and not Path("killed").exists():
-            Path("killed").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
 @slow
 def test_a_killed_worker_of_joblib_does_not_hide_the_others(tmp_path: Path) -> None:
     """The real launcher, with processes of its own; then the same command runs what is missing."""
-    (tmp_path / "kill.py").write_text(KILL)
-    killing = "+trainer.callbacks=[{_target_: kill.KillOnce}]"
-    joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1", "init=noise", killing)
-    command = [sys.executable, "-m", "nst", "-m", *joblib, *TINY]
-    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1", "init=noise")
+    command = [sys.executable, "-m", "nst", "-m", *joblib, calling("KillOnce"), *TINY]
 
     def run() -> subprocess.CompletedProcess[str]:
-        own = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
+        own = {**os.environ, **FOUND, "COLUMNS": "200"}
         return subprocess.run(
             command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False
         )

@@ -79,7 +79,7 @@ def launch(
         Of each job, in order. A job whose part was lost has failed.
 
     Raises:
-        NstError: if no part of the first ones has computed a job.
+        Exception: of the launcher, if it fails before a part has begun.
     """
     folder = Path(str(config.hydra.sweep.dir))
     places = workers or workers_of(config.hydra.launcher.over)
@@ -127,10 +127,13 @@ def _launched(
     except ConfigError:
         raise
     except Exception as error:
-        known = {each.number for each in sweep_folder.outcomes(folder)}
-        if not any(number in known for part in some for number in part.jobs):
+        numbers = range(first, first + len(some))
+        if not part_progress.any_began(folder, numbers):
             raise  # nothing works
-        log.error("the launcher failed: %s", reason(error))
+        # some engines report the first task that fails, while others still run
+        log.error("the launcher failed: %s; waiting for the parts that run", reason(error))
+        with part_progress.displayed(folder):
+            part_progress.wait(folder, numbers)
         ended = [_failed(error)] * len(some)
     returns: dict[int, JobReturn] = {}
     for part, found in zip(some, ended, strict=True):

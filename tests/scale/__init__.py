@@ -1,0 +1,1 @@
+"""Sweeps on real engines, compared with one process: ``make scale``."""
