@@ -52,23 +52,26 @@ class VectorizedLauncher(Launcher):
         Raises:
             ConfigError: if a setting of the launcher is wrong, or ``hydra.job.chdir`` is set.
         """
+        from nst.sweeps.vectorized.finished import FinishedJobs
         from nst.sweeps.vectorized.parts import parts
         from nst.sweeps.vectorized.worker import Worker
 
         self._check()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         jobs = dict(enumerate(job_overrides, start=initial_job_idx))
-        if self.over is not None:
+        returns = FinishedJobs(self.config).finish(jobs, self.jobs.plan)
+        left = {number: own for number, own in jobs.items() if number not in returns}
+        if self.over is not None and left:
             from nst.sweeps.vectorized.over import launch
 
             most, workers = self.max_batch_size, self.workers
-            return launch(self.over, self.context, self.config, jobs, most, workers)
-        worker = Worker(self.context, self.config, self.jobs, jobs, self.max_batch_size)
-        log.info("Launching %d jobs locally, in batches", len(jobs))
-        returns: dict[int, JobReturn] = {}
-        for some in parts(jobs, worker.prepare):
-            for part in some:
-                returns |= worker.compute(part)
+            returns |= launch(self.over, self.context, self.config, left, most, workers)
+        elif left:
+            worker = Worker(self.context, self.config, self.jobs, left, self.max_batch_size)
+            log.info("Launching %d jobs locally, in batches", len(left))
+            for some in parts(left, worker.prepare):
+                for part in some:
+                    returns |= worker.compute(part)
         return [returns[number] for number in jobs]
 
     def _check(self) -> None:

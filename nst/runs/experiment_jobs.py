@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,21 +31,36 @@ def join(folder: Path, shared: Path, job: ExperimentJob) -> None:
             one above it.
         job: to record.
     """
-    sweep = job.sweep
+    record = {"experiment": job.experiment, "overrides": job.overrides}
+    path = folder / PLACE / f"{job.experiment['name']}-{_digest(job.overrides)}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, record, shared, job.sweep)
+
+
+def renew(folder: Path, shared: Path, overrides: Sequence[str], sweep: ExperimentSweep) -> None:
+    """Moves the job of a run to a later sweep of the same experiment.
+
+    Args:
+        folder: of the run.
+        shared: as for ``join``.
+        overrides: of the job. Nothing happens if the run is no such job of an experiment.
+        sweep: the later one.
+    """
+    for path in folder.glob(f"{PLACE}/*-{_digest(overrides)}.json"):
+        _write(path, read_json(path), shared, sweep)
+
+
+def _digest(overrides: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps([*overrides]).encode()).hexdigest()[:8]
+
+
+def _write(path: Path, record: dict[str, Any], shared: Path, sweep: ExperimentSweep) -> None:
     jobs = shared / PLACE / f"{sweep.key}.json"
     if sweep.jobs and not jobs.exists():
         jobs.parent.mkdir(exist_ok=True)
         write_whole(jobs, f"{json.dumps({'jobs': sweep.jobs}, indent=1)}\n".encode())
-    found = {
-        "experiment": job.experiment,
-        "overrides": job.overrides,
-        "jobs": sweep.key if sweep.jobs else [],
-        "base": sweep.base,
-        "asked": sweep.asked,
-    }
-    own = hashlib.sha256(json.dumps(job.overrides).encode()).hexdigest()[:8]
-    path = folder / PLACE / f"{job.experiment['name']}-{own}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    key = sweep.key if sweep.jobs else []
+    found = {**record, "jobs": key, "base": sweep.base, "asked": sweep.asked}
     write_whole(path, f"{json.dumps(found, indent=1)}\n".encode())
 
 

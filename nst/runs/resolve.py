@@ -73,12 +73,17 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     """``32`` or ``bf16``; ``auto`` takes bfloat16 where the hardware multiplies it natively."""
     if precision != "auto":
         return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-    if device.type == "cpu":
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        return "bf16" if native else "32"
-    return "32"
+    return "bf16" if device.type in bfloat16_devices() else "32"
+
+
+def bfloat16_devices() -> list[str]:
+    """Types of devices of this machine that multiply bfloat16 natively."""
+    found = []
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        found.append("cpu")
+    if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
+        found.append("cuda")
+    return found
 
 
 def optimizer(config: Config) -> partial[PerImage]:

@@ -216,15 +216,17 @@ def experiment_job(config: Any, experiment: dict[str, Any]) -> ExperimentJob | N
     own = overrides(config)
     if config.mode != RunMode.MULTIRUN:
         return ExperimentJob(experiment, own, ExperimentSweep([], "", _now()))
-    path = Path(config.sweep.dir) / JOBS
-    # a sweep over several experiments has the jobs of each
-    named = values(own).get("experiments")
-    return ExperimentJob(experiment, own, _recorded(path, path.stat().st_mtime_ns, named))
+    return ExperimentJob(experiment, own, recorded(Path(config.sweep.dir), own))
+
+
+def recorded(sweep_dir: Path, job: Sequence[str]) -> ExperimentSweep:
+    """The recorded sweep of a job's experiment: of several experiments, each has its own jobs."""
+    path = sweep_dir / JOBS
+    return _recorded(path, path.stat().st_mtime_ns, values(job).get("experiments"))
 
 
 @lru_cache(maxsize=16)
 def _recorded(path: Path, changed: int, named: str | None) -> ExperimentSweep:
-    """The sweep of an experiment; read once, and not for every job."""
     record = json.loads(path.read_text(encoding="utf-8"))
     jobs = [job for job in record["jobs"] if values(job).get("experiments") == named]
     return ExperimentSweep(jobs, record["base"], record["asked"])

@@ -17,7 +17,7 @@ from tests.scale.processes import run
 STEPS = 100
 RUN = (
     *("-m", "image.size=32", f"steps={STEPS}", "snapshot_every=50", "logger=none", "init=noise"),
-    *("seed=0,1", "checkpoint_seconds=2", calling("Slow")),
+    *("seed=0,1", "checkpoint_seconds=2", calling("Slow"), "hydra.launcher.workers=1"),
 )
 
 

@@ -64,7 +64,7 @@ def launch(
     jobs: Mapping[int, Sequence[str]],
     most: int | None,
     workers: int | None,
-) -> list[JobReturn]:
+) -> dict[int, JobReturn]:
     """Divides a sweep into parts, which the other launcher computes.
 
     Args:
@@ -76,7 +76,7 @@ def launch(
         workers: parts that are computed at the same time; None: as the settings of ``over`` say.
 
     Returns:
-        Of each job, in order. A job whose part was lost has failed.
+        Of each job, by its number. A job whose part was lost has failed.
 
     Raises:
         Exception: of the launcher, if it fails before a part has begun.
@@ -102,7 +102,7 @@ def launch(
             for part, number in zip(some, numbers, strict=True)
         ]
         returns |= _launched(over, own, some, numbers[0], folder)
-    return [returns[number] for number in jobs]
+    return returns
 
 
 def _largest(most: int | None, run: Run) -> int:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from nst.sweeps.composer import Composer
 from nst.sweeps.jobs import Job, Jobs, Result
 from nst.sweeps.sweep_folder import Part
+from nst.sweeps.vectorized.finished import FinishedJobs
 from nst.sweeps.vectorized.pictures import SharedPictures
 from nst.sweeps.vectorized.planner import Batches
 from nst.transfer.run import Run
@@ -46,6 +47,7 @@ class Worker:
         self._overrides, self._most = overrides, most
         self._composer = Composer(context.config_loader, config)
         self._pictures = SharedPictures()
+        self._finished = FinishedJobs(config)
         self._prepared: dict[int, tuple[DictConfig, Job]] = {}
         self.log_as_hydra()
 
@@ -80,10 +82,12 @@ class Worker:
             Interrupted: if a signal came.
         """
         batches = Batches(self._most, self._jobs.plan, part.apart)
+        runs = []
         for number in part.jobs:
             run = self.prepare(number)
             if run is not None:
                 batches.add(number, run)
+                runs.append((self._overrides[number], run))
         returns = {}
         for number in part.jobs:
             config, job = self._prepared.pop(number)
@@ -94,6 +98,7 @@ class Worker:
 
             returns[number] = self._run(config, task, self._context)
             self.log_as_hydra()
+        self._finished.remember(runs)
         return returns
 
     def _run(
