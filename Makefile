@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TYPESCRIPT := 7.0.2
 TSC := $(VENV)/.typescript-$(TYPESCRIPT)
+SCALE := $(VENV)/.scale
 WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report smoke test test-unit coverage torture lint format bench clean
+.PHONY: help setup demo report smoke test test-unit coverage torture scale lint format bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +47,13 @@ coverage: $(READY) ## Run them and print which branches they take: the total, an
 
 torture: $(READY) ## The slow tests too: 60 kills, a thousand configs, every fault (docs/reliability.md)
 	$(PYTEST) -rP -m "slow or not slow" --hypothesis-profile=thorough
+
+scale: $(SCALE) ## The same sweep on a real Slurm and a real Ray of two nodes each, and in one process
+	$(BIN)/python -m tests.scale $(ARGS)
+
+$(SCALE): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[slurm,ray]'
+	@touch $(SCALE)
 
 lint: $(TSC) ## Check style, types (of Python and JavaScript) and the layers of imports
 	$(BIN)/ruff check .

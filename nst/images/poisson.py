@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy.sparse import coo_array, csc_array, eye_array
-from scipy.sparse.linalg import splu
 
 from nst.images.colour import on_white
 from nst.images.decode import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
 
 Pixels = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -87,6 +89,8 @@ def blend(source: Pixels, target: Pixels, mask: Mask, mixed: bool = False) -> Pi
     Raises:
         ValueError: if the shapes differ, or the mask is empty or covers the whole target.
     """
+    from scipy.sparse.linalg import splu  # slow to import
+
     if not source.shape == target.shape == (*mask.shape, 3):
         shapes = f"{source.shape}, {target.shape} and {mask.shape}"
         raise ValueError(f"the shapes of source, target and mask do not agree: {shapes}")
@@ -109,6 +113,8 @@ def _equations(
     source: Pixels, target: Pixels, mask: Mask, mixed: bool
 ) -> tuple[csc_array, NDArray[np.float64]]:
     """The matrix (n, n) of the unknown pixels, row by row, and the right-hand sides (n, 3)."""
+    from scipy.sparse import coo_array, eye_array  # slow to import
+
     (height, width), (y, x) = mask.shape, np.nonzero(mask)
     unknown = np.zeros(mask.shape, dtype=np.int32)
     unknown[mask] = np.arange(len(y))

@@ -75,7 +75,7 @@ class Composer:
             yield job
             if shared != last:
                 last, config = shared, copy.deepcopy(self._shared(shared))
-            if not _set(config, values):
+            if not _set(config, [each for each in values if each.input_line not in seen]):
                 self._loader.load_sweep_config(self._config, [*job])
             combinations.add(shared)
             seen.update(job)

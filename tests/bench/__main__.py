@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import torch
 
-from tests.bench import batch, losses, memory, pastiche, search, step, time_to_loss
+from tests.bench import batch, losses, many, memory, pastiche, search, step, time_to_loss
 from tests.bench.loop import THREADS, tell
 from tests.bench.rows import RESULTS, Row, merge, read, table
 
@@ -38,6 +38,7 @@ def main() -> None:
         "losses": losses.measure,
         "batch": batch.measure,
         "search": search.measure,
+        "many": many.measure,
         "memory": memory.measure,
     }
     wrong = [name for name in options.parts if name not in parts]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 RESULTS = Path("outputs/bench.json")
 
-PARTS = ("step", "losses", "pastiche", "time", "batch", "search", "memory", "report")
+PARTS = ("step", "losses", "pastiche", "time", "batch", "search", "many", "memory", "report")
 """In the order of the table."""
 
 

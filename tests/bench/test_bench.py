@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from tests.bench import batch, calibrate, losses, memory, pastiche, search, step, time_to_loss
+from tests.bench import batch, calibrate, losses, many, memory, pastiche, search, step, time_to_loss
 from tests.bench import loop as bench_loop
 from tests.bench import report as bench_report
 from tests.bench.rows import Row, merge, read, table
@@ -258,3 +258,29 @@ def test_search(tmp_path: Path) -> None:
     _check("search", rows, tmp_path)
     assert [row.goal for row in rows] == [22, 1.0, 50]
     assert rows[2].ours is not None and rows[2].ours > 0
+
+
+def test_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The sweeps of a few jobs, in this process."""
+    sizes = iter([10.0, 20.0, 30.0, *[1.0] * 20])
+    taken: list[tuple[str, ...]] = []
+
+    def run(folder: Path, *arguments: str) -> many.Used:
+        taken.append(arguments)
+        snapshot = folder / "outputs/runs/r/snapshots/00001.png"
+        snapshot.parent.mkdir(parents=True, exist_ok=True)
+        snapshot.touch()
+        return many.Used(next(sizes), 100.0)
+
+    monkeypatch.setattr(many, "run", run)
+    _check("many", many.measure(1, 3, 2, 1), tmp_path)
+    seeds = [each for own in taken for each in own if each.startswith("seed=range")]
+    assert seeds == [f"seed=range({each})" for each in ("0,1", "1,4", "1,4", "0,1", "4,5", "5,7")]
+
+
+def test_a_command_of_many_runs_is_measured(tmp_path: Path) -> None:
+    used = many.run(tmp_path, "--help")
+    assert 0.1 < used.seconds < 100
+    assert 20 < used.memory < 5000
+    with pytest.raises(RuntimeError, match="no such key"):
+        many.run(tmp_path, "sead=1")

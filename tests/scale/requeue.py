@@ -9,8 +9,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from nst.runs.record import INTERRUPTED, RunRecord, read_status
 from nst.sweeps import sweep_folder
 from tests.callbacks import FOUND, calling
+from tests.commands import wait_until
 from tests.run_folders import wait_for_checkpoint
 from tests.scale.processes import run
 
@@ -25,7 +27,7 @@ def measured(folder: Path, settings: Sequence[str], environment: Mapping[str, st
     """Requeues both of its runs, a batch, after their first checkpoint.
 
     Returns:
-        From which step they went on, and how many were computed twice.
+        At which step they were interrupted, and from which they went on.
 
     Raises:
         RuntimeError: if a run is not completed, or began anew.
@@ -42,6 +44,9 @@ def measured(folder: Path, settings: Sequence[str], environment: Mapping[str, st
     wait_for_checkpoint(process, folder)
     (job,) = run(folder, environment, ["squeue", "--noheader", "--format=%i"]).split()
     run(folder, environment, ["scontrol", "requeue", job])
+    places = list((folder / "outputs/runs").iterdir())
+    wait_until(lambda: all(read_status(place) == INTERRUPTED for place in places), process)
+    reached = max(row["step"] for place in places for row in RunRecord(place).rows)
     _, err = process.communicate(timeout=600)
     (sweep,) = (folder / "outputs/sweeps").iterdir()
     log = (sweep / "parts/0.log").read_text()
@@ -49,7 +54,4 @@ def measured(folder: Path, settings: Sequence[str], environment: Mapping[str, st
     restarts = [int(each) for each in re.findall(r"resuming from step (\d+)", log)]
     if process.returncode or statuses != ["completed"] * 2 or not restarts or not restarts[0]:
         raise RuntimeError(f"status {process.returncode}, {statuses}\n{err[-2000:]}\n{log[-4000:]}")
-    before = log[: log.index("resuming from step")]
-    reached = max(int(each) for each in re.findall(rf"step (\d+)/{STEPS}", before))
-    twice = max(0, reached - restarts[0])
-    return f"requeued: went on from step {restarts[0]}; {twice} of {STEPS} steps computed twice"
+    return f"requeued at step {reached:.0f} of {STEPS}, went on from step {restarts[0]}"
