@@ -54,4 +54,4 @@ def measured(folder: Path, settings: Sequence[str], environment: Mapping[str, st
     restarts = [int(each) for each in re.findall(r"resuming from step (\d+)", log)]
     if process.returncode or statuses != ["completed"] * 2 or not restarts or not restarts[0]:
         raise RuntimeError(f"status {process.returncode}, {statuses}\n{err[-2000:]}\n{log[-4000:]}")
-    return f"requeued at step {reached:.0f} of {STEPS}, went on from step {restarts[0]}"
+    return f"requeued after {reached + 1:.0f} of {STEPS} steps, went on from step {restarts[0]}"
