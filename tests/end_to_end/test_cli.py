@@ -34,7 +34,7 @@ def test_help_and_cfg(tmp_path: Path) -> None:
     text = nst("--help", cwd=tmp_path).stdout
     for part in (
         "nst -m init=noise,content",
-        "schedule: pyramid, quick, single",
+        "schedule: octaves, pyramid, quick, single",
         "image:",
         "--cfg job",
     ):
