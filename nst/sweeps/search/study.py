@@ -213,12 +213,13 @@ class Study:
         reason: str = "",
         values: Sequence[float] | None = None,
     ) -> None:
-        trial = self.optuna_study.get_trials(deepcopy=False)[number]
-        if trial.state.is_finished():
+        study_id = self.optuna_study._study_id
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        if self._storage.get_trial(trial_id).state.is_finished():
             return
         for name, value in ((RUN, run), (REASON, reason)):
             if value:
-                self._storage.set_trial_user_attr(trial._trial_id, name, value)
+                self._storage.set_trial_user_attr(trial_id, name, value)
         self.optuna_study.tell(number, values, state, skip_if_finished=True)
 
     def close(self) -> None:
