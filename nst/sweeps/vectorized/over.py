@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,15 @@ class PartTask:
         """The returns of the jobs of Hydra's current job, by their number in the sweep."""
         own = HydraConfig.get()
         folder = Path(own.sweep.dir)
-        part = sweep_folder.part(folder, own.job.num)
+        # names of files are relative to the folder of the command; Ray's workers are elsewhere
+        with chdir(self._config.hydra.runtime.cwd):
+            return self._compute(folder, own.job.num)
+
+    def _compute(self, folder: Path, number: int) -> dict[int, JobReturn]:
+        part = sweep_folder.part(folder, number)
         overrides = dict(enumerate(sweep_folder.jobs(folder)))
-        costs = [float(number in part.jobs) for number in overrides]
-        with signals_handed_on(), part_progress.working(folder, own.job.num):
+        costs = [float(job in part.jobs) for job in overrides]
+        with signals_handed_on(), part_progress.working(folder, number):
             worker = Worker(self._context, self._config, Jobs(Plan(costs)), overrides, self._most)
             return worker.compute(part)
 
