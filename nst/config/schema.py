@@ -479,7 +479,6 @@ class Config:
 def register() -> None:
     """Registers the schema with Hydra as ``schema``."""
     ConfigStore.instance().store(name="schema", node=Config)
-    _share_store()
 
 
 def _share_store() -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from nst.cli.main import invoke
 from nst.runs import experiment_jobs
 from nst.sweeps import sweep_folder
 from nst.sweeps.composer import Composer
+from nst.sweeps.vectorized.finished import FinishedJobs
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
@@ -118,6 +120,34 @@ def test_what_may_have_changed_is_composed(
         _memory: ["finished before"] * 2,
     }
     assert again == expected[changed]
+
+
+@pytest.mark.parametrize("changes", ["picture", "config"])
+def test_what_changes_while_a_sweep_runs_is_composed(
+    composed: list[str], changes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was read, what is there at the end is not what the run was made of."""
+    group = Path("own/weights/mine.yaml")
+    group.parent.mkdir(parents=True)
+    group.write_text("content: 1\nstyle: 1e5\ntv: 0\nspectrum: 0\n")
+    before = group.read_text()
+    remember = FinishedJobs.remember
+
+    def late(self: FinishedJobs, runs: Any) -> None:
+        if changes == "picture":
+            _photo("photo.png", 255)
+        else:
+            group.write_text(before.replace("1e5", "2e5"))
+        remember(self, runs)
+
+    own = ("--config-dir=own", "weights=mild", "content.path=photo.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(FinishedJobs, "remember", late)
+        _swept(*own)
+    group.write_text(before)
+    composed.clear()
+    _swept(*own)
+    assert composed == ["weights=mild"]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from nst.sweeps import sweep_folder
 from nst.sweeps.sweep import recorded
 from nst.sweeps.sweep_folder import JobOutcome
 from nst.transfer.run import Run
+from nst.utils import agent
 from nst.utils.files import BUILTIN, absolute
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ OTHER = ("force", "retry", "outputs", "objective", "trial", "run", "hydra")
 
 MOST_FOLDERS, MOST_CONFIGS = 500, 2000
 """More are not read: such as where the folder of configs is that of a whole project."""
+
+OUR_CALLBACKS = {"drop_configs"}
 
 File = tuple[str, int, int]
 """Path, time of the last change in ns, and bytes."""
@@ -62,8 +65,12 @@ class FinishedJobs:
         self._cwd = str(config.hydra.runtime.cwd)
         self._sweep = Path(str(config.hydra.sweep.dir))
         self._outputs = Path(str(config.outputs))
-        base = None if config.force or config.retry or config.objective else _base(config)
-        self._file = self._outputs / PLACE / f"{base}.jsonl" if base else None
+        self._config = config
+        other = config.force or config.retry or config.objective or agent.run_id()
+        # a callback of the user's is called for every job
+        other = other or set(config.hydra.callbacks or {}) - OUR_CALLBACKS
+        self._base = None if other else _base(config)
+        self._file = self._outputs / PLACE / f"{self._base}.jsonl" if self._base else None
 
     def folders(self, jobs: Mapping[int, Sequence[str]]) -> dict[int, Path]:
         """The folders of those of the jobs that are known to be finished."""
@@ -114,17 +121,19 @@ class FinishedJobs:
                 found[_key(record["job"])] = (str(record["folder"]), files)
         return found
 
-    def remember(self, runs: Sequence[tuple[Sequence[str], Run]]) -> None:
+    def remember(self, runs: Sequence[tuple[Sequence[str], Run, list[File] | None]]) -> None:
         """Appends those of the runs that are finished.
 
         Args:
-            runs: overrides of a job, and its run.
+            runs: overrides of a job, its run, and the files that it read, as ``files`` found them
+                when it had read them: they may have changed since.
         """
-        if self._file is None:
+        # config files may have changed while the jobs were composed
+        if self._file is None or _base(self._config) != self._base:
             return
         lines = []
-        for overrides, run in runs:
-            folder, files = folder_of(run), self._files(run)
+        for overrides, run, files in runs:
+            folder = folder_of(run)
             is_own = folder.parent == self._outputs / "runs"
             if files is None or not is_own or not _is_plain(overrides) or not is_finished(run):
                 continue
@@ -135,7 +144,7 @@ class FinishedJobs:
             with self._file.open("a", encoding="utf-8") as file:
                 file.write("".join(lines))
 
-    def _files(self, run: Run) -> list[File] | None:
+    def files(self, run: Run) -> list[File] | None:
         """The files that a run reads; None if one of them is not found by its name."""
         found = []
         for name in sorted(file_keys()):

@@ -87,7 +87,7 @@ class Worker:
             run = self.prepare(number)
             if run is not None:
                 batches.add(number, run)
-                runs.append((self._overrides[number], run))
+                runs.append((self._overrides[number], run, self._finished.files(run)))
         returns = {}
         for number in part.jobs:
             config, job = self._prepared.pop(number)
