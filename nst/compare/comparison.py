@@ -15,7 +15,8 @@ from rich.console import Console
 
 from nst.compare import studies
 from nst.compare.data import data
-from nst.compare.select import NoRunsError, entries, select, sweep_named
+from nst.compare.run_cache import RunCache
+from nst.compare.select import PAGE, NoRunsError, entries, select, sweep_named
 from nst.report.page import PLOTLY, environment
 from nst.runs import votes
 from nst.sweeps.part_progress import Display
@@ -45,15 +46,17 @@ def build(outputs: Path, words: Sequence[str] = (), live: bool = False) -> Path:
         ConfigError: if a word names a key that no run has, or a study that does not exist.
         NstError: if no run matches, or the page cannot be written.
     """
-    found = entries(outputs)
+    folder = outputs / PAGE
+    cache = RunCache(folder)
+    found = entries(outputs, cache)
     study = studies.selected(outputs, words, {name for entry in found for name in entry.trials})
     chosen = select(found, words)
     if study:
         chosen.sort(key=lambda entry: entry.trials.get(study.name, []))
-    folder = outputs / "compare"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shown = data(folder, chosen, study, REFRESH if live else None)
+        details = cache.details([entry.folder for entry in chosen])
+        shown = data(chosen, details, study, REFRESH if live else None)
         if not (folder / PLOTLY).exists():
             write_whole(folder / PLOTLY, get_plotlyjs().encode())
         write_whole(folder / DATA, f"nstRuns({_script(shown)});\n".encode())
@@ -61,6 +64,7 @@ def build(outputs: Path, words: Sequence[str] = (), live: bool = False) -> Path:
         template = environment("nst.compare").get_template("compare.html.jinja")
         page = template.render(plotly=PLOTLY, scripts=[DATA, VOTES], imports=import_map())
         write_whole(folder / "index.html", page.encode())
+        cache.save()
     except OSError as error:
         raise NstError(f"the page cannot be written: {error}") from error
     return folder / "index.html"

@@ -6,7 +6,7 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def filmstrip(page: Path, name: str, snapshots: Sequence[tuple[int, Path]]) -> F
         readable = [each for each, frame in zip(snapshots, frames, strict=True) if frame]
         if len(readable) < len(snapshots):
             return filmstrip(page, name, readable)
-        _write(target, name, [frame for frame in frames if frame], columns, rows)
+        _write(target, [frame for frame in frames if frame], columns, rows)
     steps = [step for step, _ in snapshots]
     files = [href(page, path) for _, path in snapshots]
     return Filmstrip(href(page, target), columns, rows, steps, files, size)
@@ -105,8 +105,23 @@ def _frame(path: Path, size: tuple[int, int]) -> Image.Image | None:
         return None
 
 
-def _write(target: Path, name: str, frames: Sequence[Image.Image], columns: int, rows: int) -> None:
-    """Writes the filmstrip of a run, and removes those of the same run from earlier calls."""
+def outdated(page: Path, current: Iterable[str]) -> list[Path]:
+    """The filmstrips that earlier calls made of the same runs.
+
+    Args:
+        page: folder of the page.
+        current: file names of the runs' filmstrips.
+    """
+    known = {name.rpartition("-")[0]: name for name in current}
+    files = (page / FOLDER).glob("*.webp")
+    return [file for file in files if known.get(_run_of(file), file.name) != file.name]
+
+
+def _run_of(file: Path) -> str:
+    return file.stem.rpartition("-")[0]
+
+
+def _write(target: Path, frames: Sequence[Image.Image], columns: int, rows: int) -> None:
     width, height = frames[0].size
     sheet = Image.new("RGB", (columns * width, rows * height))
     for index, frame in enumerate(frames):
@@ -114,7 +129,4 @@ def _write(target: Path, name: str, frames: Sequence[Image.Image], columns: int,
     data = io.BytesIO()
     sheet.save(data, format="WEBP", quality=QUALITY, method=2)
     target.parent.mkdir(parents=True, exist_ok=True)
-    for old in target.parent.glob(f"{name}-*.webp"):
-        if old.stem.rpartition("-")[0] == name:
-            old.unlink(missing_ok=True)
     write_whole(target, data.getbuffer())

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from nst.compare.filter import TEXT_KEYS, Condition, Facts, number, parse
+from nst.compare.page_run import PageRun, as_texts
+from nst.compare.run_cache import RunCache
 from nst.compare.studies import KEY, Studies, Trials
-from nst.config.differences import labels, text
 from nst.config.experiment import MEASURES
-from nst.config.keys import PROGRAM, values
-from nst.runs.record import FACTS, RunRecord
+from nst.runs.record import FACTS
 from nst.runs.votes import preference_values
 from nst.sweeps import sweep_folder
 from nst.utils.errors import ConfigError, NstError, listed
@@ -22,6 +23,9 @@ from nst.utils.text import nearest
 
 LAST = "last"
 """``sweep=last`` matches the runs of the sweep that began last."""
+
+PAGE = "compare"
+"""Folder of the page among the outputs."""
 
 SPECIAL = ("name", "status", "program", "experiment", "sweep", KEY)
 """Keys that every run has besides those of its config and its metrics."""
@@ -36,13 +40,15 @@ class Entry:
     """A run that a page can show.
 
     Attributes:
-        record: its folder.
+        folder: the run folder.
+        run: what its folder tells.
         sweeps: names of the sweeps that it was a job of, and ``LAST`` if one of them began last.
         trials: those that it is.
         preference: see ``nst.runs.votes.preference_values``; None: there is no vote on it.
     """
 
-    record: RunRecord
+    folder: Path
+    run: PageRun
     sweeps: list[str]
     trials: Trials
     preference: float | None = None
@@ -50,75 +56,57 @@ class Entry:
     @property
     def name(self) -> str:
         """Name of the run folder."""
-        return self.record.folder.name
-
-    @cached_property
-    def metrics(self) -> dict[str, float]:
-        """Measures and last losses by name; of an unfinished run, those of its last row."""
-        record = self.record
-        last = {} if record.completed else next(iter(record.rows[-1:]), {})
-        losses = {key: value for key, value in last.items() if key.startswith("loss/")}
-        losses |= record.facts.get("losses", {})
-        found = {
-            **losses,
-            **{name: record.measure(name) for name in MEASURES},
-            "loss": losses.get("loss/total"),
-            "seconds": record.measure("seconds") or last.get("seconds"),
-            "preference": self.preference,
-        }
-        return {name: value for name, value in found.items() if value is not None}
+        return self.run.name
 
     @cached_property
     def facts(self) -> Facts:
         """All that a filter can refer to, as text."""
-        config = self.record.config
-        found = {
-            **values(config),
-            **labels(config),
-            **self.metrics,
-            "name": self.name,
-            "status": self.record.status,
-            PROGRAM: self.record.program,
-            "experiment": self.record.experiments,
+        found: dict[str, Any] = {
             "sweep": self.sweeps,
             KEY: [*self.trials],
             "trial": [number for numbers in self.trials.values() for number in numbers],
         }
-        return {
-            key: [*map(text, value)] if isinstance(value, list) else text(value)
-            for key, value in found.items()
-        }
+        if self.preference is not None:
+            found["preference"] = self.preference
+        return {**self.run.facts, **as_texts(found)}
 
 
-def entries(outputs: Path) -> list[Entry]:
+def entries(outputs: Path, cache: RunCache | None = None) -> list[Entry]:
     """All runs of an output folder that have begun, the oldest first.
+
+    Args:
+        outputs: root folder.
+        cache: reads the runs; None: that of the folder's page.
 
     Raises:
         NoRunsError: if there is none.
     """
+    cache = cache or RunCache(outputs / PAGE)
     jobs = _jobs(outputs)
-    found: list[tuple[RunRecord, dict[str, str]]] = []
+    found: list[tuple[Path, PageRun, dict[str, str]]] = []
     for file in sorted((outputs / "runs").glob(f"*/{FACTS}"), key=_age):
-        record = RunRecord(file.parent)
-        if record.config:
-            sweeps = jobs.get(file.parent.name, {})
-            if group := (record.config.get("run") or {}).get("group"):
+        folder = file.parent
+        run = cache.run(folder)
+        if run is not None:
+            sweeps = jobs.get(run.name, {})
+            if run.group:
                 # the sweep's folder may be elsewhere: the sweep began no later than this run
-                made = datetime.fromtimestamp(_age(file.parent / "config.yaml"), UTC)
-                sweeps = {group: made.isoformat(), **sweeps}
-            found.append((record, sweeps))
+                made = datetime.fromtimestamp(_age(folder / "config.yaml"), UTC)
+                sweeps = {run.group: made.isoformat(), **sweeps}
+            found.append((folder, run, sweeps))
     if not found:
         raise NoRunsError(f"no run in {outputs / 'runs'}")
-    last, studies = _last([sweeps for _, sweeps in found]), Studies(outputs)
+    last, studies = _last([sweeps for *_, sweeps in found]), Studies(outputs)
     preferences = preference_values(outputs)
     return [
         Entry(
-            record,
+            folder,
+            run,
             [*sweeps, *([LAST] if last in sweeps else [])],
-            studies.of_run(record.folder.name, record.config),
-            preferences.get(record.folder.name),
+            studies.of_run(run.name, run.study, run.trial),
+            preferences.get(run.name),
         )
-        for record, sweeps in found
+        for folder, run, sweeps in found
     ]
 
 

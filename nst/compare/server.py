@@ -16,7 +16,6 @@ from typing import IO, Any
 from rich.console import Console
 
 from nst.compare.comparison import VOTES, build, votes_script
-from nst.compare.data import subject
 from nst.compare.select import entries, select
 from nst.runs import votes
 from nst.runs.votes import Vote
@@ -44,7 +43,7 @@ def serve(outputs: Path, words: Sequence[str], port: int) -> Path:
         NstError: if there are no two results of the same content and style.
     """
     chosen = select(entries(outputs), words)
-    counts = Counter(filter(None, (subject(entry.record) for entry in chosen)))
+    counts = Counter(filter(None, (entry.run.subject for entry in chosen)))
     if max(counts.values(), default=0) < 2:
         text = f"nothing to compare: {len(chosen)} runs, but no two results of the same pictures"
         raise NstError(text)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nst.compare.filter import parse
 from nst.sweeps.search.folder import FOLDER, names
@@ -52,7 +52,7 @@ class Studies:
                     own = self._by_run.setdefault(trial.run, {})
                     own.setdefault(name, []).append(trial.number)
 
-    def of_run(self, run: str, config: Mapping[str, Any]) -> Trials:
+    def of_run(self, run: str, name: str | None, number: int | None) -> Trials:
         """The trials that a run is, by their studies.
 
         A study's file decides: a run that existed before a study has no study in its config, or
@@ -61,10 +61,10 @@ class Studies:
 
         Args:
             run: name of its folder.
-            config: of the run.
+            name: of the study, by its config; None: it has none there.
+            number: of the trial, by its config.
         """
-        found = {name: list(numbers) for name, numbers in self._by_run.get(run, {}).items()}
-        name, number = config.get("study"), config.get("trial")
+        found = {study: list(numbers) for study, numbers in self._by_run.get(run, {}).items()}
         if name and number is not None and name not in found:
             filed = self._runs.get(name, {number: None})
             if number in filed and filed[number] is None:

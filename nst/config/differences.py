@@ -38,14 +38,20 @@ def settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Args:
         configs: resolved, as run folders have them.
     """
-    found = [displayed_values(config) for config in configs]
+    return differing([displayed_values(config) for config in configs])
+
+
+def differing(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """``settings`` of configs whose ``displayed_values`` are known."""
     keys = dict.fromkeys(key for each in found for key in each)
-    differing = [key for key in keys if len(_distinct(found, key)) > 1]
-    return [_named(each, [key for key in differing if key in each]) for each in found]
+    different = [key for key in keys if _differs(found, key)]
+    return [_named(each, [key for key in different if key in each]) for each in found]
 
 
-def _distinct(found: Sequence[Mapping[str, Any]], key: str) -> set[str]:
-    return {str(each.get(key)) for each in found if key in each or PROGRAM not in each}
+def _differs(found: Sequence[Mapping[str, Any]], key: str) -> bool:
+    values = (str(each.get(key)) for each in found if key in each or PROGRAM not in each)
+    first = next(values)
+    return any(value != first for value in values)
 
 
 def _named(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def _keys(schema: type, prefix: str) -> Iterator[tuple[str, Key]]:
             yield from _keys(types[item.name], f"{name}.")
 
 
+@cache
 def declared(name: str) -> Key | None:
     """The ``Key`` of a dotted name, which may lie inside a key that holds any mapping.
 
@@ -50,6 +51,7 @@ def declared(name: str) -> Key | None:
     return None
 
 
+@cache
 def affects_result(name: str) -> bool:
     """Whether a dotted key, or the option of a config group, may change the picture."""
     found = declared(name)
@@ -97,12 +99,25 @@ def displayed_values(config: Any) -> dict[str, Any]:
     settings.
     """
     found = values(config)
-    for name, key in ({} if PROGRAM in found else keys()).items():
-        if key.neutral is not None and not any(
-            each == name or each.startswith(f"{name}.") for each in found
-        ):
-            found |= values({name: key.neutral})
+    if PROGRAM not in found:
+        groups = {part for key in found for part in _prefixes(key)}
+        for name, neutral in _neutral().items():
+            if name not in groups:
+                found |= values({name: neutral})
     return {key: value for key, value in found.items() if affects_result(key) or is_label(key)}
+
+
+@cache
+def _prefixes(name: str) -> frozenset[str]:
+    """A dotted name and the names of the groups that it is in."""
+    parts = name.split(".")
+    return frozenset(".".join(parts[:count]) for count in range(1, len(parts) + 1))
+
+
+@cache
+def _neutral() -> Mapping[str, Any]:
+    """The keys that older runs may not have, with the values that say the same."""
+    return {name: key.neutral for name, key in keys().items() if key.neutral is not None}
 
 
 def is_label(name: str) -> bool:

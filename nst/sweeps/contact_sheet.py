@@ -10,7 +10,7 @@ from typing import TypeVar
 from PIL import Image, ImageDraw, ImageFont
 
 from nst.config.differences import settings
-from nst.runs.record import RunRecord, read_config
+from nst.runs.record import RunRecord
 from nst.utils.errors import NstError
 
 CELL = 180  # height of a picture, px
@@ -31,31 +31,32 @@ T = TypeVar("T")
 _PAPER, _INK = "white", "#222222"
 
 
-def side_by_side(folders: Sequence[Path], command: str = COMPARE) -> tuple[Image.Image, str]:
-    """Draws finished runs from their folders: the first ``ROWS``, or as many as ``PIXELS`` allow.
+def side_by_side(runs: Sequence[RunRecord], command: str = COMPARE) -> tuple[Image.Image, str]:
+    """Draws finished runs: the first ``ROWS``, or as many as ``PIXELS`` allow.
 
     Args:
-        folders: run folders, one row each, labelled by the config keys in which they differ.
+        runs: one row each, labelled by the config keys in which those drawn differ.
         command: the command that shows all of them, for the line below.
 
     Returns:
         The picture, and a line that says which runs it shows; empty if it shows all.
 
     Raises:
-        ValueError: if there are no folders, or a config cannot be read.
+        ValueError: if there are no runs.
         NstError: if the first run is too wide.
         OSError: if a picture cannot be read.
     """
-    if not folders:
+    if not runs:
         raise ValueError("no runs to draw")
-    labels = _labels(folders)
+    drawn = runs[:ROWS]  # a config of many runs takes minutes to read
+    labels = _labels(drawn)
     font = ImageFont.load_default(15)
-    lines = [line for label in labels[:ROWS] for line in label]
+    lines = [line for label in labels for line in label]
     margin = max(round(font.getlength(line)) for line in lines) + 2 * GAP
-    rows, columns = _fitting(folders[:ROWS], margin)
+    rows, columns = _fitting(drawn, margin)
     if not rows:
         raise NstError(f"the first run alone needs more than {PIXELS:,} pixels")
-    note = first_of(len(rows), len(folders), "runs", command)
+    note = first_of(len(rows), len(runs), "runs", command)
     width, height = _size(margin, columns, len(rows))
     size = (max(width, round(font.getlength(note)) + 2 * GAP), height if note else height - FOOTER)
     sheet = Image.new("RGB", size, _PAPER)
@@ -77,20 +78,24 @@ def side_by_side(folders: Sequence[Path], command: str = COMPARE) -> tuple[Image
     return sheet, note
 
 
-def _labels(folders: Sequence[Path]) -> list[list[str]]:
+def _labels(runs: Sequence[RunRecord]) -> list[list[str]]:
     """For each run, in lines, the config keys in which the runs differ, or else its name."""
-    found = zip(folders, settings([*map(read_config, folders)]), strict=True)
+    differing = iter(settings([run.config for run in runs if run.config]))
+    found = [next(differing) if run.config else {} for run in runs]
     return [
-        [f"{key}={value}" for key, value in own.items()] or [folder.name] for folder, own in found
+        [f"{key}={value}" for key, value in own.items()] or [run.folder.name]
+        for run, own in zip(runs, found, strict=True)
     ]
 
 
-def _fitting(folders: Sequence[Path], margin: int) -> tuple[list[dict[str, Path]], dict[str, int]]:
+def _fitting(
+    runs: Sequence[RunRecord], margin: int
+) -> tuple[list[dict[str, Path]], dict[str, int]]:
     """As many rows of pictures as ``PIXELS`` allow, and the widths of the columns, px, in order."""
     rows: list[dict[str, Path]] = []
     columns: dict[str, int] = {}
-    for folder in folders:
-        row = _pictures(folder)
+    for run in runs:
+        row = _pictures(run)
         wider = columns | {
             name: max(_width(path), columns.get(name, 0)) for name, path in row.items()
         }
@@ -118,21 +123,21 @@ def _size(margin: int, columns: dict[str, int], rows: int) -> tuple[int, int]:
     return width, HEADER + (CELL + GAP) * rows + FOOTER
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    record = RunRecord(folder)
-    steps = [*record.snapshots][:-1]  # the last is the final image
-    pictures = {f"step {step}": record.snapshots[step] for step in _spread(steps, STEPS)}
-    found = {name: record.picture(name) for name in ("final", "content", "style")}
+def _pictures(run: RunRecord) -> dict[str, Path]:
+    snapshots = run.snapshots
+    steps = [*snapshots][:-1]  # the last is the final image
+    pictures = {f"step {step}": snapshots[step] for step in _spread(steps, STEPS)}
+    found = {name: run.picture(name) for name in ("final", "content", "style")}
     return pictures | {name: path for name, path in found.items() if path is not None}
 
 
-def filmstrip(folder: Path) -> Image.Image | None:
+def filmstrip(run: RunRecord) -> Image.Image | None:
     """A run's snapshots side by side; None if it has none.
 
     Returns:
         RGB, ``CELL`` px high; at most ``FRAMES`` snapshots, the first and the last among them.
     """
-    paths = _spread([*RunRecord(folder).snapshots.values()], FRAMES)
+    paths = _spread([*run.snapshots.values()], FRAMES)
     if not paths:
         return None
     frames = [cell(path) for path in paths]

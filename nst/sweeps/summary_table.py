@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from PIL import Image
 
 from nst.config.differences import settings
 from nst.config.experiment import NO_EXPERIMENT
-from nst.runs.record import COMPLETED, RunRecord, read_config
+from nst.runs.record import COMPLETED, RunRecord
 from nst.runs.tags import tag
 from nst.sweeps.contact_sheet import COMPARE, ROWS, filmstrip, first_of
 from nst.sweeps.sweep_folder import UNSUCCESSFUL, JobOutcome
@@ -53,57 +52,56 @@ class Summary:
 
 
 def summary(
-    ended: Sequence[JobOutcome], what: Sequence[str], picture: Path, command: str = COMPARE
+    ended: Sequence[JobOutcome],
+    runs: Mapping[Path, RunRecord],
+    what: Sequence[str],
+    picture: Path,
+    command: str = COMPARE,
 ) -> Summary:
     """Reads the table from the run folders.
 
     Args:
         ended: outcomes of the jobs.
+        runs: of the jobs, by folder.
         what: for every job, by number, the overrides in which the jobs differ.
         picture: path of the picture of all runs, which may be missing.
         command: the command that shows all runs.
     """
-    finished: list[Path] = []  # several jobs may be the same run
-    found: list[Row] = []
-    begun: list[tuple[Row, Path, dict[str, Any]]] = []
+    finished: dict[Path, None] = {}  # several jobs may be the same run
+    found: list[tuple[Row, RunRecord | None]] = []
     for each in ended:
         number, outcome, folder = each.number, each.outcome, each.folder
         row: Row = {"job": number, "overrides": what[number] if number < len(what) else ""}
         if outcome in UNSUCCESSFUL:
             row |= {"status": outcome, "reason": each.why}
-        elif folder is None or folder in finished or RunRecord(folder).picture("final") is None:
+        elif folder is None or folder in finished or runs[folder].picture("final") is None:
             continue
         else:
-            finished.append(folder)
+            finished[folder] = None
             row |= {"status": COMPLETED, "reason": ""}
-        found.append(row)
-        if len(found) > ROWS:
-            continue
-        with suppress(OSError, ValueError):  # a failed run may have no config
-            if folder is not None:
-                begun.append((row, folder, read_config(folder)))
-    differing = settings([config for *_, config in begun])
-    for (row, folder, _), own in zip(begun, differing, strict=True):
-        row.update(_run(folder, own))
-    rows = aligned(found[:ROWS])
+        found.append((row, runs[folder] if folder else None))
+    begun = [(row, run) for row, run in found[:ROWS] if run is not None and run.config]
+    differing = settings([run.config for _, run in begun])
+    for (row, run), own in zip(begun, differing, strict=True):
+        row.update(_run(run, own))
+    rows = aligned([row for row, _ in found[:ROWS]])
     note = first_of(len(rows), len(found), "jobs", command)
-    return Summary(rows, finished, picture if picture.is_file() else None, note)
+    return Summary(rows, [*finished], picture if picture.is_file() else None, note)
 
 
-def _run(folder: Path, differing: dict[str, Any]) -> Row:
-    record = RunRecord(folder)
-    facts = record.facts
+def _run(run: RunRecord, differing: dict[str, Any]) -> Row:
+    facts = run.facts
     losses = {key: value for key, value in facts.get("losses", {}).items() if key.count("/") == 1}
-    picture = record.picture("final") or record.picture("best")
+    picture = run.picture("final") or run.picture("best")
     return {
         **{key: _cell(value) for key, value in differing.items()},
         "final": partial(decoded, picture) if picture else None,
-        "snapshots": partial(filmstrip, folder),
+        "snapshots": partial(filmstrip, run),
         **losses,
-        **{f"measure/{key}": value for key, value in record.measures.items()},
+        **{f"measure/{key}": value for key, value in run.measures.items()},
         "seconds": facts.get("seconds"),
         "steps": facts.get("steps"),
-        "run": folder.name,
+        "run": run.folder.name,
     }
 
 

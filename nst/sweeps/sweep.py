@@ -32,7 +32,7 @@ from nst.config.keys import affects_result
 from nst.config.keys import values as key_values
 from nst.config.overrides import literal, quoted
 from nst.runs.plan import Plan
-from nst.runs.record import FAILED
+from nst.runs.record import FAILED, RunRecord
 from nst.sweeps import sweep_folder
 from nst.sweeps.job_list import overrides
 from nst.sweeps.sweep_folder import JOBS, SUCCEEDED, UNSUCCESSFUL, JobOutcome, outcomes
@@ -251,6 +251,7 @@ def _show(
     from nst.sweeps import summary_table  # seconds to import: not before the sweep has begun
     from nst.sweeps.contact_sheet import COMPARE, side_by_side
 
+    runs = {each.folder: RunRecord(each.folder) for each in ended if each.folder}
     done = (each.folder for each in ended if each.folder and each.outcome in SUCCEEDED)
     folders = list(dict.fromkeys(done))
     picture = sweep_dir / PICTURE
@@ -259,7 +260,7 @@ def _show(
     command = COMPARE + ("" if place == "outputs" else f" --outputs {shlex.quote(place)}")
     try:
         if folders:
-            sheet, note = side_by_side(folders, command)
+            sheet, note = side_by_side([runs[folder] for folder in folders], command)
             save_png(sheet, picture)
             print(f"side by side: {shown(picture)}")
             if note:
@@ -277,7 +278,7 @@ def _show(
         print(f"nst: no picture of the study: {reason(error)}", file=sys.stderr)
     try:
         configure_log(config.hydra.job_logging)  # Hydra's logging now writes to stdout
-        summary = summary_table.summary(ended, labels(declared), picture, command)
+        summary = summary_table.summary(ended, runs, labels(declared), picture, command)
         if searched:
             from nst.sweeps.search.table import with_study
 

@@ -22,7 +22,7 @@ from playwright.sync_api import Page
 
 from nst.cli import report
 from nst.compare.comparison import build
-from nst.compare.filmstrips import filmstrip
+from nst.compare.filmstrips import filmstrip, outdated
 from nst.compare.select import NoRunsError, entries, select
 from nst.runs.record import read_facts
 from nst.utils.errors import ConfigError
@@ -276,6 +276,32 @@ def test_filter_sort_and_pin(view: tuple[Page, Seen]) -> None:
     assert labels(browser)[0] == last
     shown("no-such-thing", 1)
     assert labels(browser) == [last]
+
+
+def test_many_runs_are_shown_some_at_a_time(page: Path) -> None:
+    """The filter and sorting are of all runs; a run that is opened or pinned is shown."""
+    with opened(page) as (browser, seen):
+        ready(browser)
+        every = labels(browser)
+        browser.evaluate("location.hash = 'most=1'")
+        ready(browser, 1)
+        assert labels(browser) == every[:1]
+        assert browser.locator("#about").inner_text().startswith("1 of 4 runs")
+        assert "The first 1 of 4 runs" in browser.locator("#grid").inner_text()
+        browser.locator("#filter").fill(every[3])
+        browser.wait_for_function("document.querySelector('#more') === null")
+        assert labels(browser) == every[3:]
+        browser.locator("#filter").fill("")
+        browser.wait_for_function("document.querySelector('#more') !== null")
+        browser.evaluate("(key) => nst.open(key)", every[2])
+        assert labels(browser) == [every[2]]
+        browser.locator("#more").click()
+        assert labels(browser) == [every[2], every[0]]
+        assert browser.locator("#more").inner_text() == "show 2 more"
+        browser.locator("#more").click()
+        assert sorted(labels(browser)) == sorted(every)
+        assert browser.locator("#more").count() == 0
+        assert seen.problems == []
 
 
 def test_metrics_that_a_run_minimises_itself_are_marked(view: tuple[Page, Seen]) -> None:
@@ -623,5 +649,7 @@ def test_filmstrips(tmp_path: Path) -> None:
     assert shorter is not None
     assert shorter.steps == [0, 1, 2, 4, 5, 6]
     assert re.fullmatch(r"filmstrips/run-[0-9a-f]{10}\.webp", shorter.href)
-    assert len(list((tmp_path / "filmstrips").iterdir())) == 1  # the old one is gone
+    current = Path(shorter.href).name
+    assert outdated(tmp_path, [current]) == [tmp_path / made.href]
+    assert outdated(tmp_path, ["run-2-0123456789.webp"]) == []
     assert filmstrip(tmp_path, "none", []) is None

@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from nst.config.compose import conf_dir
+from nst.runs.record import RunRecord
 from nst.runs.tags import LONGEST, tags
 from nst.sweeps import summary_table
 from nst.sweeps.contact_sheet import CELL, FRAMES, GAP, filmstrip
@@ -63,11 +64,11 @@ def test_no_tag_is_longer_than_wandb_takes_and_none_is_ambiguous() -> None:
 
 def test_a_filmstrip_has_the_snapshots_in_order(tmp_path: Path) -> None:
     (tmp_path / "snapshots").mkdir()
-    assert filmstrip(tmp_path) is None
+    assert filmstrip(RunRecord(tmp_path)) is None
     for step in range(25):
         image = Image.new("RGB", (CELL, CELL), (10 * step, 0, 0))
         image.save(tmp_path / "snapshots" / f"{step:05d}.png")
-    strip = filmstrip(tmp_path)
+    strip = filmstrip(RunRecord(tmp_path))
     assert strip is not None
     assert strip.size == (FRAMES * CELL + (FRAMES - 1) * GAP, CELL)
     reds = np.array(strip)[CELL // 2, CELL // 2 :: CELL + GAP, 0].tolist()

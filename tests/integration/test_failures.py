@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst.cli.main import invoke
-from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_facts, read_status
+from nst.runs.record import COMPLETED, DIVERGED, FAILED, RunRecord, read_facts, read_status
 from nst.runs.writer import RunWriter
 from nst.sweeps import summary_table, sweep_folder
 from nst.transfer.objective import Objective
@@ -196,7 +196,8 @@ def test_a_sweep_shows_what_diverged(
     wild, calm = (each.folder for each in ended)
     assert wild is not None and calm is not None
     assert f"{wild.name}: {read_facts(wild)['reason']}" in told
-    found = summary_table.summary(ended, ["a", "b"], place / "none.png")
+    records = {folder: RunRecord(folder) for folder in (wild, calm)}
+    found = summary_table.summary(ended, records, ["a", "b"], place / "none.png")
     assert found.folders == [calm]
     assert [row["status"] for row in found.rows] == [DIVERGED, COMPLETED]
     assert [row["reason"] for row in found.rows] == [read_facts(wild)["reason"], ""]
@@ -209,7 +210,8 @@ def test_a_sweep_shows_what_diverged(
         assert (row["steps"], row["loss/total"]) == (facts["steps"], facts["losses"]["loss/total"])
 
     shutil.rmtree(wild)
-    (row, _) = summary_table.summary(ended, ["a", "b"], place / "none.png").rows
+    records = {folder: RunRecord(folder) for folder in (wild, calm)}
+    (row, _) = summary_table.summary(ended, records, ["a", "b"], place / "none.png").rows
     assert (row["status"], row["final"], row["run"]) == (DIVERGED, None, None)
 
 

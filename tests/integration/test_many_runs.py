@@ -20,7 +20,7 @@ from PIL import Image
 from nst.cli.main import invoke
 from nst.runs import networks as networks_module
 from nst.runs.networks import means, networks
-from nst.runs.record import COMPLETED, FAILED
+from nst.runs.record import COMPLETED, FAILED, RunRecord
 from nst.sweeps import contact_sheet, summary_table
 from nst.sweeps.jobs import Jobs
 from nst.sweeps.sweep_folder import JobOutcome
@@ -254,7 +254,8 @@ def test_a_hundred_runs_are_set_side_by_side(
         return cell
 
     monkeypatch.setattr(contact_sheet, "cell", watched)
-    sheet, note = contact_sheet.side_by_side(folders, "COMMAND")
+    runs = [*map(RunRecord, folders)]
+    sheet, note = contact_sheet.side_by_side(runs, "COMMAND")
     assert note == "the first 100 of 103 runs; all of them: COMMAND"
     assert len(decoded) == 100
     assert most <= 2
@@ -263,7 +264,7 @@ def test_a_hundred_runs_are_set_side_by_side(
     reds = np.asarray(sheet)[30 + 90 : -30 : 190, :, 0]
     assert [int(row[-135]) for row in reds] == [2 * seed for seed in range(100)]
     assert (np.asarray(sheet)[-30:] < 128).any()  # the note
-    whole, nothing = contact_sheet.side_by_side(folders[:100])
+    whole, nothing = contact_sheet.side_by_side(runs[:100])
     assert (whole.height, nothing) == (30 + 100 * 190, "")
 
     ended = [JobOutcome(number, COMPLETED, folder) for number, folder in enumerate(folders)]
@@ -271,7 +272,9 @@ def test_a_hundred_runs_are_set_side_by_side(
     opened = Image.open
     with monkeypatch.context() as patch:
         patch.setattr(Image, "open", None)
-        found = summary_table.summary(ended, [], tmp_path / "no picture", "COMMAND")
+        found = summary_table.summary(
+            ended, dict(zip(folders, runs, strict=True)), [], tmp_path / "no picture", "COMMAND"
+        )
     assert Image.open is opened
     assert [row["job"] for row in found.rows] == list(range(100))
     assert found.note == "the first 100 of 103 jobs; all of them: COMMAND"
@@ -304,7 +307,7 @@ def test_the_picture_is_one_that_pillow_opens(
     folders = [
         finished_run(tmp_path / str(seed), seed, size, *each) for seed, each in enumerate(steps)
     ]
-    sheet, note = contact_sheet.side_by_side(folders)
+    sheet, note = contact_sheet.side_by_side([*map(RunRecord, folders)])
     assert note.startswith(f"the first {rows} of 20 runs; ")
     assert sheet.width * sheet.height <= 8_000_000
 
@@ -313,7 +316,7 @@ def test_a_run_too_wide_for_a_picture(tmp_path: Path) -> None:
     """A row of 190 px may be 400,000 px wide."""
     folder = finished_run(tmp_path / "run", 0, (5000, 2))
     with pytest.raises(NstError, match="the first run alone needs more than 80,000,000 pix"):
-        contact_sheet.side_by_side([folder])
+        contact_sheet.side_by_side([RunRecord(folder)])
 
 
 @pytest.mark.usefixtures("tiny_backbone")

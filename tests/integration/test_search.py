@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 import torch
-from optuna.trial import Trial
 from PIL import Image
 
 from nst.cli.main import invoke
@@ -19,7 +19,8 @@ from nst.runs.record import RunRecord, read_facts
 from nst.runs.votes import Vote
 from nst.sweeps.search import record
 from nst.sweeps.search.record import StudyRecord
-from nst.sweeps.search.space import Space
+from nst.sweeps.search.sampling import Sampling
+from nst.sweeps.search.study import Study, storage
 from tests.helpers import module, tiny_run
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -73,6 +74,7 @@ def test_a_study_and_its_continuation(
         assert run.config["trial"] is not None
     assert len({trial.settings["weights.style"] for trial in first.trials}) == 6
     out = capsys.readouterr()
+    assert "A new study created" not in out.out + out.err  # Optuna's log
     assert "study s: 6 of 6 trials: 6 completed" in out.out + out.err
     assert "front: outputs/studies/s.png" in out.out
     assert Image.open("outputs/studies/s.png").width > 300
@@ -287,22 +289,50 @@ def test_jobs_of_the_sweep_name_their_trials() -> None:
     assert [job[-1] for job in jobs] == ["trial=0", "trial=1"]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
-def test_a_process_killed_between_two_keys(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trial that it began has the values that it would have had."""
-    given = (TWO, *SPACE, f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.n_trials=3")
-    assert _search(*given, "outputs=peace", "hydra/launcher=vectorized") == 0
-    plain = Space.suggest
+EAGER = {
+    "tpe": ("hydra/sweeper/sampler=tpe", "hydra.sweeper.sampler.n_startup_trials=1"),
+    "nsga2": ("hydra/sweeper/sampler=nsga2", "hydra.sweeper.sampler.population_size=2"),
+    "random": ("hydra/sweeper/sampler=random",),
+}
 
-    def killed(space: Space, trial: Trial, key: str) -> Any:
-        if trial.number == 1 and key == [*space.distributions][1]:
-            raise KeyboardInterrupt  # no handler of the sweeper's tells the study
-        return plain(space, trial, key)
 
-    monkeypatch.setattr(Space, "suggest", killed)
-    assert _search(*given, "hydra/launcher=vectorized") == 130
-    assert [len(trial.settings) for trial in _study().trials] == [2, 1]
-    monkeypatch.setattr(Space, "suggest", plain)
-    assert _search(*given, "hydra/launcher=vectorized") == 0
-    expected = record.read(Path("peace"), "s").trials
-    assert [trial.settings for trial in _study().trials] == [trial.settings for trial in expected]
+@pytest.mark.parametrize("sampler", EAGER)
+@pytest.mark.parametrize("place", ["asking", "telling"])
+def test_a_process_killed_within_a_batch(
+    place: str, sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All trials have the values of a study that nothing interrupted."""
+    batches = ("hydra.sweeper.trials_per_batch=3", "hydra.sweeper.n_trials=8")
+    given = (TWO, *SPACE, *EAGER[sampler], *batches, "hydra/launcher=vectorized")
+    assert _search(*given, "outputs=peace") == 0
+    expected = [trial.settings for trial in record.read(Path("peace"), "s").trials]
+    owner, name = {"asking": (Sampling, "next"), "telling": (Study, "complete")}[place]
+    plain, calls = getattr(owner, name), 0
+
+    def killed(self: Any, *args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 5:  # the second of the second batch
+            raise KeyboardInterrupt
+        return plain(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, killed)
+        assert _search(*given) == 130
+    states = [trial.status for trial in _study().trials]
+    left = ["running"] if place == "asking" else ["completed", "running", "running"]
+    assert states == ["completed"] * 3 + left
+    assert _search(*given) == 0
+    assert [trial.settings for trial in _study().trials] == expected
+    assert {trial.status for trial in _study().trials} == {"completed"}
+
+
+def test_a_trial_that_an_older_version_left_without_values() -> None:
+    given = (TWO, *SPACE, "hydra/launcher=vectorized")
+    assert _search(*given, "hydra.sweeper.n_trials=2") == 0
+    optuna.load_study(study_name="s", storage=storage(Path("outputs"), "s")).ask()
+    assert _search(*given, "hydra.sweeper.n_trials=4") == 0
+    assert [trial.status for trial in _study().trials] == [
+        *["completed", "completed", "failed", "completed"]
+    ]
+    assert "was killed" in _study().trials[2].reason

@@ -225,12 +225,12 @@ def test_the_last_sweep_is_the_one_that_began_last(
         folder = [f"hydra.sweep.dir={chosen}"] if chosen else []
         assert invoke(["-m", f"seed={number}", "init=noise", *folder, *TINY]) == 0
         (last,) = select(entries(Path("outputs")), ["sweep=last"])
-        assert last.record.config["seed"] == number
+        assert last.run.settings["seed"] == number
     # a sweep that finds its run finished
     again = ["-m", "seed=1", "init=noise", "hydra.sweep.dir=outputs/sweeps/again", *TINY]
     assert invoke(again) == 0
     (last,) = select(entries(Path("outputs")), ["sweep=last"])
-    assert last.record.config["seed"] == 1
+    assert last.run.settings["seed"] == 1
 
 
 def test_records_of_earlier_versions_are_read(tmp_path: Path) -> None:

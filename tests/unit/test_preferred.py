@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nst.compare.data import subject
+from nst.compare.page_run import subject
 from nst.compare.select import entries, select
 from nst.config.experiment import ExperimentConfig
 from nst.report import preferred

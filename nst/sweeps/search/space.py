@@ -14,7 +14,6 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import Trial
 
 from nst.config.pairs import KEY as PAIRS
 from nst.sweeps.job_list import sweep_overrides
@@ -45,10 +44,6 @@ class Space:
             values: of each searched key.
         """
         return [*self.fixed, *(f"{key}={as_text(value)}" for key, value in values.items())]
-
-    def suggest(self, trial: Trial, key: str) -> Any:
-        """The value of a key in a trial: the one that it has, or the sampler's."""
-        return _suggest(trial, key, self.distributions[key])
 
     def corners(self) -> list[list[str]]:
         """Overrides with each choice and each bound once, to check before anything is computed."""
@@ -142,17 +137,6 @@ def _check(low: float, high: float, log: bool) -> None:
         raise ValueError(f"the lower bound {low:g} is above the upper bound {high:g}")
     if log and low <= 0:
         raise ValueError("with tag(log, …) both bounds must be above 0")
-
-
-def _suggest(trial: Trial, key: str, distribution: BaseDistribution) -> Any:
-    if isinstance(distribution, CategoricalDistribution):
-        return trial.suggest_categorical(key, distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        low, high = distribution.low, distribution.high
-        return trial.suggest_int(key, low, high, step=distribution.step, log=distribution.log)
-    assert isinstance(distribution, FloatDistribution)
-    bounds = distribution.low, distribution.high
-    return trial.suggest_float(key, *bounds, step=distribution.step, log=distribution.log)
 
 
 def _extremes(distribution: BaseDistribution) -> list[Any]:

@@ -1,21 +1,22 @@
 """A study on disk: asks for trials and records how they ended. One SQLite file, for all processes.
 
 The trials do not depend on when a process was killed: the sampler of a trial is seeded by the
-trial's number, and a trial that a dead process left is run again with the values that it has.
+trial's number, and a trial that a dead process left is run again with the values that it has, in
+the batch that it was in.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 from filelock import SoftFileLease, Timeout
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
@@ -23,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nst.config.objective import higher_is_better
 from nst.sweeps.search.folder import FOLDER
+from nst.sweeps.search.sampling import Sampling
 from nst.sweeps.search.space import Space
 from nst.utils.errors import ConfigError
 from nst.utils.lock import lock
@@ -89,7 +91,7 @@ class Study:
         seed: int,
     ) -> None:
         self.name, self.objective = name, list(objective)
-        self._space, self._sampler, self._seed = space, sampler, seed
+        self._space = space
         self._folder = outputs / FOLDER
         self._folder.mkdir(parents=True, exist_ok=True)
         self._asking = lock(self._folder / f".{name}.lease")
@@ -104,11 +106,15 @@ class Study:
             for path in self._folder.glob(f".{name}-*.lease"):
                 self._is_alive(path.stem.rpartition("-")[2])  # else it is removed
             self._alive.acquire()
-            self._storage = storage(outputs, name)
             self.optuna_study = optuna.create_study(
-                storage=self._storage, study_name=name, directions=directions, load_if_exists=True
+                storage=storage(outputs, name),
+                study_name=name,
+                directions=directions,
+                load_if_exists=True,
             )
+            self._storage = self.optuna_study._storage
             self._join(list(objective), dict(settings))
+        self._sampling = Sampling(directions, space.distributions, sampler, seed)
 
     def _join(self, objective: list[str], settings: dict[str, str]) -> None:
         """Records what the study is about, or compares it with what is recorded."""
@@ -133,45 +139,49 @@ class Study:
         return ConfigError("study", self.name, problem)
 
     def ask(self, count: int, total: int) -> list[Asked]:
-        """The next trials: those that dead processes left, then new ones.
+        """The next trials: those that dead processes left and the others of their batch, or new.
 
         Args:
-            count: at most.
+            count: trials in a batch.
             total: trials of the study, whatever becomes of them.
 
         Returns:
-            None, if the study has all its trials, finished or in another process.
+            Nothing, if the study has all its trials, finished or in another process.
         """
         with self._asking:
             known = self.optuna_study.get_trials(deepcopy=False)
             left = [each for each in known if self._is_left(each)]
-            numbers = [each.number for each in left]
-            numbers += range(len(known), total)
-            ids = {each.number: each._trial_id for each in left}
-            return [self._ask(number, ids.get(number)) for number in numbers[:count]]
+            asked = left[:count]
+            for trial in asked:
+                self._storage.set_trial_user_attr(trial._trial_id, _OWNER, self._token)
+            new = count - len(asked)
+            if left:  # completes a batch of which a killed process asked for a part
+                new = min(new, -len(known) % count)
+            self._sampling.learn(known)
+            asked += [self._ask() for _ in range(min(new, total - len(known)))]
+            return [Asked(each.number, self._space.overrides(each.params)) for each in asked]
 
-    def _ask(self, number: int, trial_id: int | None) -> Asked:
-        self.optuna_study.sampler = self._sampler(seed=_seed(self._seed, number))
-        if trial_id is None:
-            trial = self.optuna_study.ask()
-            assert trial.number == number
-        else:
-            trial = optuna.trial.Trial(self.optuna_study, trial_id)
-        values = {}
-        for key in self._space.distributions:
-            # a process that is killed between two keys must not shift the random numbers
-            self.optuna_study.sampler = self._sampler(seed=_seed(self._seed, number, key))
-            values[key] = self._space.suggest(trial, key)
-        trial.set_user_attr(_OWNER, self._token)
-        return Asked(number, self._space.overrides(values))
+    def _ask(self) -> FrozenTrial:
+        trial = self._sampling.next()
+        self.optuna_study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.RUNNING,
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs={_OWNER: self._token},
+                system_attrs=trial.system_attrs,
+            )
+        )
+        return trial
 
     def _is_left(self, trial: FrozenTrial) -> bool:
         """Whether a trial is unfinished and its process is dead."""
         if trial.state != TrialState.RUNNING:
             return False
         token = trial.user_attrs.get(_OWNER)
-        if token is None:  # killed while it was asked for
-            return True
+        if token is None:  # older versions recorded a trial before it had its values
+            self.fail(trial.number, None, "its process was killed while it was asked for")
+            return False
         return token != self._token and not self._is_alive(token)
 
     def _is_alive(self, token: str) -> bool:
@@ -215,19 +225,12 @@ class Study:
     ) -> None:
         study_id = self.optuna_study._study_id
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        if self._storage.get_trial(trial_id).state.is_finished():
-            return
-        for name, value in ((RUN, run), (REASON, reason)):
-            if value:
-                self._storage.set_trial_user_attr(trial_id, name, value)
-        self.optuna_study.tell(number, values, state, skip_if_finished=True)
+        with suppress(UpdateFinishedTrialError):  # by another process
+            for name, value in ((RUN, run), (REASON, reason)):
+                if value:
+                    self._storage.set_trial_user_attr(trial_id, name, value)
+            self._storage.set_trial_state_values(trial_id, state, values)
 
     def close(self) -> None:
         """Leaves unfinished trials to other processes."""
         self._alive.release()
-
-
-def _seed(seed: int, number: int, key: str | None = None) -> int:
-    """The seed of a trial's sampler, or of its value of a key."""
-    digest = hashlib.sha256(json.dumps([seed, number, key]).encode()).digest()
-    return int.from_bytes(digest[:4], "big")

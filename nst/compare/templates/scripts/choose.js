@@ -3,12 +3,14 @@ import { byKey, numberOf, textOf } from "nst/data";
 import { matches, parse } from "nst/filter";
 import { state, view } from "nst/state";
 
-/** Chooses the runs that match the filter, in order, and pinned ones before them. */
+/** Chooses the runs that match the filter, in order, and pinned ones before them: the first `view.most` of them. */
 export function choose() {
   const conditions = view.filter.split(/\s+/).filter(Boolean).map(parse);
   const pinned = view.pins.map(byKey).filter((run) => run !== undefined);
   const others = state.runs.filter((run) => !pinned.includes(run) && conditions.every((each) => matches(each, run.facts)));
-  state.shown = [...pinned, ...(view.sort ? others.sort(order) : others)];
+  const matching = [...pinned, ...(view.sort ? others.sort(order) : others)];
+  state.matching = matching.length;
+  state.shown = matching.slice(0, Math.max(view.most, pinned.length));
 }
 
 /** @param {Run} one @param {Run} other */

@@ -2,11 +2,18 @@
 import { number } from "nst/filter";
 import { state } from "nst/state";
 
+/** The facts of a run: its own ones, and those that all runs share. @param {RunData["facts"]} own @param {Map<string, string | string[]>} shared @returns {Facts} */
+const together = (own, shared) => ({
+  get: (key) => (Object.hasOwn(own, key) ? own[key] : shared.get(key)),
+  has: (key) => Object.hasOwn(own, key) || shared.has(key),
+});
+
 /** @param {Data} data */
 export function takeData(data) {
   state.data = data;
+  const shared = new Map(Object.entries(data.shared));
   state.runs = data.runs.map((run) => {
-    const facts = new Map(Object.entries({ ...data.shared, ...run.facts }));
+    const facts = together(run.facts, shared);
     const [name, status, label] = ["name", "status", "label"].map((key) => String(facts.get(key)));
     return { ...run, facts, name, status, label };
   });

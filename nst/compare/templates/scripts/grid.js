@@ -2,6 +2,7 @@
 import { axes, NONE } from "nst/axes";
 import { textOf, varying } from "nst/data";
 import { byId, copyButton, element } from "nst/dom";
+import { emit } from "nst/events";
 import { setFrame, stage } from "nst/stage";
 import { state, view } from "nst/state";
 import { digits, lossAt, stepOf } from "nst/time";
@@ -34,9 +35,19 @@ export function drawGrid() {
   } else {
     grid.replaceChildren(pictures(rowKey, columnKey));
   }
+  if (state.shown.length < state.matching) grid.append(more());
   for (const cell of cells.keys()) observer.observe(cell);
   const again = focused && grid.querySelector(`[data-run="${CSS.escape(focused)}"]`);
   if (again instanceof HTMLElement) again.focus({ preventScroll: true });
+}
+
+/** What is left, and the button that shows more of it. */
+function more() {
+  const [shown, all] = [state.shown.length, state.matching];
+  const button = element("button", { type: "button", id: "more", textContent: `show ${Math.min(shown, all - shown)} more` });
+  button.addEventListener("click", () => { view.most = 2 * shown; emit("refresh"); });
+  const textContent = `The first ${shown} of ${all} runs. The filter searches all of them, and so does sorting. `;
+  return element("p", { className: "soft" }, textContent, button);
 }
 
 /** The runs with a value of a key; null: all. @param {Run[]} runs @param {string} key @param {string | null} value */

@@ -1,7 +1,7 @@
 // The types of the page's modules, for the type check and for editors. `nst/compare/data.py` makes `Data`.
 
 /** The values of a run by key, as text: settings, metrics, status and so on. */
-type Facts = Map<string, string | string[]>;
+interface Facts { get(key: string): string | string[] | undefined; has(key: string): boolean }
 
 /** What one word of the filter demands of a run: a value of one of the keys matches a pattern. */
 interface Condition { keys: string[]; sign: string; patterns: string[] }
@@ -115,6 +115,8 @@ interface View {
   sort: string;
   /** Keys of runs. */
   pins: string[];
+  /** Runs that are shown, at most: a browser takes a minute to draw ten thousand. */
+  most: number;
   a: string;
   b: string;
   mode: "wipe" | "difference" | "a" | "b";
@@ -141,8 +143,10 @@ interface State {
   data: Data;
   /** All runs, in the order of the data. */
   runs: Run[];
-  /** Those that match the filter, pinned ones first. */
+  /** The first of those that match the filter, pinned ones before the others. */
   shown: Run[];
+  /** How many match the filter, or are pinned. */
+  matching: number;
   /** Places of the slider, in steps or seconds. */
   positions: number[];
   votes: Vote[];
