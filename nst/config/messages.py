@@ -87,4 +87,5 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
         allowed = [str(key) for key in error.parent_node or ()]
     near = nearest(error.key, allowed)
     hint = f" (did you mean {near}?)" if near else ""
-    return f"{error.full_key}: no such key{hint}; allowed: {listed(allowed)}"
+    others = f"allowed: {listed(allowed)}" if allowed else f"to add it: +{error.full_key}=…"
+    return f"{error.full_key}: no such key{hint}; {others}"

@@ -9,11 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 
 from nst.runs.record import RunRecord, read_facts
 from nst.sweeps import part_progress, sweep_folder
 from nst.sweeps.search.record import read
+from nst.sweeps.search.study import storage
 from nst.sweeps.sweep_folder import JobOutcome
 from tests.callbacks import FOUND, calling
 from tests.commands import LIMIT
@@ -84,32 +86,25 @@ def test_as_in_one_process(launcher: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("launcher", first_of([*LAUNCHERS]))
 def test_a_search_with_two_batches_in_flight(launcher: str, tmp_path: Path) -> None:
-    """The trials of a search in one process; workers report to the study, which prunes there."""
+    """The workers of both report to the study at each snapshot, and it is told of all trials."""
     search = (
-        *("hydra/sweeper=optuna", "study=s", "objective=[patch_distance]"),
+        *("hydra/sweeper=optuna", "study=s", "objective=[patch_distance]", "snapshot_every=1"),
         *("weights.style=tag(log,interval(1,1e6))", "hydra.launcher.max_batch_size=2"),
-        *("hydra.sweeper.n_trials=8", "hydra.sweeper.trials_per_batch=4"),
-        *("hydra.sweeper.sampler.n_startup_trials=2", "snapshot_every=1"),
-        "hydra.sweeper.pruner={_target_: optuna.pruners.MedianPruner, n_startup_trials: 2}",
+        *("hydra.sweeper.n_trials=4", "hydra.sweeper.trials_per_batch=4"),
+        "hydra/sweeper/pruner=median",
     )
-    (tmp_path / "one").mkdir()
-    one = nst("-m", "hydra/launcher=vectorized", *TINY, *search, cwd=tmp_path / "one", **ONE)
-    assert one.returncode == 0, one.stderr
     found = nst(*_command(launcher, *search), cwd=tmp_path, **ONE)
     assert found.returncode == 0, found.stderr
-    assert found.stdout.count("as 2 parts by") == 2
-    study, expected = (read(place / "outputs", "s") for place in (tmp_path, tmp_path / "one"))
-    assert [trial.settings for trial in study.trials[:4]] == [
-        trial.settings for trial in expected.trials[:4]
-    ]
-    for trial in study.trials:
-        assert trial.status in ("completed", "pruned")
+    assert (found.stdout + found.stderr).count("as 2 parts by") == 1
+    outputs = tmp_path / "outputs"
+    for trial in read(outputs, "s").trials:
+        assert trial.status == "completed"
         assert trial.run is not None
-        run = RunRecord(tmp_path / "outputs/runs" / trial.run)
-        assert run.status == trial.status
-        if trial.status == "completed":
-            assert trial.values == [run.measure("patch_distance")]
-    assert "completed" in {trial.status for trial in study.trials[4:]}
+        run = RunRecord(outputs / "runs" / trial.run)
+        assert float(trial.settings["weights.style"]) == run.config["weights"]["style"]
+        assert trial.values == [run.measure("patch_distance")]
+    study = optuna.load_study(study_name="s", storage=storage(outputs, "s"))
+    assert [[*trial.intermediate_values] for trial in study.trials] == [[1, 2]] * 4
 
 
 @slow
