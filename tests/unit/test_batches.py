@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import torch
 
 from nst.sweeps.vectorized import batches, memory
 from nst.sweeps.vectorized.batches import Group, groups
@@ -135,11 +136,24 @@ def test_a_sweep_that_goes_on_has_the_batches_that_are_left() -> None:
 
 
 def test_the_least_limit_counts_and_is_told() -> None:
-    assert batches.largest(10**9, 5 * 10**9, 100, None) == (5, "1 GB each fit in 5 GB")
-    assert batches.largest(10**9, 5 * 10**9, 100, 3) == (3, "max_batch_size=3")
-    number, why = batches.largest(1, 10**9, batches.USEFUL_PIXELS // 4, 9)
+    for gpu in (False, True):
+        fit = (5, "1 GB each fit in 5 GB")
+        assert batches.largest(10**9, 5 * 10**9, 100, gpu, None) == fit
+        assert batches.largest(10**9, 5 * 10**9, 100, gpu, 3) == (3, "max_batch_size=3")
+        assert batches.largest(10**9, 10, 100, gpu, None)[0] == 1
+    number, why = batches.largest(1, 10**9, batches.USEFUL_PIXELS // 4, True, 9)
     assert (number, why) == (4, "more would not be faster")
-    assert batches.largest(10**9, 10, 100, None)[0] == 1
+
+
+@pytest.mark.parametrize(("threads", "pairs"), [(1, 1), (2, 1), (3, 1), (8, 4)])
+def test_more_images_than_are_useful(
+    threads: int, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU by the threads of the process."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    found = [batches.useful(size**2, False) for size in (16, 64, 128, 256, 1024)]
+    assert found == [16 * pairs, 16 * pairs, 4 * pairs, pairs, pairs]
+    assert [batches.useful(size**2, True) for size in (64, 256, 2048)] == [512, 32, 1]
 
 
 def test_ranges() -> None:

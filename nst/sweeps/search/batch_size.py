@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig
 
-from nst.sweeps.vectorized.batches import USEFUL_CPU_PIXELS, USEFUL_PIXELS
+from nst.sweeps.vectorized import batches
 from nst.sweeps.workers import workers_of
 
 ROUNDS = 5
@@ -22,8 +22,7 @@ def trials_per_batch(config: DictConfig, n_trials: int) -> int:
     launcher = config.hydra.launcher
     useful = workers_of(launcher)
     if str(launcher._target_).endswith(".VectorizedLauncher"):
-        pixels = USEFUL_PIXELS if torch.cuda.is_available() else USEFUL_CPU_PIXELS
-        useful = pixels // config.image.size**2
+        useful = batches.useful(config.image.size**2, torch.cuda.is_available())
         if launcher.max_batch_size is not None:
             useful = min(useful, launcher.max_batch_size)
         if launcher.get("over") is not None:

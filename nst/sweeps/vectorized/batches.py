@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from nst.config.keys import batch_shares, values
 from nst.losses import Loss
 from nst.transfer.run import Run
@@ -15,13 +17,10 @@ COST_SHARE = 0.8
 """A run joins a group only if its cost alone is at least this share of its cost in the group."""
 
 USEFUL_PIXELS = 2**21
-"""Pixels of all images of a batch, at most: more need memory and save no time.
+"""Pixels of a batch on a GPU, at most: more need memory and save no time. An estimate."""
 
-For GPUs it is an estimate.
-"""
-
-USEFUL_CPU_PIXELS = 200_000
-"""Pixels beyond which two cores gain no time either."""
+USEFUL_CPU_PIXELS, USEFUL_CPU_IMAGES = 2**16, 16
+"""The same for two cores, measured: beyond them an image takes longer (docs/vectorized.md)."""
 
 
 TERMS = ("content", "style")
@@ -165,20 +164,36 @@ def split(members: Sequence[int], most: int) -> list[list[int]]:
     return parts
 
 
-def largest(image_bytes: int, room: int, pixels: int, most: int | None) -> tuple[int, str]:
+def useful(pixels: int, gpu: bool) -> int:
+    """How many images of so many pixels a batch may have before it takes longer than two.
+
+    Args:
+        pixels: of one image.
+        gpu: whether a GPU computes it; else all threads of this process do.
+    """
+    if gpu:
+        return max(1, USEFUL_PIXELS // pixels)
+    pairs = max(1, torch.get_num_threads() // 2)
+    return pairs * max(1, min(USEFUL_CPU_IMAGES, USEFUL_CPU_PIXELS // pixels))
+
+
+def largest(
+    image_bytes: int, room: int, pixels: int, gpu: bool, most: int | None
+) -> tuple[int, str]:
     """How many images a batch may have, and what limits it.
 
     Args:
         image_bytes: memory of one image.
         room: memory of all images, bytes.
         pixels: of one image.
+        gpu: whether a GPU computes the batch.
         most: ``max_batch_size``; None: no limit but memory and speed.
 
     Returns:
         (number, at least 1; the limit in words).
     """
     fit = f"{image_bytes / 1e9:.2g} GB each fit in {room / 1e9:.2g} GB"
-    limits = [(room // image_bytes, fit), (USEFUL_PIXELS // pixels, "more would not be faster")]
+    limits = [(room // image_bytes, fit), (useful(pixels, gpu), "more would not be faster")]
     if most is not None:
         limits.append((most, f"max_batch_size={most}"))
     number, why = min(limits, key=lambda limit: limit[0])

@@ -9,8 +9,8 @@ from nst.sweeps.sweep_folder import Part
 from nst.sweeps.vectorized import batches
 from nst.transfer.run import Run
 
-JOBS = 256
-"""Jobs of a part, at most: all of them are prepared before the first is computed."""
+JOBS = 64
+"""Jobs of a part, at most: all are prepared before the first is computed, at 1.6 MB each."""
 
 KINDS = 64
 """Kinds of jobs that are planned together: one job of each is prepared for it."""

@@ -87,10 +87,11 @@ class Batches:
         }
 
     def _largest(self, runs: Sequence[Run], group: Group) -> tuple[int, str]:
-        room = memory.available(runs[0].resolved.device) * memory.SHARE
+        device = runs[0].resolved.device
+        room = memory.available(device) * memory.SHARE
         height, width = runs[0].shape(runs[0].scales[-1])
         each = memory.image_bytes(runs)
-        return batches.largest(each, int(room), height * width, self._most)
+        return batches.largest(each, int(room), height * width, device.type == "cuda", self._most)
 
     def _compute(self, batch: Sequence[int]) -> None:
         """Computes a batch, or its halves if it does not fit in memory.
