@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 import wandb_workspaces.reports.v2 as wr
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from markdown_it import MarkdownIt
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from PIL import Image
 from wandb_workspaces.reports.v2 import interface
 from wandb_workspaces.reports.v2.internal import Project, ReportViewspec, Spec
@@ -32,11 +32,13 @@ from wandb_workspaces.workspaces.internal import WorkspaceViewspec
 from nst.config.compose import conf_dir, to_config
 from nst.config.experiment import MEASURES
 from nst.config.job_overrides import values
+from nst.config.schema import Config
 from nst.report import claims
 from nst.report.collect import Experiment, collect
 from nst.report.wandb_report import models, panels, save
 from nst.report.wandb_report.runs import grouping_keys, logged_runs
 from nst.report.wandb_report.text import plain
+from nst.sweeps.composer import Composer
 from nst.sweeps.job_list import expected_jobs
 from nst.sweeps.search import record
 from nst.utils.errors import NstError
@@ -50,7 +52,7 @@ Found = dict[str, Experiment]
 
 NAMES = sorted(path.stem for path in (Path(conf_dir()) / "experiments").glob("*.yaml"))
 SNAPSHOTS = 3
-MANY = 60
+MANY = 30
 """Jobs of an experiment, of which some are left out."""
 PICTURES = ("pair", "style")
 LOGGED = tuple(MEASURES)[: list(MEASURES).index("loss")]
@@ -68,7 +70,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _write_experiment(outputs: Path, name: str) -> None:
-    """A composition takes a third of a second: one for all seeds, and two of many pictures."""
+    """A composition takes a third of a second: one for all values, and two of many pictures."""
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
@@ -80,10 +82,8 @@ def _write_experiment(outputs: Path, name: str) -> None:
             typed += [f"{k}={','.join(swept[k].split(',')[:2])}" for k in PICTURES if k in swept]
             jobs = expected_jobs(hydra.compose_config("config", typed, run_mode=RunMode.MULTIRUN))
         rest = [tuple(word for word in job if not word.startswith("seed=")) for job in jobs]
-        composed = {
-            words: to_config(compose("config", overrides=list(words)))
-            for words in dict.fromkeys(rest)
-        }
+        composer = Composer(hydra.config_loader, asked)
+        composed = {words: _config(composer.compose(words)) for words in dict.fromkeys(rest)}
     for number, (job, words) in enumerate(zip(jobs, rest, strict=True)):
         config = replace(composed[words], seed=int(values(job).get("seed", "0")))
         plain_config = config.asdict()
@@ -114,6 +114,12 @@ def _write_experiment(outputs: Path, name: str) -> None:
             (folder / folder_name).mkdir(exist_ok=True)
             for each in names:
                 picture.save(folder / folder_name / f"{each}.png")
+
+
+def _config(composed: DictConfig) -> Config:
+    with read_write(composed), open_dict(composed):
+        del composed["hydra"]
+    return to_config(composed)
 
 
 @pytest.fixture(scope="module")
