@@ -21,7 +21,7 @@ from nst.sweeps.search import record
 from nst.sweeps.search.record import StudyRecord
 from nst.sweeps.search.sampling import Sampling
 from nst.sweeps.search.study import Study, storage
-from tests.helpers import module, tiny_run
+from tests.helpers import first_of, module, tiny_run
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
@@ -293,17 +293,21 @@ EAGER = {
     "tpe": ("hydra/sweeper/sampler=tpe", "hydra.sweeper.sampler.n_startup_trials=1"),
     "nsga2": ("hydra/sweeper/sampler=nsga2", "hydra.sweeper.sampler.population_size=2"),
     "random": ("hydra/sweeper/sampler=random",),
+    "gp": ("hydra/sweeper/sampler=gp", "hydra.sweeper.sampler.n_startup_trials=1"),
+    "cmaes": ("hydra/sweeper/sampler=cmaes", "+hydra.sweeper.sampler.popsize=3"),
 }
+NUMBERS = ("weights.style=tag(log,interval(1e2,1e6))", "weights.tv=interval(0,1)")
 
 
-@pytest.mark.parametrize("sampler", EAGER)
+@pytest.mark.parametrize("sampler", first_of([*EAGER]))
 @pytest.mark.parametrize("place", ["asking", "telling"])
 def test_a_process_killed_within_a_batch(
     place: str, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All trials have the values of a study that nothing interrupted."""
     batches = ("hydra.sweeper.trials_per_batch=3", "hydra.sweeper.n_trials=8")
-    given = (TWO, *SPACE, *EAGER[sampler], *batches, "hydra/launcher=vectorized")
+    searched = ("objective=[patch_distance]", *NUMBERS) if sampler == "cmaes" else (TWO, *SPACE)
+    given = (*searched, *EAGER[sampler], *batches, "hydra/launcher=vectorized")
     assert _search(*given, "outputs=peace") == 0
     expected = [trial.settings for trial in record.read(Path("peace"), "s").trials]
     owner, name = {"asking": (Sampling, "next"), "telling": (Study, "complete")}[place]
