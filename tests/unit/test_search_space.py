@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -75,14 +76,18 @@ def test_values_as_overrides() -> None:
     ("launcher", "trials", "expected"),
     [
         ({"_target_": "a.BasicLauncher"}, 40, 1),
-        ({"_target_": "a.VectorizedLauncher", "max_batch_size": None}, 200, 12),  # of 128 px
+        ({"_target_": "a.VectorizedLauncher", "max_batch_size": None}, 200, 4),  # of 128 px
         ({"_target_": "a.VectorizedLauncher", "max_batch_size": 3}, 200, 3),
-        ({"_target_": "a.VectorizedLauncher", "max_batch_size": None}, 22, 5),
+        ({"_target_": "a.VectorizedLauncher", "max_batch_size": None}, 12, 3),
         ({"_target_": "a.JoblibLauncher", "n_jobs": 2}, 40, 2),
         ({"_target_": "a.SlurmLauncher", "array_parallelism": 256}, 40, 8),
     ],
 )
-def test_trials_per_batch(launcher: dict[str, Any], trials: int, expected: int) -> None:
+def test_trials_per_batch(
+    launcher: dict[str, Any], trials: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     config = OmegaConf.create({"hydra": {"launcher": launcher}, "image": {"size": 128}})
     assert trials_per_batch(config, trials) == expected
 
