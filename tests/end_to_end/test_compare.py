@@ -423,18 +423,21 @@ def test_hovering_is_linked(view: tuple[Page, Seen]) -> None:
         "[...document.querySelectorAll('#over .inputs img')].every(i => i.naturalWidth)"
         " && document.querySelector('#plot').dataset.linked"
     )
-    place = browser.evaluate(
-        "() => { const plot = document.querySelector('#plot'), l = plot._fullLayout;"
-        "const box = plot.getBoundingClientRect(), y = nst.traces[0].curves['loss/total'][2];"
-        "const at = (axis, value) => axis._offset + axis.d2p(value);"
-        "return [box.x + at(l.xaxis, 2), box.y + at(l.yaxis, y)] }"
-    )
-    browser.mouse.move(place[0] - 3, place[1])
-    browser.mouse.move(*place)
-    browser.wait_for_function("document.querySelectorAll('figure.lit').length === 1")
-    browser.mouse.down()
-    browser.mouse.up()
-    browser.wait_for_function("document.querySelector('#at').textContent === 'step 2'")
+    for _ in range(10):  # the page may still move between a look at the plot and the click
+        place = browser.evaluate(
+            "() => { const plot = document.querySelector('#plot'), l = plot._fullLayout;"
+            "const box = plot.getBoundingClientRect(), y = nst.traces[0].curves['loss/total'][2];"
+            "const at = (axis, value) => axis._offset + axis.d2p(value);"
+            "return [box.x + at(l.xaxis, 2), box.y + at(l.yaxis, y)] }"
+        )
+        browser.mouse.move(place[0] - 3, place[1])
+        browser.mouse.move(*place)
+        browser.wait_for_function("document.querySelectorAll('figure.lit').length === 1")
+        browser.mouse.down()
+        browser.mouse.up()
+        browser.wait_for_timeout(300)  # ms
+        if browser.locator("#at").inner_text() == "step 2":
+            break
     assert steps(browser) == [2] * 4
 
 
