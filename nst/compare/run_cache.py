@@ -55,6 +55,7 @@ class RunCache:
         self._page, self._path = page, page / FILE
         self._known: dict[str, _Kept] = {}
         self._usual: dict[str, dict[str, Any]] = {}  # facts and settings that most runs share
+        self._base = _digest(self._usual)
         self._new: set[str] = set()
         self._lines = 0
         for line in self._read():
@@ -69,27 +70,31 @@ class RunCache:
             head = json.loads(first)
             if head["nst"] != _code():
                 return []
-            self._usual = head["usual"]
+            self._usual, self._base = head["usual"], _digest(head["usual"])
         except (OSError, ValueError, TypeError, KeyError):
             return []
         self._lines = len(lines)
         return lines
 
     def _unpacked(self, found: dict[str, Any]) -> _Kept:
-        run = found["run"]
-        for name, usual in self._usual.items():
-            if found["usual"]:
-                run[name] = {**usual, **run[name]}
+        run, base = found["run"], found["base"]
+        if base not in (None, self._base):  # another process wrote the file anew meanwhile
+            raise KeyError(base)
+        for name, usual in self._usual.items() if base else ():
+            run[name] = {**usual, **run[name]}
         return _Kept(found["stamp"], PageRun(**run), found["details"])
 
     def _packed(self, kept: _Kept) -> bytes:
         """A line of the file: of ``facts`` and ``settings`` only what is unusual."""
         run = asdict(kept.run)
-        usual = all(list(run[name]) == list(each) for name, each in self._usual.items())
-        for name, each in self._usual.items():
-            if usual:
-                run[name] = {key: own for key, own in run[name].items() if own != each[key]}
-        found = {"stamp": kept.stamp, "usual": usual, "run": run, "details": kept.details}
+        base: str | None = self._base
+        if any(list(run[name]) != list(usual) for name, usual in self._usual.items()):
+            base = None
+        for name, usual in self._usual.items() if base else ():
+            # 1 == 1.0 == True, which are different values
+            own = {key: each for key, each in run[name].items() if repr(each) != repr(usual[key])}
+            run[name] = own
+        found = {"stamp": kept.stamp, "base": base, "run": run, "details": kept.details}
         return f"{json.dumps(found, default=str)}\n".encode()
 
     def run(self, folder: Path) -> PageRun | None:
@@ -119,8 +124,8 @@ class RunCache:
             for folder, own in zip(left, shown, strict=True):
                 self._known[folder.name].details = own
                 self._new.add(folder.name)
-        made_now = (self._filmstrip(folder.name) for folder in left)
-        for path in outdated(self._page, filter(None, made_now)):
+        made_now = [name for folder in left if (name := self._filmstrip(folder.name))]
+        for path in outdated(self._page, made_now) if made_now else ():
             path.unlink(missing_ok=True)
         found = [self._known[folder.name].details for folder in folders]
         return [each for each in found if each is not None]
@@ -155,9 +160,15 @@ class RunCache:
             whole = [each for name, each in self._known.items() if name not in self._new] + new
             first = whole[0].run
             self._usual = {"facts": dict(first.facts), "settings": first.settings}
+            self._base = _digest(self._usual)
             head = json.dumps({"nst": _code(), "usual": self._usual}, default=str)
             lines = b"".join(map(self._packed, whole))
             write_whole(self._path, f"{head}\n".encode() + lines)
+
+
+def _digest(usual: dict[str, Any]) -> str:
+    text = json.dumps(usual, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _stamp(folder: Path) -> Stamp:

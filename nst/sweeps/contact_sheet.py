@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from PIL import Image, ImageDraw, ImageFont
 
-from nst.config.differences import settings
+from nst.config.differences import differing
 from nst.runs.record import RunRecord
 from nst.utils.errors import NstError
 
@@ -48,7 +48,7 @@ def side_by_side(runs: Sequence[RunRecord], command: str = COMPARE) -> tuple[Ima
     """
     if not runs:
         raise ValueError("no runs to draw")
-    drawn = runs[:ROWS]  # a config of many runs takes minutes to read
+    drawn = runs[:ROWS]  # the configs of 10,000 runs take a minute to read
     labels = _labels(drawn)
     font = ImageFont.load_default(15)
     lines = [line for label in labels for line in label]
@@ -80,8 +80,8 @@ def side_by_side(runs: Sequence[RunRecord], command: str = COMPARE) -> tuple[Ima
 
 def _labels(runs: Sequence[RunRecord]) -> list[list[str]]:
     """For each run, in lines, the config keys in which the runs differ, or else its name."""
-    differing = iter(settings([run.config for run in runs if run.config]))
-    found = [next(differing) if run.config else {} for run in runs]
+    known = iter(differing([run.settings for run in runs if run.config]))
+    found = [next(known) if run.config else {} for run in runs]
     return [
         [f"{key}={value}" for key, value in own.items()] or [run.folder.name]
         for run, own in zip(runs, found, strict=True)

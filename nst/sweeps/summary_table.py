@@ -14,7 +14,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, read_write
 from PIL import Image
 
-from nst.config.differences import settings
+from nst.config.differences import differing
 from nst.config.experiment import NO_EXPERIMENT
 from nst.runs.record import COMPLETED, RunRecord
 from nst.runs.tags import tag
@@ -81,20 +81,19 @@ def summary(
             row |= {"status": COMPLETED, "reason": ""}
         found.append((row, runs[folder] if folder else None))
     begun = [(row, run) for row, run in found[:ROWS] if run is not None and run.config]
-    differing = settings([run.config for _, run in begun])
-    for (row, run), own in zip(begun, differing, strict=True):
+    for (row, run), own in zip(begun, differing([run.settings for _, run in begun]), strict=True):
         row.update(_run(run, own))
     rows = aligned([row for row, _ in found[:ROWS]])
     note = first_of(len(rows), len(found), "jobs", command)
     return Summary(rows, [*finished], picture if picture.is_file() else None, note)
 
 
-def _run(run: RunRecord, differing: dict[str, Any]) -> Row:
+def _run(run: RunRecord, own: dict[str, Any]) -> Row:
     facts = run.facts
     losses = {key: value for key, value in facts.get("losses", {}).items() if key.count("/") == 1}
     picture = run.picture("final") or run.picture("best")
     return {
-        **{key: _cell(value) for key, value in differing.items()},
+        **{key: _cell(value) for key, value in own.items()},
         "final": partial(decoded, picture) if picture else None,
         "snapshots": partial(filmstrip, run),
         **losses,

@@ -175,3 +175,43 @@ def test_the_file_does_not_grow_without_end(outputs: Path) -> None:
         _page(outputs)
         counts.append(len(path.read_bytes().splitlines()))
     assert max(counts) <= 1 + 2 * len(NAMES)
+
+
+def test_values_that_are_equal_and_not_the_same(outputs: Path) -> None:
+    """In Python 1 == 1.0 == True."""
+    for name, value in (("one", True), ("two", 1), ("three", 1.0)):
+        path = outputs / "runs" / name / "config.yaml"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"optimizer": {"lr": value}}))
+        _age(path.parent)
+    first = _page(outputs)
+    assert [run["facts"]["optimizer.lr"] for run in first["runs"]] == ["true", "1", "1"]
+    assert _page(outputs) == first
+    assert [
+        each.settings["optimizer.lr"]
+        for name in NAMES
+        if (each := run_cache.RunCache(outputs / "compare").run(outputs / "runs" / name))
+    ] == [True, 1, 1.0]
+    types = {
+        type(each.settings["optimizer.lr"])
+        for name in NAMES
+        if (each := run_cache.RunCache(outputs / "compare").run(outputs / "runs" / name))
+    }
+    assert types == {bool, int, float}
+
+
+def test_lines_of_a_process_that_read_another_file_are_skipped(
+    outputs: Path, reads: list[str]
+) -> None:
+    """Such as of two commands at once, of which one writes the file anew."""
+    _page(outputs)
+    late = run_cache.RunCache(outputs / "compare")
+    (outputs / "compare" / run_cache.FILE).unlink()
+    shutil.move(outputs / "runs/one", outputs / "away")
+    _page(outputs)  # now the usual facts are those of another run
+    shutil.move(outputs / "away", outputs / "runs/one")
+    late._new.add("one")
+    late.save()
+    reads.clear()
+    found = {run["facts"]["seed"] for run in _page(outputs)["runs"]}
+    assert found == {"0", "1", "2"}
+    assert reads == ["one"]

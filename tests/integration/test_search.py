@@ -331,12 +331,10 @@ def test_a_process_killed_within_a_batch(
     assert {trial.status for trial in _study().trials} == {"completed"}
 
 
-def test_a_trial_that_an_older_version_left_without_values() -> None:
+def test_a_trial_that_somebody_asked_for_by_optuna_itself_is_theirs() -> None:
     given = (TWO, *SPACE, "hydra/launcher=vectorized")
     assert _search(*given, "hydra.sweeper.n_trials=2") == 0
     optuna.load_study(study_name="s", storage=storage(Path("outputs"), "s")).ask()
     assert _search(*given, "hydra.sweeper.n_trials=4") == 0
-    assert [trial.status for trial in _study().trials] == [
-        *["completed", "completed", "failed", "completed"]
-    ]
-    assert "was killed" in _study().trials[2].reason
+    found = [trial.status for trial in _study().trials]
+    assert found == ["completed", "completed", "running", "completed"]

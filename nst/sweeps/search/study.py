@@ -178,11 +178,8 @@ class Study:
         """Whether a trial is unfinished and its process is dead."""
         if trial.state != TrialState.RUNNING:
             return False
-        token = trial.user_attrs.get(_OWNER)
-        if token is None:  # older versions recorded a trial before it had its values
-            self.fail(trial.number, None, "its process was killed while it was asked for")
-            return False
-        return token != self._token and not self._is_alive(token)
+        token = trial.user_attrs.get(_OWNER)  # None: somebody asked for it by Optuna itself
+        return token not in (None, self._token) and not self._is_alive(token)
 
     def _is_alive(self, token: str) -> bool:
         """Whether a process is alive: it holds its lock. Removes the file of a dead one.

@@ -165,7 +165,7 @@ def split(members: Sequence[int], most: int) -> list[list[int]]:
 
 
 def useful(pixels: int, gpu: bool) -> int:
-    """How many images of so many pixels a batch may have before it takes longer than two.
+    """How many images of so many pixels one batch computes as fast as several batches would.
 
     Args:
         pixels: of one image.

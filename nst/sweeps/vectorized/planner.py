@@ -91,7 +91,7 @@ class Batches:
         room = memory.available(device) * memory.SHARE
         height, width = runs[0].shape(runs[0].scales[-1])
         each = memory.image_bytes(runs)
-        return batches.largest(each, int(room), height * width, device.type == "cuda", self._most)
+        return batches.largest(each, int(room), height * width, device.type != "cpu", self._most)
 
     def _compute(self, batch: Sequence[int]) -> None:
         """Computes a batch, or its halves if it does not fit in memory.

@@ -10,7 +10,7 @@ export function choose() {
   const others = state.runs.filter((run) => !pinned.includes(run) && conditions.every((each) => matches(each, run.facts)));
   const matching = [...pinned, ...(view.sort ? others.sort(order) : others)];
   state.matching = matching.length;
-  state.shown = matching.slice(0, Math.max(view.most, pinned.length));
+  state.shown = matching.slice(0, Math.max(view.most, pinned.length, 1));
 }
 
 /** @param {Run} one @param {Run} other */
