@@ -152,7 +152,7 @@ def test_more_images_than_are_useful(
     """On a CPU by the threads of the process."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     found = [batches.useful(size**2, False) for size in (16, 64, 128, 256, 1024)]
-    assert found == [16 * pairs, 16 * pairs, 4 * pairs, pairs, pairs]
+    assert found == [16 * pairs, 16 * pairs, 4 * pairs, 2 * pairs, 2 * pairs]
     assert [batches.useful(size**2, True) for size in (64, 256, 2048)] == [512, 32, 1]
 
 

@@ -174,7 +174,8 @@ def useful(pixels: int, gpu: bool) -> int:
     if gpu:
         return max(1, USEFUL_PIXELS // pixels)
     pairs = max(1, torch.get_num_threads() // 2)
-    return pairs * max(1, min(USEFUL_CPU_IMAGES, USEFUL_CPU_PIXELS // pixels))
+    # two large images are still faster than one after the other
+    return pairs * max(2, min(USEFUL_CPU_IMAGES, USEFUL_CPU_PIXELS // pixels))
 
 
 def largest(
