@@ -48,7 +48,8 @@ def data(
         "shared": shared,
         "measures": {name: asdict(measure) for name, measure in {**MEASURES, **VOTED}.items()},
         "runs": [
-            {"key": entry.run.key, "subject": entry.run.subject, **part}
+            {name: getattr(entry.run, name) for name in ("key", "subject", "command", "optimised")}
+            | part
             | {"facts": {key: value for key, value in own.items() if key not in shared}}
             for entry, own, part in zip(chosen, facts, details, strict=True)
         ],

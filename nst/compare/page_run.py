@@ -35,6 +35,8 @@ class PageRun:
         study: that its config names.
         trial: number of its trial there.
         group: of its tracker's run, the name of the sweep that made it.
+        command: that makes the run; None if it was not made from the command line.
+        optimised: measures that the run minimises itself, or nearly so.
     """
 
     name: str
@@ -45,6 +47,8 @@ class PageRun:
     study: str | None
     trial: int | None
     group: str | None
+    command: str | None
+    optimised: list[str]
 
     @property
     def key(self) -> str:
@@ -75,6 +79,8 @@ def read(record: RunRecord) -> PageRun | None:
         config.get("study"),
         config.get("trial"),
         (config.get("run") or {}).get("group"),
+        _command(config),
+        [name for name, each in MEASURES.items() if each.optimised(record.settings)],
     )
 
 
@@ -120,6 +126,8 @@ def subject(record: RunRecord) -> str | None:
 def details(page: Path, record: RunRecord) -> dict[str, Any]:
     """A run's part of the page's data, see ``scripts/types.d.ts``; its filmstrip is written.
 
+    Needs no config: to parse it takes longer than all the rest but the filmstrip.
+
     Args:
         page: folder of the page.
         record: of the run.
@@ -135,8 +143,6 @@ def details(page: Path, record: RunRecord) -> dict[str, Any]:
         "filmstrip": strip
         and asdict(strip) | {"seconds": [seconds.get(step, 0.0) for step in strip.steps]},
         "inputs": {name: href(page, path) for name, path in inputs.items() if path},
-        "command": _command(record.config),
-        "optimised": [name for name, each in MEASURES.items() if each.optimised(record.settings)],
         "curves": _curves(record.rows),
     }
 
@@ -157,7 +163,6 @@ def _frames(record: RunRecord) -> list[tuple[int, Path]]:
 
 
 def _command(config: dict[str, Any]) -> str | None:
-    """The command that makes the run; None if it was not made from the command line."""
     words = (config.get("run") or {}).get("overrides")
     if words is None:
         return None

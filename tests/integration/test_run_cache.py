@@ -15,6 +15,7 @@ from PIL import Image
 
 from nst.compare import page_run, run_cache
 from nst.compare.comparison import build
+from nst.runs import record
 from nst.runs.record import RUNNING
 from tests.run_folders import made_up
 
@@ -215,3 +216,16 @@ def test_lines_of_a_process_that_read_another_file_are_skipped(
     found = {run["facts"]["seed"] for run in _page(outputs)["runs"]}
     assert found == {"0", "1", "2"}
     assert reads == ["one"]
+
+
+def test_a_config_is_read_once(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str] = []
+    plain = record.read_config
+
+    def read(folder: Path) -> dict[str, Any]:
+        found.append(folder.name)
+        return plain(folder)
+
+    monkeypatch.setattr(record, "read_config", read)
+    _page(outputs)
+    assert sorted(found) == sorted(NAMES)
