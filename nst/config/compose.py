@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def to_config(cfg: DictConfig) -> Config:
     # merged with the schema again: an interpolation may resolve to a value of any type
     resolved = OmegaConf.to_container(cfg, resolve=True)
     literal: Any = overrides.literal(resolved)
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), literal))
+    config = OmegaConf.to_object(OmegaConf.merge(_schema(), literal))
     assert isinstance(config, Config)
     # unresolved: a logger's config refers to config.run, which is filled in later
     config.logger = OmegaConf.to_container(cfg, resolve=False)["logger"]  # type: ignore[index,call-overload]
@@ -44,6 +45,11 @@ def to_config(cfg: DictConfig) -> Config:
         canonical = [architecture.canonical(name, config.backbone.name) for name in names]
         setattr(config.layers, term, canonical)
     return config
+
+
+@cache  # 40 ms
+def _schema() -> DictConfig:
+    return OmegaConf.structured(Config)
 
 
 def _refuse_added_keys(cfg: DictConfig, prefix: str = "") -> None:

@@ -16,13 +16,12 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 
 from nst.config.experiment import style_names
-from nst.config.overrides import literal, on_texts
 from nst.metrics import learned
 from nst.metrics.quality import Metrics
 from nst.runs import checkpoint_file, experiment_jobs, machine
 from nst.runs.folder import RunFolder, locked, package_versions
 from nst.runs.identify import claimed, folder_of, is_finished, is_skipped
-from nst.runs.loggers import as_dictconfig, build_loggers
+from nst.runs.loggers import build_loggers, stored
 from nst.runs.networks import means, networks
 from nst.runs.outcome import FINISHED_BEFORE, SKIPPED, Outcome
 from nst.runs.plan import Plan
@@ -39,7 +38,7 @@ from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
 from nst.utils import agent
 from nst.utils.errors import RESUME, Interrupted, NstError
-from nst.utils.files import escaped, shown
+from nst.utils.files import shown
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +140,7 @@ class _Batch:
         log.info("already finished: %s (force=true runs it again)", shown(folder))
         if agent.run_id():  # whose W&B run would stay empty
             loggers = [each for each in build_loggers(run.config) if isinstance(each, WandbLogger)]
-            config: Any = OmegaConf.to_container(as_dictconfig(run.config), resolve=True)
+            config: Any = OmegaConf.to_container(stored(run.config), resolve=True)
             replay(RunWriter(run, RunFolder(folder), config, loggers))
         self.outcomes[folder] = Outcome(FINISHED_BEFORE)
 
@@ -296,12 +295,12 @@ def _writer(run: Run, checkpoint: Checkpoint | None, loggers: Sequence[Logger]) 
         if changed := machine.changes(read_facts(folder.path), now):
             text = "%s: resumes with %s; its picture may differ from that of an uninterrupted run"
             log.warning(text, shown(folder.path), "; ".join(changed))
-    plain: Any = OmegaConf.to_container(as_dictconfig(run.config), resolve=True)
-    config: Any = on_texts(escaped, plain)  # bytes that are not UTF-8
+    node = stored(run.config)
+    config: Any = OmegaConf.to_container(node, resolve=True)
     found = run.config.run
     folder.clear(kept=range(0, checkpoint.step if checkpoint else 0, run.config.snapshot_every))
     folder.start(
-        OmegaConf.to_yaml(OmegaConf.create(literal(config)), resolve=True),
+        OmegaConf.to_yaml(node, resolve=True),
         {"signature": found.signature, "wandb_id": found.wandb_id, **facts},
     )
     return RunWriter(run, folder, config, loggers, checkpoint)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from nst.config import overrides
 from nst.config.schema import Config
 from nst.utils.errors import ArgumentError, ConfigError
+from nst.utils.files import escaped
 
 
 def build_loggers(config: Config) -> list[Logger]:
@@ -19,13 +20,22 @@ def build_loggers(config: Config) -> list[Logger]:
     Raises:
         ConfigError: for settings that a logger does not take.
     """
-    nodes = as_dictconfig(config).logger or {}
+    if not config.logger:
+        return []
+    nodes = as_dictconfig(config).logger
     return [_build(node, f"logger.{name}") for name, node in nodes.items()]
 
 
 def as_dictconfig(config: Config) -> DictConfig:
     """The config with the interpolations of its loggers; all other values are literal."""
     return OmegaConf.create({**overrides.literal(config.asdict()), "logger": config.logger})
+
+
+def stored(config: Config) -> DictConfig:
+    """The same without bytes that are not UTF-8, which neither YAML nor W&B accepts."""
+    values = overrides.on_texts(escaped, {**config.asdict(), "logger": None})
+    logger = overrides.on_texts(escaped, config.logger)
+    return OmegaConf.create({**overrides.literal(values), "logger": logger})
 
 
 def _build(node: Any, key: str) -> Logger:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import pkgutil
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import torch
@@ -59,13 +60,19 @@ def device(trainer: Any) -> torch.device:
     """
     given = trainer if isinstance(trainer, dict) else {}
     chosen = {name: given[name] for name in ("accelerator", "devices") if name in given}
+    return _device(json.dumps(chosen))
+
+
+@cache  # Lightning looks for the devices of this machine: 20 ms
+def _device(arguments: str) -> torch.device:
+    chosen = json.loads(arguments)
     try:
         fabric = Fabric(**chosen, plugins=[OneProcess()])
     except Exception as error:  # Lightning's words, for the Trainer that the user configures
         reason = " ".join(str(error).split()).replace("Fabric(", "Trainer(")
         raise ConfigError("trainer", chosen, reason) from error
     if fabric.world_size > 1:
-        raise ConfigError("trainer.devices", given.get("devices", fabric.world_size), ONE_DEVICE)
+        raise ConfigError("trainer.devices", chosen.get("devices", fabric.world_size), ONE_DEVICE)
     return fabric.device
 
 

@@ -23,7 +23,7 @@ from nst.cli import main, report
 from nst.config.arguments import for_hydra
 from nst.config.keys import file_keys, picture_keys
 from nst.config.overrides import quoted
-from nst.runs.loggers import as_dictconfig
+from nst.runs.loggers import as_dictconfig, stored
 from nst.runs.record import read_config, read_facts
 from tests.helpers import config
 
@@ -104,6 +104,18 @@ def test_an_existing_file_is_taken_as_typed(first: int) -> None:
         for key, name in named.items():
             group, field = key.lstrip("+").split(".")
             assert node[group][field] == name
+
+
+def test_a_name_that_is_not_utf8_is_escaped_where_it_is_stored() -> None:
+    """Also in what a logger takes from the config, and beside what OmegaConf would resolve."""
+    found = config("content.path=photo.jpg", "style.path=painting.jpg", "logger=csv")
+    found.content.path = "\udce9${a}"
+    found.logger["csv"]["save_dir"] = "${content.path}"
+    node = OmegaConf.to_container(stored(found), resolve=True)
+    assert isinstance(node, dict)
+    for path in (node["content"]["path"], node["logger"]["csv"]["save_dir"]):
+        assert path == "\\xe9${a}"
+    assert OmegaConf.to_yaml(stored(found), resolve=True).encode()
 
 
 @settings(max_examples=40, deadline=None)
