@@ -123,6 +123,10 @@ def _from_file(config: Config) -> bool:
     return config.init.name == "file"
 
 
+def _plateau(config: Config) -> bool:
+    return config.until.plateau is not None
+
+
 def _guided(config: Config) -> bool:
     return config.guided
 
@@ -332,6 +336,24 @@ class ScheduleConfig:
 
 
 @dataclass
+class UntilConfig:
+    """Where a run ends before its last step, once the image has its final size.
+
+    ``loss`` ends it at the first total loss that is not above it; ``plateau`` once the lowest loss
+    has fallen by less than this fraction within ``window`` steps. The result is the image with the
+    lowest loss.
+    """
+
+    loss: float | None = result(None, own=True, valid=NOT_NEGATIVE)
+    plateau: float | None = result(
+        None,
+        own=True,
+        valid=(lambda value: 0 < value < 1, "must be a fraction between 0 and 1, or null"),
+    )
+    window: int = result(25, own=True, when=_plateau, valid=whole(1_000_000))
+
+
+@dataclass
 class ImageConfig:
     size: int = result(fact="scales", valid=whole(10_000))
 
@@ -373,6 +395,7 @@ class Config:
         valid=within(0, 2**63 - 1, "must be a whole number from 0 to 2^63 - 1"),
     )
     steps: int = result(fact="scales", valid=whole(1_000_000))
+    until: UntilConfig = field(default_factory=UntilConfig)
     optimizer: Any = result()
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     precision: str = result("auto", fact="precision", one_of=PRECISIONS)

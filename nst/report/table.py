@@ -193,7 +193,7 @@ def _cell(jobs: Sequence[JobRecord], show: str, gallery: Gallery) -> Cell:
 
 
 def _outcome(jobs: Sequence[JobRecord], show: str) -> str:
-    """The caption of a cell: loss and time of its run, or why there is no picture."""
+    """The caption of a cell: loss, early end and time of its run, or why there is no picture."""
     if not jobs:
         return "not part of the sweep"
     run = jobs[0].run
@@ -205,4 +205,6 @@ def _outcome(jobs: Sequence[JobRecord], show: str) -> str:
     loss, seconds = run.measure("loss"), run.measure("seconds")
     if show == "start" or loss is None:
         return ""
-    return f"loss {loss:.3g}" + ("" if seconds is None else f" · {seconds:.0f} s")
+    ended = f"ended at step {run.facts['steps']}" if "reached" in run.facts else ""
+    time = "" if seconds is None else f"{seconds:.0f} s"
+    return " · ".join(filter(None, [f"loss {loss:.3g}", ended, time]))

@@ -180,7 +180,8 @@ class _Batch:
                     writer.begin()
                 begun = [writer for writer in writers if not writer.ended]
                 done = _fit(trainer, begun, self.plan) if begun else config.steps
-            if done < config.steps:  # by max_time, or by a callback of the user's
+            unfinished = [writer for writer in begun if not writer.ended]
+            if done < config.steps and unfinished:  # by max_time, or by a callback of the user's
                 raise NstError(f"stopped by the Trainer before the last step: {RESUME}")
         except Exception as error:
             failed = Outcome.from_error(error)

@@ -15,6 +15,7 @@ from nst.runs.pruning import Pruning
 from nst.runs.signals import Interrupts
 from nst.runs.writer import RunWriter
 from nst.transfer.checkpoint import Checkpoint
+from nst.transfer.departure import Departure, Why
 from nst.transfer.module import StepOutput, StyleTransfer
 
 CHECKPOINT_SHARE = 0.015
@@ -119,7 +120,7 @@ class Tracker(L.Callback):
         if self._waiting:
             self._flush(module)
         for index, writer in self._active(module.active):
-            signature = writer.run.config.run.signature
+            signature, best = writer.run.config.run.signature, module.best.get(index)
             assert signature is not None
             checkpoint = Checkpoint(
                 signature,
@@ -128,7 +129,7 @@ class Tracker(L.Callback):
                 _detached(module.image[index].detach()),
                 {name: _detached(part) for name, part in module.optimizer_state(index).items()},
                 writer.rows,
-                module.best.get(index),
+                (best.loss, best.step, best.image),  # plain, to be loaded without our classes
             )
             with writer.isolating_errors():
                 if self.log_every_step and writer.rows:
@@ -166,11 +167,23 @@ class Tracker(L.Callback):
         self._flush(pl_module)
         for index, writer in self._active(pl_module.active):
             with writer.isolating_errors():
-                image, config = writer.picture(final[index]), writer.run.config
-                measures = self.pruning.metrics.measure(
-                    image, writer.content, writer.styles, config.learned_metrics, config.wraps
-                )
-                writer.complete(image, measures)
+                self._complete(writer, final[index])
+
+    def _complete(self, writer: RunWriter, image: Tensor, early: Departure | None = None) -> None:
+        picture, config = writer.picture(image), writer.run.config
+        measures = self.pruning.metrics.measure(
+            picture, writer.content, writer.styles, config.learned_metrics, config.wraps
+        )
+        writer.complete(picture, measures, early)
+
+    def _depart(self, writer: RunWriter, departure: Departure) -> None:
+        """Ends a run whose image left the batch."""
+        writer.folder.metrics(writer.rows)
+        if departure.why is Why.REACHED:
+            writer.snapshot(departure.best.step, departure.best.image)
+            self._complete(writer, departure.best.image, departure)
+        else:
+            writer.depart(departure)
 
     def _interrupt(self, module: StyleTransfer) -> None:
         signal = self.interrupts.received
@@ -195,7 +208,7 @@ class Tracker(L.Callback):
     def _active(self, runs: Sequence[int]) -> list[tuple[int, RunWriter]]:
         """(index of the image, writer) of these runs that have not ended."""
         found = [(index, self.writers[run]) for index, run in enumerate(runs)]
-        return [(index, each) for index, each in found if not (each.ended or each.diverged)]
+        return [(index, each) for index, each in found if not (each.ended or each.left)]
 
     def _have_departed(self, module: StyleTransfer) -> bool:
         return any(not self.writers[run].ended for run in module.departed)
@@ -212,7 +225,7 @@ class Tracker(L.Callback):
             write: whether to write files as well.
 
         Raises:
-            Exception: the error of the first run, if all have ended.
+            Exception: the first error of a run, if all have ended.
         """
         for active, rows in groupby(self._waiting, lambda row: row.found["active"]):
             self._distribute(active, list(rows), write, final=module.final is not None)
@@ -220,8 +233,7 @@ class Tracker(L.Callback):
             writer = self.writers[run]
             if not writer.ended:
                 with writer.isolating_errors():
-                    writer.folder.metrics(writer.rows)
-                    writer.depart(*departure)
+                    self._depart(writer, departure)
         self._waiting.clear()
         self._snapshot = None
         if write:
@@ -236,7 +248,7 @@ class Tracker(L.Callback):
         # the same losses at all scales: they stack
         table = torch.stack(
             [
-                torch.stack([*found["losses"].values(), found["diverged"].to(torch.float32)])
+                torch.stack([*found["losses"].values(), found["ended"].to(torch.float32)])
                 for *_, found in rows
             ]
         )
@@ -244,16 +256,16 @@ class Tracker(L.Callback):
         for index, writer in self._active(active):
             with writer.isolating_errors():
                 for (step, seconds, rate, _), row in zip(rows, values, strict=True):
-                    if writer.diverged:
+                    if writer.left:
                         break
                     losses = {
                         f"loss/{name}": row[names.index(name)][index]
                         for name in writer.names(names)
                     }
                     writer.log({"step": step, "seconds": round(seconds, 4), **losses, "lr": rate})
-                    writer.diverged = bool(row[-1][index])
+                    writer.left = bool(row[-1][index])
                 last = rows[-1] is self._waiting[-1]
-                if self._snapshot is not None and last and not writer.diverged:
+                if self._snapshot is not None and last and not writer.left:
                     picture = writer.snapshot(rows[-1].step, self._snapshot[index])
                     if not final:  # then it is too late to prune
                         self.pruning.snapshot(active[index], writer, picture)
@@ -262,9 +274,9 @@ class Tracker(L.Callback):
 
     def _raise_if_all_ended(self) -> None:
         if not self._unfinished():
-            error = self.writers[0].error
-            assert error is not None
-            raise error
+            errors = [writer.error for writer in self.writers if writer.error is not None]
+            if errors:
+                raise errors[0]
 
 
 def _detached(part: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from nst.runs import checkpoint_file
 from nst.runs.folder import RunFolder
 from nst.runs.record import COMPLETED, DIVERGED, FAILED, INTERRUPTED, PRUNED
 from nst.transfer.checkpoint import Checkpoint
+from nst.transfer.departure import Departure, Why
 from nst.transfer.run import Run, Style
 from nst.utils.errors import DivergedError, PrunedError, reason
 
@@ -40,7 +41,7 @@ class RunWriter:
         content: at the size of the result; None if the task has none.
         styles: as given, at the sizes that the run uses: metrics compare the result with them,
             so that runs with different values of ``colour`` are measured alike.
-        diverged: whether its loss has diverged; later rows are not recorded.
+        left: whether its image has left the batch, or is about to; later rows are not recorded.
         ended: whether it has ended; others of its batch may not have.
         error: why this run alone ended: it diverged, or could not be written.
     """
@@ -53,7 +54,7 @@ class RunWriter:
     rows: list[dict[str, float]] = field(default_factory=list)
     content: Image.Image | None = None
     styles: list[Style] = field(default_factory=list)
-    diverged: bool = False
+    left: bool = False
     ended: bool = False
     error: Exception | None = None
     _colours: Colours | None = None  # of the content, at the last shape shown
@@ -158,10 +159,22 @@ class RunWriter:
         """Writes a checkpoint."""
         checkpoint_file.save(self.folder.path, checkpoint)
 
-    def complete(self, final: Image.Image, measures: Mapping[str, float]) -> None:
-        """Ends the run with its result."""
+    def complete(
+        self, final: Image.Image, measures: Mapping[str, float], early: Departure | None = None
+    ) -> None:
+        """Ends the run with its result.
+
+        Args:
+            final: the result.
+            measures: its metrics.
+            early: why and with which image it ended before the last step; None: it did not.
+        """
         last = self.rows[-1]
         step = int(last["step"])
+        row, facts = last, {}
+        if early is not None:
+            row = self._row(early.best.step)
+            facts = {"reached": early.reason, "best_step": early.best.step}
         self.log_picture("final", self.folder.final(final), step)
         if self.run.config.wraps:
             self.log_picture("tiled", self.folder.tiled(images.tiled(final)), step)
@@ -170,36 +183,37 @@ class RunWriter:
             status=COMPLETED,
             seconds=last["seconds"],
             steps=step,
-            losses=_losses(last),
+            losses=_losses(row),
             measures=dict(measures),
+            **facts,
         )
         checkpoint_file.remove(self.folder.path)
         self.ended = True
         for logger in self.loggers:
             logger.finalize("success")
 
-    def depart(self, why: str, best: tuple[float, int, Tensor], diverged: bool) -> None:
-        """Ends a run that left its batch: it diverged or was pruned.
-
-        Args:
-            why: the reason.
-            best: (loss, step, image) with the lowest loss.
-            diverged: whether it diverged.
-        """
-        loss, best_step, image = best
+    def depart(self, departure: Departure) -> None:
+        """Ends a run that left its batch because it diverged or was pruned."""
+        loss, best_step, image = departure.best
+        diverged = departure.why is Why.DIVERGED
         step = int(self.rows[-1]["step"])
         facts: dict[str, Any] = {}
         if math.isfinite(loss) or best_step > 0:
             self.log_picture("best", self.folder.best(self.picture(image)), step)
-            row = next((row for row in self.rows if row["step"] == best_step), {})
-            facts = {"best_step": best_step, "losses": _losses(row)}
+            facts = {"best_step": best_step, "losses": _losses(self._row(best_step))}
         seconds = self.rows[-1]["seconds"]
         status = DIVERGED if diverged else PRUNED
-        self.folder.update(status=status, reason=why, steps=step, seconds=seconds, **facts)
+        self.folder.update(
+            status=status, reason=departure.reason, steps=step, seconds=seconds, **facts
+        )
         checkpoint_file.remove(self.folder.path)  # it would only diverge again
         for logger in self.loggers:
             logger.finalize("failed" if diverged else "success")
-        self.ended, self.error = True, DivergedError(why) if diverged else PrunedError(why)
+        kind = DivergedError if diverged else PrunedError
+        self.ended, self.error = True, kind(departure.reason)
+
+    def _row(self, step: int) -> dict[str, float]:
+        return next((row for row in self.rows if row["step"] == step), {})
 
     def interrupt(self, by: str, step: int) -> None:
         """Ends the run as interrupted; it can be resumed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 import lightning as L
 import torch
@@ -11,57 +11,17 @@ from torch import Tensor, nn
 
 from nst.images import lab
 from nst.optim import PerImage
+from nst.transfer.best import Best
 from nst.transfer.checkpoint import Checkpoint
+from nst.transfer.departure import Departure, Why
 from nst.transfer.divergence import Divergence
 from nst.transfer.initial_image import initial_image
 from nst.transfer.objective import Objective
 from nst.transfer.resampling import resampled
 from nst.transfer.run import Run
 from nst.transfer.schedule import Scale, Steps
+from nst.transfer.until import Until
 from nst.vgg.network import VGG
-
-
-class Best:
-    """The images with the lowest losses so far at one scale, kept on their device.
-
-    Args:
-        images: (N, 3, H, W), at the start of the scale.
-        step: updates so far.
-
-    Attributes:
-        images: (N, 3, H, W).
-        losses: (N,), infinite before the first finite one.
-        steps: (N,), updates of each image.
-    """
-
-    def __init__(self, images: Tensor, step: int) -> None:
-        self.images = images.detach().clone()
-        self.losses = images.new_full((len(images),), torch.inf)
-        self.steps = torch.full((len(images),), step, device=images.device)
-
-    @torch.no_grad()
-    def update(self, step: int, losses: Tensor, images: Tensor) -> None:
-        """Keeps the images (N, 3, H, W) after ``step`` updates whose losses (N,) are lower."""
-        better = losses < self.losses  # false for NaN
-        self.images = torch.where(better[:, None, None, None], images.detach(), self.images)
-        self.losses = torch.where(better, losses, self.losses)
-        self.steps = torch.where(better, step, self.steps)
-
-    def keep(self, indices: Sequence[int]) -> None:
-        """Drops all images but these."""
-        kept = list(indices)
-        self.images, self.losses = self.images[kept], self.losses[kept]
-        self.steps = self.steps[kept]
-
-    def get(self, index: int) -> tuple[float, int, Tensor]:
-        """(loss, step, image (3, H, W) on the CPU) of one run."""
-        image = self.images[index].detach().cpu().clone()
-        return float(self.losses[index]), int(self.steps[index]), image
-
-    def restore(self, index: int, loss: float, step: int, image: Tensor) -> None:
-        """Restores what ``get`` returned."""
-        self.losses[index], self.steps[index], self.images[index] = loss, step, image
-
 
 CHECK_EVERY = 25
 """Steps between checks for divergence on a GPU: each check waits for the device."""
@@ -70,32 +30,19 @@ NO_SYNC_DEVICES = frozenset({"cpu"})
 """Devices on which a check is free and takes place at every step."""
 
 
-class Departure(NamedTuple):
-    """An image that left the batch before the last step.
-
-    Attributes:
-        reason: why it left.
-        best: (loss, step, image (3, H, W) on the CPU) with the lowest loss at its scale.
-        diverged: whether it diverged; else it was pruned.
-    """
-
-    reason: str
-    best: tuple[float, int, Tensor]
-    diverged: bool
-
-
 class StepOutput(TypedDict):
     """Results of a step, on the device.
 
     Attributes:
         losses: (N,) each, of the images before the update.
-        diverged: (N,), whether each image has diverged, at this step or before.
+        ended: (N,), whether each image has diverged or reached what its run ends at, at this step
+            or before.
         active: indices of the runs that the N images belong to.
         scale: of the images.
     """
 
     losses: dict[str, Tensor]
-    diverged: Tensor
+    ended: Tensor
     active: list[int]
     scale: Scale
 
@@ -118,8 +65,8 @@ class StyleTransfer(L.LightningModule):
     Attributes:
         image: the parameter (N, 3, H, W), RGB in [0, 1]; its shape changes with the scale.
         scale: the current ``Scale``.
-        active: indices of the runs that the images belong to; images leave that diverge or are
-            pruned.
+        active: indices of the runs that the images belong to; images leave that diverge, are
+            pruned, or have reached what their runs end at.
         best: the images with the lowest losses, kept of runs that leave.
         departed: the images that left, by the index of their run.
         final: the evaluation of the final images, after the last step; before, None.
@@ -128,6 +75,7 @@ class StyleTransfer(L.LightningModule):
     objective: Objective
     best: Best
     divergence: Divergence
+    until: Until
 
     def __init__(
         self,
@@ -176,10 +124,13 @@ class StyleTransfer(L.LightningModule):
         starts = [scale.start for scale in self.scales]
         self.divergence = Divergence(bounds, starts, self.device)
         self.best = Best(self.image, self.first)
+        self.until = Until([run.config.until for run in self.runs], self.device)
         if self.checkpoints:
             for index, checkpoint in enumerate(self.checkpoints):
                 self.best.restore(index, *checkpoint.best)
                 self.divergence.restore(index, [row["loss/total"] for row in checkpoint.rows])
+            rows = [checkpoint.rows[self._full_size :] for checkpoint in self.checkpoints]
+            self.until.restore([[row["loss/total"] for row in own] for own in rows])
             self._optimizer.restore([checkpoint.optimizer for checkpoint in self.checkpoints])
             # the Trainer's step is the run's: callbacks of a resumed run log at it
             self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.first
@@ -192,7 +143,8 @@ class StyleTransfer(L.LightningModule):
         totals = losses["total"].detach()
         optimizer.zero_grad()
         self.manual_backward(losses["total"].sum())
-        self.best.update(step, totals.where(self.divergence.step < 0, torch.inf), self.image)
+        going_on = (self.divergence.step < 0) & (self.until.step < 0)
+        self.best.update(step, totals.where(going_on, torch.inf), self.image)
         accepted = optimizer.step(losses=totals)  # an image whose loss rose too much steps back
         evaluated = self._step_output(step, losses, accepted)
         self._log(evaluated["losses"])
@@ -202,8 +154,16 @@ class StyleTransfer(L.LightningModule):
     def _step_output(self, step: int, losses: dict[str, Tensor], accepted: Tensor) -> StepOutput:
         losses = {name: loss.detach() for name, loss in losses.items()}
         magnitude = self.objective.magnitude
-        diverged = self.divergence.update(step, losses["total"], accepted, magnitude)
-        return StepOutput(losses=losses, diverged=diverged, active=self.active, scale=self.scale)
+        ended = self.divergence.update(step, losses["total"], accepted, magnitude)
+        if self._full_size <= step < self.scales[-1].stop:
+            self.until.update(step, losses["total"])
+        ended = ended | (self.until.step >= 0)
+        return StepOutput(losses=losses, ended=ended, active=self.active, scale=self.scale)
+
+    @property
+    def _full_size(self) -> int:
+        """First step at the final size."""
+        return next(scale.start for scale in self.scales if scale.size == self.scales[-1].size)
 
     def _prepare(self, step: int) -> None:
         """Changes scale and precision, drops images and stops, between two steps."""
@@ -227,19 +187,22 @@ class StyleTransfer(L.LightningModule):
             self.trainer.should_stop = True
 
     def _drop_departed(self) -> None:
-        """Removes the images that diverged or are pruned, unless they are the last ones or final.
+        """Removes the images that leave, unless they are the last ones or final.
 
-        An image that has its final losses is not pruned.
+        An image that has its final losses leaves only if it diverged.
         """
-        reasons = {} if self.final is not None else dict(self.pruned())
-        diverged = self.divergence.step.ge(0).nonzero().flatten().tolist()
-        gone = [
-            index for index, run in enumerate(self.active) if index in diverged or run in reasons
-        ]
-        for index in gone:
-            run, lost = self.active[index], index in diverged
-            reason = self.divergence.reason(index) if lost else reasons[run]
-            self.departed.setdefault(run, Departure(reason, self.best.get(index), lost))
+        gone: dict[int, tuple[Why, str]] = {}
+        if self.final is None:
+            reasons = self.pruned()
+            for index, run in enumerate(self.active):
+                if run in reasons:
+                    gone[index] = Why.PRUNED, reasons[run]
+            gone |= {each: (Why.REACHED, self.until.reason(each)) for each in _set(self.until.step)}
+        diverged = _set(self.divergence.step)
+        gone |= {each: (Why.DIVERGED, self.divergence.reason(each)) for each in diverged}
+        for index, (why, reason) in gone.items():
+            departure = Departure(why, reason, self.best.get(index))
+            self.departed.setdefault(self.active[index], departure)
         if 0 < len(gone) < len(self.active) and self.final is None:
             self.keep([index for index in range(len(self.active)) if index not in gone])
 
@@ -281,6 +244,7 @@ class StyleTransfer(L.LightningModule):
         self.objective = Objective(self.objective.backbone, self.runs, self.scale, self.device)
         self.best.keep(kept)
         self.divergence.keep(kept)
+        self.until.keep(kept)
 
     def finish(self) -> dict[str, Tensor]:
         """Finishes a scale: reverts last steps that raised the loss beyond the optimiser's limit.
@@ -311,3 +275,9 @@ class StyleTransfer(L.LightningModule):
         self._optimizer.rescale(self.image, resample)
         self.objective = self._objective(scale.start)
         self.best = Best(self.image, scale.start)
+
+
+def _set(steps: Tensor) -> list[int]:
+    """Indices of the images whose step (N,) is known."""
+    found: list[int] = steps.ge(0).nonzero().flatten().tolist()
+    return found

@@ -21,6 +21,7 @@ from nst.sweeps.search import record
 from nst.sweeps.search.record import StudyRecord
 from nst.sweeps.search.sampling import Sampling
 from nst.sweeps.search.study import Study, storage
+from nst.transfer.departure import Why
 from tests.helpers import first_of, module, tiny_run
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -255,7 +256,7 @@ def test_a_pruned_image_does_not_change_the_others() -> None:
             batch.training_step(step, step)
         assert batch.active == [0]
         assert batch.departed[1].reason == "no longer wanted"
-        assert not batch.departed[1].diverged
+        assert batch.departed[1].why is Why.PRUNED
         assert batch.final is not None
         images.append(batch.image.detach())
     assert torch.equal(*images)
