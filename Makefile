@@ -10,7 +10,7 @@ WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report smoke test test-unit coverage torture scale lint format bench clean
+.PHONY: help setup demo report smoke test test-unit coverage torture scale lint format bench bench-gpu clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench: $(READY) ## Speed and memory against the textbook loop; REPORT=1: the who
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.compare
 	$(if $(REPORT),$(BIN)/python -m tests.bench.report)
+
+bench-gpu: $(READY) ## Speed, memory and agreement on a GPU; without one, a test of itself
+	$(BIN)/python -m tests.bench.gpu
 
 clean: ## Remove caches and the virtual environment; keep outputs/
 	rm -rf $(VENV) .ruff_cache .mypy_cache .pytest_cache .hypothesis .coverage* dist build

@@ -8,16 +8,29 @@ import runpy
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 from xml.etree import ElementTree
 
 import pytest
 import torch
 
-from tests.bench import batch, calibrate, losses, many, memory, pastiche, search, step, time_to_loss
+from tests.bench import (
+    batch,
+    calibrate,
+    gpu,
+    losses,
+    many,
+    memory,
+    pastiche,
+    search,
+    step,
+    time_to_loss,
+)
 from tests.bench import loop as bench_loop
 from tests.bench import report as bench_report
 from tests.bench.rows import Row, merge, read, table
@@ -77,6 +90,27 @@ def test_the_textbook_loop_in_a_process_of_its_own(tmp_path: Path) -> None:
         apart, together = (ask(problem, 2)["losses"] for ask in (theirs, here))
     assert len(apart) == len(together)
     assert apart[0] == pytest.approx(together[0])  # later ones amplify rounding
+
+
+@slow
+def test_gpu(tmp_path: Path) -> None:
+    """On a processor, without the report."""
+    given = replace(gpu.plan(), device=torch.device("cpu"), ways=gpu.EAGER[::2])
+    with mock.patch.object(gpu, "_report", lambda given: Row("the report", "s", 1.0)):
+        rows = gpu.measure(given)
+    _check("many", rows, tmp_path)
+    assert [row.figure for row in rows if row.met is False] == []
+    assert sum(row.goal is not None for row in rows) == 3  # of float32 alone
+    text = gpu.page(given.device, rows)
+    assert "There is no GPU here" in text
+    assert len(text.splitlines()) == len(rows) + 8
+
+
+def test_tf32_is_restored() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    with gpu.tf32(not before):
+        assert torch.backends.cudnn.allow_tf32 is not before
+    assert torch.backends.cudnn.allow_tf32 is before
 
 
 def test_operations_of_a_step() -> None:
