@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from nst.config.compose import conf_dir
 from tests.helpers import config
@@ -51,6 +54,40 @@ def test_searches_are_multiruns_of_the_sweeper_of_studies(name: str) -> None:
     assert composed.hydra.mode == RunMode.MULTIRUN
     assert composed.hydra.sweeper._target_ == "hydra_plugins.nst_optuna.OptunaSweeper"
     assert composed.study == name
+
+
+OTHER_DEFAULTS = {
+    "content_loss": "self_similarity",
+    "style_loss": "moments",
+    "layers": "deep",
+    "layer_weights": "gatys",
+    "weights": "strong",
+    "normalize": "textbook",
+    "init": "style",
+    "optimizer": "adam",
+    "schedule": "quick",
+    "backbone": "vgg16",
+}
+
+
+def test_experiments_do_not_depend_on_the_defaults(tmp_path: Path) -> None:
+    """Their tables stay what they are when the default picture changes."""
+    other = tmp_path / "conf"
+    shutil.copytree(CONF, other)
+    text = (other / "config.yaml").read_text()
+    for group, option in OTHER_DEFAULTS.items():
+        text, count = re.subn(f"(?m)^  - {group}: .*$", f"  - {group}: {option}", text)
+        assert count == 1
+    text = re.sub("(?m)^steps: 300", "steps: 7", re.sub("(?m)^  size: 256", "  size: 99", text))
+    (other / "config.yaml").write_text(text)
+    names = [path.stem for path in OPTIONS if path.parts[0] == "experiments"]
+    found = []
+    for folder in (CONF, other):
+        with initialize_config_dir(str(folder), version_base="1.3"):
+            jobs = [compose("config", [f"+experiments={name}"]) for name in names]
+        found.append([OmegaConf.to_container(job, resolve=False) for job in jobs])
+    assert len(names) > 10
+    assert found[0] == found[1]
 
 
 GLOBAL = ("experiments", "preset", "search")  # of the package _global_
