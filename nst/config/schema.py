@@ -283,7 +283,7 @@ class BackboneConfig:
     path: str | None = result(None, fact="weights", file=True, label=True)
     sha256: str | None = result(None, fact="weights")
     order: str = result("rgb", fact="weights", one_of=("rgb", "bgr"))
-    pooling: str = result("max", one_of=("max", "average"))
+    pooling: str = result("max", one_of=architecture.POOLINGS)
     padding: str = result(architecture.ZEROS, one_of=architecture.PADDINGS)
     tiling: str = key(Affects.BATCH, "auto", one_of=("auto", "always", "never"))
 

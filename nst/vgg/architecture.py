@@ -15,6 +15,7 @@ _CHANNELS = (64, 128, 256, 512, 512)
 BACKBONES = tuple(_COUNTS)
 
 ZEROS, REPLICATE, CIRCULAR = PADDINGS = ("zeros", "replicate", "circular")
+POOLINGS = ("max", "average", "l2")
 
 SOURCES = ("embedded", "torchvision", "file")
 OFFLINE = "without a network: embedded (VGG-19), file with backbone.path"

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from nst import images
-from nst.vgg.architecture import conv_names
+from nst.vgg.architecture import POOLINGS, conv_names
 from nst.vgg.network import VGG
 from nst.vgg.weights import Weights, load
 
@@ -47,7 +47,7 @@ def measure(weights: Weights, backbone: str, pooling: str) -> list[float]:
 def main() -> None:
     """Writes the table."""
     weights = load("vgg19", "embedded", None, None, "rgb")
-    means = {pooling: measure(weights, "vgg19", pooling) for pooling in ("max", "average")}
+    means = {pooling: measure(weights, "vgg19", pooling) for pooling in POOLINGS}
     path = Path(__file__).with_name(_TABLE)
     path.write_text(json.dumps({weights.sha256: means}, indent=1) + "\n")
     print(path)

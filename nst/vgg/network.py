@@ -31,12 +31,13 @@ class VGG(nn.Module):
         weights: the pretrained convolutions and their input normalisation.
         backbone: ``vgg16`` or ``vgg19``.
         taps: canonical layer names whose features ``forward`` returns.
-        pooling: ``max`` (as trained) or ``average`` (Gatys et al. 2016, section 2: smoother).
+        pooling: ``max`` (as trained), ``average`` (Gatys et al. 2016, section 2: smoother) or
+            ``l2`` (``L2Pool``).
         padding: ``zeros`` (as trained), ``replicate`` (no dark frame in the statistics) or
             ``circular`` (the picture wraps around, so that copies of it fit side by side).
         activation_means: mean ReLU output of every convolution; each convolution is scaled by one
             number so that this becomes 1 (Gatys et al. 2015, section 2, do so per channel). The
-            ReLU and both poolings commute with positive scaling, so the features stay the same up
+            ReLU and every pooling commute with positive scaling, so the features stay the same up
             to these factors. None: as trained.
         dtype: of the convolutions.
         tiling: ``never`` computes whole pictures, ``always`` strips where they save memory, and
@@ -95,7 +96,7 @@ class VGG(nn.Module):
                 tapped = name.replace("relu", "conv") in self.taps
                 self.layers[name] = nn.ReLU(inplace=not tapped)
             else:
-                self.layers[name] = nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2)
+                self.layers[name] = _POOLINGS[pooling](2)
             if self.taps <= set(self.layers):
                 break
         # The layout for bfloat16 on CPUs and for tensor cores on GPUs.
@@ -211,6 +212,33 @@ class VGG(nn.Module):
             if name in wanted:
                 values |= reader(name, strip.crop(x), strip)
         return x, values
+
+
+class L2Pool(nn.Module):
+    """The root of the mean square of each window, between its average and its maximum.
+
+    Hénaff & Simoncelli 2016 (Geodesics of learned representations): it aliases less than the
+    maximum.
+
+    Args:
+        size: of the windows, which do not overlap.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H / size, W / size), rounded down."""
+        # the gradient of lp_pool2d is 0 where a window is 0; that of a root is not finite there
+        return nn.functional.lp_pool2d(x, 2.0, self.size) / self.size
+
+
+_POOLINGS: dict[str, Callable[[int], nn.Module]] = {
+    "max": nn.MaxPool2d,
+    "average": nn.AvgPool2d,
+    "l2": L2Pool,
+}
 
 
 def _plan(backbone: str) -> Iterator[tuple[str, int]]:

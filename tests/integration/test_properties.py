@@ -29,6 +29,7 @@ from nst.runs.record import COMPLETED, DIVERGED, read_facts
 from nst.runs.signature import signature
 from nst.transfer.run import Run
 from nst.utils.errors import DivergedError, NstError
+from nst.vgg import architecture
 from tests.commands import LIMIT
 from tests.examples import EXAMPLES, bounded
 from tests.helpers import execute, prepared, resolved, slow
@@ -190,7 +191,7 @@ TINY: dict[str, list[str]] = {
     "optimizer": ["lbfgs", "lbfgs_textbook", "adam"],
     "optimizer.lr": ["1e-9", "1", "1e9"],
     "schedule": ["single", "{sizes: [0.9, 1], steps: [1, 1], style: [0.1, 1]}"],
-    "backbone.pooling": ["max", "average"],
+    "backbone.pooling": [*architecture.POOLINGS],
     "backbone.padding": ["zeros", "replicate", "circular"],
     "precision": ["32", "bf16"],
     "seed": ["0", "9223372036854775807"],

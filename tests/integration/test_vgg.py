@@ -12,7 +12,7 @@ from torchvision import models
 from nst import images
 from nst.vgg import architecture, weights
 from nst.vgg.calibration import PHOTOS, SIZE, activation_means
-from nst.vgg.network import VGG
+from nst.vgg.network import VGG, L2Pool
 from tests.helpers import embedded, first_of
 
 
@@ -76,7 +76,7 @@ def test_names() -> None:
         architecture.canonical("conv3_4", "vgg16")
 
 
-@pytest.mark.parametrize("pooling", first_of(["max", "average"]))
+@pytest.mark.parametrize("pooling", first_of(["max", "average", "l2"]))
 def test_activation_normalisation_makes_the_mean_activation_one(pooling: str) -> None:
     loaded = embedded()
     means = activation_means(loaded, "vgg19", pooling)
@@ -117,6 +117,21 @@ def test_the_embedded_network_sees() -> None:
     far = torch.cosine_similarity(code(one), code(other)).item()
     assert near > 0.95
     assert far < near - 0.2
+
+
+def test_l2_pooling_is_the_root_of_the_mean_square() -> None:
+    """Where a window is 0, its gradient is 0 too."""
+    x = torch.rand(2, 3, 4, 6).mul(2)
+    x[:, :, :2, :2] = 0
+    x.requires_grad_()
+    pooled = L2Pool(2)(x)
+    windows = x.unfold(2, 2, 2).unfold(3, 2, 2)
+    torch.testing.assert_close(pooled, windows.square().mean((-1, -2)).sqrt())
+    pooled.sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert not x.grad[:, :, :2, :2].any()
+    torch.testing.assert_close(L2Pool(2)(3 * x), 3 * pooled)  # activations may be scaled
 
 
 def test_padding_and_pooling_change_the_features() -> None:

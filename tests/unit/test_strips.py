@@ -35,6 +35,7 @@ def _evaluated(
         ["backbone.padding=replicate"],
         ["backbone.padding=circular", "image.size=48", "weights.tv=1"],
         ["backbone.padding=circular", "task=texture_synthesis", "image.size=32"],
+        ["backbone.pooling=l2", "layers.style=[relu1_2,conv2_2]"],
         ["backbone.pooling=average", "layers.style=[relu1_2,conv2_2,relu3_4]"],
         ["image.size=33"],  # the last strip would be one row, which cannot be pooled
         ["task=texture_synthesis", "image.size=37"],
