@@ -180,7 +180,6 @@ class Tracker(L.Callback):
         """Ends a run whose image left the batch."""
         writer.folder.metrics(writer.rows)
         if departure.why is Why.REACHED:
-            writer.snapshot(departure.best.step, departure.best.image)
             self._complete(writer, departure.best.image, departure)
         else:
             writer.depart(departure)

@@ -174,6 +174,7 @@ class RunWriter:
         row, facts = last, {}
         if early is not None:
             row = self._row(early.best.step)
+            self.folder.snapshot(early.best.step, final)  # trackers have it as the final picture
             facts = {"reached": early.reason, "best_step": early.best.step}
         self.log_picture("final", self.folder.final(final), step)
         if self.run.config.wraps:
