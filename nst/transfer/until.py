@@ -30,8 +30,12 @@ class Until:
         self.step = torch.full((len(self.configs),), -1, device=device)
         self.loss = self._vector(each.loss for each in self.configs)
         self.plateau = self._vector(each.plateau for each in self.configs)
-        windows = [each.window for each in self.configs if each.plateau is not None]
+        windows = [each.window if each.plateau is not None else 0 for each in self.configs]
         self._longest = max(windows, default=0)
+        self._with = {  # (N,), which images have this window
+            window: torch.tensor([each == window for each in windows], device=device)
+            for window in {*windows} - {0}
+        }
         self._lowest: list[Tensor] = []  # (N,) at each of the last steps
 
     @property
@@ -52,11 +56,10 @@ class Until:
         losses = losses.where(losses.isfinite(), torch.inf)
         self._add(losses)
         now = losses <= self.loss  # false for NaN, which stands for null
-        for window in {each.window for each in self.configs if each.plateau is not None}:
+        for window, own in self._with.items():
             if len(self._lowest) > window:
-                own = torch.tensor([each.window == window for each in self.configs])
                 least = (1 - self.plateau) * self._lowest[-1 - window]
-                now |= own.to(self.device) & (self._lowest[-1] > least)
+                now |= own & (self._lowest[-1] > least)
         self.step = torch.where(now & (self.step < 0), step, self.step)
 
     def restore(self, losses: Sequence[Sequence[float]]) -> None:
@@ -73,6 +76,7 @@ class Until:
         kept = list(indices)
         self.configs = [self.configs[index] for index in kept]
         self.step, self.loss, self.plateau = self.step[kept], self.loss[kept], self.plateau[kept]
+        self._with = {window: own[kept] for window, own in self._with.items()}
         self._lowest = [each[kept] for each in self._lowest]
 
     def reason(self, index: int) -> str:

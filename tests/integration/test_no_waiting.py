@@ -34,6 +34,11 @@ def test_no_loss_reads_a_number(loss: str) -> None:
     assert optimise(_on_meta(own), 2)["total"].is_meta
 
 
+def test_a_run_that_may_end_early_reads_no_number() -> None:
+    until = ("until.loss=1", "until.plateau=0.1", "until.window=1")
+    assert optimise(_on_meta(*until), 4)["total"].is_meta
+
+
 def test_a_number_that_is_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     made = _on_meta()
     evaluate = made.objective.__call__
