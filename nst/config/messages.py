@@ -18,6 +18,7 @@ BAD_INPUT = 2
 
 _SWEPT = re.compile(r"Ambiguous value for argument '(.*)'\s+1\. ", re.DOTALL)  # of Hydra
 _ENGINE = re.compile(r"Could not load 'hydra/launcher/(\w+)'")
+_TWICE = re.compile(r"Multiple values for (\S+)\. To override a value use 'override \1: (\S+)'")
 _EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 """The extra that brings a launcher of Hydra's."""
 
@@ -61,6 +62,9 @@ def _of_composition(error: HydraException) -> ConfigError | None:
     if (engine := _ENGINE.search(str(error))) and engine[1] in _EXTRAS:
         problem = f"is not installed: pip install 'nst[{_EXTRAS[engine[1]]}]'"
         return ConfigError("hydra/launcher", engine[1], problem)
+    if twice := _TWICE.match(str(error)):
+        problem = "the group has an option already; to replace it, omit the +"
+        return ConfigError(twice[1], twice[2], problem)
     if not isinstance(error, MissingConfigException) or not error.options:
         return None
     group, _, option = (error.missing_cfg_file or "").partition("/")

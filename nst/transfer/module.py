@@ -191,15 +191,17 @@ class StyleTransfer(L.LightningModule):
 
         An image that has its final losses leaves only if it diverged.
         """
+        reasons = self.pruned()
+        reached, diverged = self.until.step.tolist(), self.divergence.step.tolist()
         gone: dict[int, tuple[Why, str]] = {}
-        if self.final is None:
-            reasons = self.pruned()
-            for index, run in enumerate(self.active):
-                if run in reasons:
-                    gone[index] = Why.PRUNED, reasons[run]
-            gone |= {each: (Why.REACHED, self.until.reason(each)) for each in _set(self.until.step)}
-        diverged = _set(self.divergence.step)
-        gone |= {each: (Why.DIVERGED, self.divergence.reason(each)) for each in diverged}
+        for index, run in enumerate(self.active):
+            # on a GPU, an image that has ended goes on until it is noticed: the first end counts
+            if diverged[index] >= 0 and not 0 <= reached[index] < diverged[index]:
+                gone[index] = Why.DIVERGED, self.divergence.reason(index)
+            elif reached[index] >= 0 and self.final is None:
+                gone[index] = Why.REACHED, self.until.reason(index)
+            elif run in reasons and self.final is None:
+                gone[index] = Why.PRUNED, reasons[run]
         for index, (why, reason) in gone.items():
             departure = Departure(why, reason, self.best.get(index))
             self.departed.setdefault(self.active[index], departure)
@@ -275,9 +277,3 @@ class StyleTransfer(L.LightningModule):
         self._optimizer.rescale(self.image, resample)
         self.objective = self._objective(scale.start)
         self.best = Best(self.image, scale.start)
-
-
-def _set(steps: Tensor) -> list[int]:
-    """Indices of the images whose step (N,) is known."""
-    found: list[int] = steps.ge(0).nonzero().flatten().tolist()
-    return found

@@ -96,8 +96,9 @@ def test_the_textbook_loop_in_a_process_of_its_own(tmp_path: Path) -> None:
 def test_gpu(tmp_path: Path) -> None:
     """On a processor, without the report."""
     given = replace(gpu.plan(), device=torch.device("cpu"), ways=gpu.EAGER[::2])
-    with mock.patch.object(gpu, "_report", lambda given: Row("the report", "s", 1.0)):
-        rows = gpu.measure(given)
+    with mock.patch.object(gpu, "_report", mock.Mock(side_effect=OSError)):
+        rows = [row for part in gpu.measure(given) for row in part]
+    assert rows[-1].figure == "the report: failed"
     _check("many", rows, tmp_path)
     assert [row.figure for row in rows if row.met is False] == []
     assert sum(row.goal is not None for row in rows) == 3  # of float32 alone

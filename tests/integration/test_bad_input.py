@@ -493,6 +493,11 @@ CONFIGS: list[tuple[str, str]] = [
         "logger=wandb logger.wandb.mode=onlin",
         "logger.wandb.mode=onlin: must be online, offline, disabled or null",
     ),
+    (
+        "+experiments=weights +preset=gatys",
+        "preset=gatys: the group has an option already; to replace it, omit the +",
+    ),
+    ("+init=noise", "init=noise: the group has an option already; to replace it, omit the +"),
     ("logger=wandb logger.wandb.project=a/b", "logger.wandb.project=a/b: "),
     ("logger=wandb logger.wandb.tags=['']", "logger.wandb.tags=[]: "),
     ("logger=wandb +logger.wandb.settings.foo=1", "logger.wandb.settings.foo=1: "),

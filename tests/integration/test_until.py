@@ -15,7 +15,9 @@ from nst.config.schema import UntilConfig
 from nst.report import table
 from nst.runs.record import RunRecord
 from nst.transfer.until import Until
-from tests.helpers import execute, tiny_run
+from nst.utils.errors import DivergedError, NstError
+from tests.helpers import WILD, execute, tiny_run
+from tests.run_folders import contents
 
 SMALL = (
     "image.size=32",
@@ -105,6 +107,29 @@ def test_each_run_of_a_batch_ends_by_itself(
     assert "reached" not in facts(second)
     losses = totals(third)
     assert facts(third)["steps"] == len(losses) - 1 == flat_at(losses, 0.3, 5)
+
+
+def test_what_comes_after_the_end_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU, an image that has ended may diverge before that is noticed."""
+    monkeypatch.setattr("nst.transfer.module.NO_SYNC_DEVICES", frozenset())
+    names = [*SMALL, *WILD, f"outputs={tmp_path}", "steps=20"]
+    with pytest.raises(DivergedError):
+        execute([tiny_run(*names)])
+    (early,) = execute([tiny_run(*names, "until.loss=1e9")])
+    assert facts(early)["status"] == "completed"
+    assert facts(early)["steps"] == 0
+
+
+def test_an_interrupted_run_ends_where_it_would_have(tmp_path: Path) -> None:
+    names = [*SMALL, "steps=40", "until.plateau=0.3", "until.window=5"]
+    (whole,) = execute([tiny_run(*names, f"outputs={tmp_path / 'whole'}")])
+    assert facts(whole)["steps"] > 9
+    with pytest.raises(NstError, match="before the last step"):
+        execute([tiny_run(*names, f"outputs={tmp_path}", "+trainer.max_steps=7")])
+    (resumed,) = execute([tiny_run(*names, f"outputs={tmp_path}")])
+    assert contents(resumed) == contents(whole)
 
 
 def test_only_the_final_size_counts(tmp_path: Path) -> None:
