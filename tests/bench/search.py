@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from nst.runs.record import RunRecord
 from nst.sweeps import sweep_folder
 from nst.sweeps.search import record
 from nst.sweeps.search.space import Space
-from nst.sweeps.search.study import Study
+from nst.sweeps.search.study import Study, storage
 from nst.sweeps.search.trials import progress
 from tests.bench.loop import tell
 from tests.bench.rows import Row
@@ -40,6 +39,11 @@ SPACE = (
     "weights.tv=tag(log,interval(0.1,100))",
     "layers=report,gatys,deep,textbook",
 )
+SEARCHED = {
+    "weights.style": FloatDistribution(1e3, 1e7, log=True),
+    "weights.tv": FloatDistribution(0.1, 100, log=True),
+    "layers": CategoricalDistribution(["report", "gatys", "deep", "textbook"]),
+}
 SEEDS = 3
 TRIALS = 40
 GOAL = 22
@@ -93,6 +97,8 @@ def measure(
                 needed.append(reached[0] if reached else None)
                 ratios.append(volumes[min(GOAL, len(volumes)) - 1] / wanted)
     runs = [each for each in needed if each is not None]
+    tell("search: asking and telling")
+    asking, theirs = overhead(many), optuna_alone(many)
     cases = f"{len(pairs)} pairs, {seeds} seeds"
     return [
         Row(
@@ -113,9 +119,16 @@ def measure(
         Row(
             f"search: asking, telling and the line of progress, after {many} trials",
             "ms a trial",
-            overhead(many),
+            asking,
             goal=OVERHEAD,
             better="lower",
+        ),
+        Row(
+            f"search: the same against a study of Optuna's own, after {many} trials",
+            "ms a trial",
+            asking,
+            theirs,
+            ratio=theirs / asking,
         ),
     ]
 
@@ -130,29 +143,49 @@ def hypervolume(points: Sequence[Point], reference: Point) -> float:
     return area
 
 
-def overhead(many: int, batch: int = 8, last: int = 100) -> float:
-    """Milliseconds to ask for, tell and report a trial, the mean of the last ones of many."""
-    space = Space(
-        {
-            "weights.style": FloatDistribution(1e3, 1e7, log=True),
-            "weights.tv": FloatDistribution(0.1, 100, log=True),
-            "layers": CategoricalDistribution(["report", "gatys", "deep", "textbook"]),
-        },
-        [],
-    )
+def overhead(many: int) -> float:
+    """Milliseconds to ask for, tell and report a trial, after many trials."""
     sampler = partial(optuna.samplers.TPESampler, multivariate=True, n_startup_trials=8)
     chance = random.Random(0)
-    times: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        study = Study(Path(folder), "s", space, OBJECTIVE, {}, sampler, 0)
-        for _ in itertools.takewhile(lambda done: done < many, itertools.count(0, batch)):
-            began = time.perf_counter()
-            for trial in study.ask(batch, many):
+        study = Study(Path(folder), "s", Space(SEARCHED, []), OBJECTIVE, {}, sampler, 0)
+
+        def batch(count: int) -> None:
+            for trial in study.ask(count, many):
                 values = [chance.random(), chance.random()]
                 study.complete(trial.number, values, f"run {trial.number}")
             progress(study, many)
-            times += [(time.perf_counter() - began) / batch] * batch
+
+        milliseconds = _mean_of_last(batch, many)
         study.close()
+    return milliseconds
+
+
+def optuna_alone(many: int) -> float:
+    """The same by a study of Optuna's own, in a file of the same kind."""
+    chance = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        study = optuna.create_study(
+            storage=storage(Path(folder), "s"),
+            directions=["minimize"] * len(OBJECTIVE),
+            sampler=optuna.samplers.TPESampler(multivariate=True, n_startup_trials=8, seed=0),
+        )
+
+        def batch(count: int) -> None:
+            for trial in [study.ask(SEARCHED) for _ in range(count)]:
+                trial.set_user_attr("run", f"run {trial.number}")
+                study.tell(trial, [chance.random(), chance.random()])
+
+        return _mean_of_last(batch, many)
+
+
+def _mean_of_last(batch: Callable[[int], None], many: int, size: int = 8, last: int = 100) -> float:
+    """Milliseconds a trial of the last ones of many that are asked for and told in batches."""
+    times: list[float] = []
+    while len(times) < many:
+        began = time.perf_counter()
+        batch(size)
+        times += [(time.perf_counter() - began) / size] * size
     return 1000 * statistics.mean(times[-last:])
 
 

@@ -291,8 +291,9 @@ def test_search(tmp_path: Path) -> None:
     grid = ("weights.style=1e3,1e7", "layers=report")
     rows = search.measure(search.PAIRS[:1], grid, base, seeds=1, trials=4, many=16)
     _check("search", rows, tmp_path)
-    assert [row.goal for row in rows] == [22, 1.0, 50]
+    assert [row.goal for row in rows] == [22, 1.0, 50, None]
     assert rows[2].ours is not None and rows[2].ours > 0
+    assert rows[3].theirs is not None and rows[3].theirs > 0
 
 
 def test_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

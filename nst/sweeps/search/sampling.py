@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
+from optuna.search_space import IntersectionSearchSpace
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
@@ -68,7 +69,9 @@ class Sampling:
         storage, study_id = self._study._storage, self._study._study_id
         number = len(self._trials)
         before = storage.get_study_system_attrs(study_id)
-        self._study.sampler = self._sampler(seed=_seed(self._seed, number))
+        sampler = self._sampler(seed=_seed(self._seed, number))
+        _keep_search_space(self._study.sampler, sampler)
+        self._study.sampler = sampler
         trial = self._study.ask(self._distributions)
         after = storage.get_study_system_attrs(study_id)
         if notes := {key: value for key, value in after.items() if before.get(key) != value}:
@@ -78,6 +81,19 @@ class Sampling:
     @property
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
+
+
+def _keep_search_space(before: BaseSampler, after: BaseSampler) -> None:
+    """Gives a sampler what the last one knows of the search space.
+
+    Otherwise it compares the distributions of all trials anew; in turn, choosing the thousandth
+    trial takes 1.2 times as long.
+    """
+    if type(before) is not type(after):  # the first one
+        return
+    for name, value in vars(before).items():
+        if isinstance(value, IntersectionSearchSpace):
+            setattr(after, name, value)
 
 
 def _seed(seed: int, number: int) -> int:
