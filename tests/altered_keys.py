@@ -63,6 +63,7 @@ ALTERED = {
         "schedule=octaves image.size=64 schedule.coarsest=32",
         "schedule.coarsest=16",
     ),
+    "schedule.detail": ("schedule=pyramid image.size=64 init=content", "schedule.detail=true"),
     "schedule.precise": ("precision=bf16", "schedule.precise=0.5"),
     "precision": ("", "precision=bf16"),
     "compile": ("", "compile=default"),

@@ -47,7 +47,7 @@ CASES = {
 def trajectory(case: str) -> list[float]:
     """Total loss at each of 15 steps and of the result, 64 px."""
     # A photo as style: drawn pictures may differ by a bit between versions of the drawing library.
-    overrides = ["image.size=64", "steps=15", "style=ihc", *CASES[case]]
+    overrides = ["+preset=report", "image.size=64", "steps=15", "style=ihc", *CASES[case]]
     losses = optimise(module([prepared(*overrides)], torch.float64))["total"][:, 0]
     return [float(f"{value:.8g}") for value in losses]
 

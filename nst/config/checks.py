@@ -244,9 +244,15 @@ def _check_schedule(config: Config) -> None:
     schedule = config.schedule
     for name in ("sizes", "steps"):
         value = getattr(schedule, name)
-        if (value is None) != (schedule.coarsest is not None):
-            problem = "must be null if schedule.coarsest is given, and only then"
-            raise ConfigError(f"schedule.{name}", value, f"{problem}; schedule=octaves does that")
+        if value is None and schedule.coarsest is None:
+            problem = "needs a number for each scale, or null with schedule.coarsest"
+            raise ConfigError(f"schedule.{name}", value, problem)
+        if value is not None and schedule.coarsest is not None:
+            problem = (
+                f"must be null, since scales follow from schedule.coarsest={schedule.coarsest}"
+            )
+            remedy = "schedule.coarsest=null lifts that; schedule=octaves has both as they must be"
+            raise ConfigError(f"schedule.{name}", value, f"{problem}; {remedy}")
         _numbers(f"schedule.{name}", value or [])
     sizes, shares = schedule.fractions(config.image.size), schedule.shares(config.image.size)
     if not sizes or sizes[-1] != 1 or sizes != sorted(set(sizes)) or sizes[0] <= 0:

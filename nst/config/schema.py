@@ -127,6 +127,11 @@ def _plateau(config: Config) -> bool:
     return config.until.plateau is not None
 
 
+def _grows_from_content(config: Config) -> bool:
+    scales = config.schedule.fractions(config.image.size)
+    return config.init.name == "content" and len(scales) > 1
+
+
 def _guided(config: Config) -> bool:
     return config.guided
 
@@ -294,7 +299,8 @@ class ScheduleConfig:
 
     ``style`` is the fraction of ``weights.style`` at each scale; None: 1. ``precise`` is the share
     of the last scale's steps, at its end, that run in float32 whatever the precision. With
-    ``coarsest``, ``sizes`` and ``steps`` are None and follow from it.
+    ``coarsest``, ``sizes`` and ``steps`` are None and follow from it. With ``detail``, an image
+    that starts from the content gets the content's detail whenever it grows.
     """
 
     name: str = key(Affects.NEITHER, label=True)
@@ -305,6 +311,7 @@ class ScheduleConfig:
         0.0, fact="precision", valid=within(0, 1, "must be a share of the steps, from 0 to 1")
     )
     coarsest: int | None = result(None, fact="scales", valid=whole(10_000))
+    detail: bool = result(False, own=True, when=_grows_from_content, neutral=False)
 
     def fractions(self, size: int) -> list[float]:
         """Size of each scale over the final one, rising to 1.

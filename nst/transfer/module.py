@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from nst import images
 from nst.images import lab
 from nst.optim import PerImage
 from nst.transfer.best import Best
@@ -272,8 +273,27 @@ class StyleTransfer(L.LightningModule):
                 return tensor.clone()
             return resampled(tensor, shape, self.backbone.wraps)
 
+        grown = resample(self.image.detach())
+        if grown.shape != self.image.shape:
+            for index, run in enumerate(self.runs):
+                if run.adds_detail:
+                    grown[index] += self._detail(run, shape)
         # a new parameter: autograd remembers the old one's shape
-        self.image = nn.Parameter(resample(self.image.detach()).clamp(0, 1))
+        self.image = nn.Parameter(grown.clamp(0, 1))
         self._optimizer.rescale(self.image, resample)
         self.objective = self._objective(scale.start)
         self.best = Best(self.image, scale.start)
+
+    def _detail(self, run: Run, shape: tuple[int, int]) -> Tensor:
+        """What the content has at a shape and the image's present size cannot show, (3, H, W).
+
+        The finest band of its Laplacian pyramid. The code of Kolkin et al. 2019 (STROTSS) adds it
+        at all scales but the last; without it the image regains slowly what it lost.
+        """
+        content = run.optimised_content
+        assert content is not None
+        before, after = (
+            images.to_tensor(content, *each) for each in (tuple(self.image.shape[2:]), shape)
+        )
+        lost = after - resampled(before[None], shape, self.backbone.wraps)[0]
+        return lost.to(self.image)

@@ -130,6 +130,11 @@ class Run:
         return self.content if self.grey is None else self.grey
 
     @property
+    def adds_detail(self) -> bool:
+        """Whether its image gets the content's detail when it grows."""
+        return self.config.schedule.detail and self.config.init.name == "content"
+
+    @property
     def taps(self) -> set[str]:
         """Layers that its losses use."""
         terms = (*self.terms("content").values(), *self.terms("style").values())

@@ -45,7 +45,8 @@ def scales(
     logs: dict[str, list[float]] = {name: [] for names in LOSSES.values() for name in names}
     for pair in pairs:
         tell(f"calibrate: {pair}")
-        common = (f"pair={pair}", "weights=medium", f"image.size={size}", f"steps={max(steps) + 2}")
+        size_is, steps_are = f"image.size={size}", f"steps={max(steps) + 2}"
+        common = ("+preset=report", f"pair={pair}", "weights=medium", size_is, steps_are)
         for term, names in LOSSES.items():
             plain = prepared(*common)
             losses = {

@@ -37,7 +37,10 @@ from tests.helpers import as_on_a_gpu, module, prepared
 from tests.textbook import peak_memory
 
 PAGE = Path("outputs/bench_gpu.md")
-SETTINGS = ["force=true", "init=noise", "logger=none", "schedule.precise=0", "steps=1000000"]
+SETTINGS = [
+    *("+preset=report", "force=true", "init=noise", "logger=none"),
+    *("schedule.precise=0", "steps=1000000"),
+]
 AGREED = 5
 """Steps after which pictures are compared: L-BFGS amplifies rounding, and later they differ."""
 

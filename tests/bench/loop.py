@@ -27,8 +27,8 @@ THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
 
 ROOT = Path(__file__).parents[2]
 
-BASE = ["trainer.accelerator=cpu", "force=true"]
-"""Of every run of ours: on the processor, and never found finished."""
+BASE = ["+preset=report", "trainer.accelerator=cpu", "force=true"]
+"""Of every run of ours: the report's settings, on the processor, and never found finished."""
 
 Ask = Callable[[Path, int], dict[str, Any]]
 """Has the loop run on a file of ``write_problem`` for so many steps: see ``textbook.answer``."""

@@ -28,7 +28,10 @@ from tests.bench.rows import Row
 
 OBJECTIVE = ("content_distance", "patch_distance")
 PAIRS = ("astronaut_brushstrokes", "chelsea_waves", "china_stained_glass")
-BASE = ("image.size=64", "steps=60", "snapshot_every=60", "logger=none", "checkpoint_seconds=1e6")
+BASE = (
+    *("+preset=report", "image.size=64", "steps=60", "snapshot_every=60"),
+    *("logger=none", "checkpoint_seconds=1e6"),
+)
 GRID = (
     "weights.style=1e3,2.15e4,4.64e5,1e7",
     "weights.tv=0.1,1,10,100",

@@ -47,6 +47,7 @@ def test_the_tables_of_the_reports() -> None:
         "main": ["1.1", "1.2", "2", "3.1", "3.2", "3.3", "3.4", "4"],
         "losses": ["L1", "L2.1", "L2.2", "L3", "L4"],
         "control": ["C1", "C2", "C3", "C4"],
+        "pictures": ["G1"],
     }
 
 

@@ -25,7 +25,7 @@ MACHINE = ("device", "processor", "instruction_sets", "threads", "packages")
 """Of ``run.json``: what decides the bits. Where it differs, pictures agree only roughly."""
 
 _TINY = ("image.size=48", "steps=10", "snapshot_every=5", "precision=32", "logger=none")
-_SETTINGS = (*_TINY, "style=ihc")  # a photo: brushstrokes differs by processor
+_SETTINGS = ("+preset=report", *_TINY, "style=ihc")  # a photo: brushstrokes differs by processor
 _SWEEP = ("-m", "hydra/launcher=vectorized")
 
 COMMANDS: dict[str, list[list[str]]] = {

@@ -305,7 +305,7 @@ def test_every_key_has_the_same_message(key: str, capfd: pytest.CaptureFixture[s
     ("key", "width", "height", "layer"),
     [
         ("content.path", 1, 1, "conv4_2"),
-        ("style.path", 3, 20_000, "conv5_1"),
+        ("style.path", 3, 20_000, "relu5_1"),
         ("content.path", 20_000, 7, "conv4_2"),
     ],
 )
@@ -422,7 +422,10 @@ CONFIGS: list[tuple[str, str]] = [
     ("seed=18446744073709551616", "seed=18446744073709551616: "),
     (f"optimizer.history_size=1{'0' * 30}", "history_size=1000"),
     ("content=blend content.position=[1e300,0]", "content.position=[1e+300,0.0]: "),
-    ("schedule.sizes=[1e-300,1] schedule.steps=[1,1] steps=2", "schedule.sizes=[1e-300,1.0]: "),
+    (
+        "schedule=single schedule.sizes=[1e-300,1] schedule.steps=[1,1] steps=2",
+        "schedule.sizes=[1e-300,1.0]: ",
+    ),
     ("schedule.sizes=${steps}", "schedule.sizes"),
     ("schedule.steps=[[1]]", "schedule.steps"),
     ("schedule.style=[[1]]", "schedule.style"),

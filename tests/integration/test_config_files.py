@@ -90,5 +90,5 @@ def test_experiments_do_not_depend_on_the_defaults(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
-GLOBAL = ("experiments", "preset", "search")  # of the package _global_
+GLOBAL = ("experiments", "grain", "preset", "search")  # of the package _global_
 SKIPPED = ("trainer", "logger", "backbone", "layers")  # resolved or written in another form

@@ -27,6 +27,7 @@ TINY = (
 CASES = {
     "lbfgs": ("precision=32",),
     "lbfgs-pyramid": ("precision=32", "schedule=pyramid"),
+    "detail": ("precision=32", "schedule=pyramid", "schedule.detail=true", "init=content"),
     "adam-pyramid": ("precision=32", "schedule=pyramid", "optimizer=adam"),
     "lbfgs-float32-at-the-end": ("precision=bf16", "schedule.precise=0.5"),
     "redraws": ("precision=32", "style_loss=sliced_wasserstein", "style_loss.redraw=3"),

@@ -122,7 +122,7 @@ def test_golden(case: str) -> None:
 def test_same_config_same_picture_bit_for_bit(optimizer: str) -> None:
     run = prepared(
         *("image.size=32", "steps=8", "init=noise", f"optimizer={optimizer}"),
-        *("schedule.sizes=[0.5,1]", "schedule.steps=[1,1]"),
+        *("schedule=single", "schedule.sizes=[0.5,1]", "schedule.steps=[1,1]"),
     )
     first, second = module([run]), module([run])
     optimise(first)

@@ -70,7 +70,7 @@ def test_what_keeps_runs_apart_is_told(job: str, told: str) -> None:
 
 
 def test_fractions_of_the_style_weight_keep_runs_apart() -> None:
-    half = "schedule.sizes=[0.5,1] schedule.steps=[1,1] image.size=64"
+    half = "schedule=single schedule.sizes=[0.5,1] schedule.steps=[1,1] image.size=64"
     found = grouped(half, f"{half} schedule.style=[0.5,1]", f"{half} schedule.style=[1,1]")
     assert [group.members for group in found] == [[0, 2], [1]]
     assert batches.separating(found)[1] == "schedule.style=0.5,1.0"

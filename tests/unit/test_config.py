@@ -30,18 +30,21 @@ WRONG = [
     (["steps=0"], ["steps=0", "from 1"]),
     (["steps=2", "schedule=pyramid"], ["steps=2", "(3)"]),
     (["image.size=-3"], ["image.size=-3"]),
-    (["image.size=12"], ["image.size=12", "conv5_1", "at least 16 px"]),
-    (["image.size=8", "style.size=64"], ["image.size=8", "conv5_1", "at least 16 px"]),
-    (["image.size=32", "schedule=pyramid"], ["schedule.sizes", "8 px", "conv5_1"]),
+    (["image.size=12"], ["image.size=12", "relu5_1", "at least 16 px"]),
+    (["image.size=8", "style.size=64"], ["image.size=8", "relu5_1", "at least 16 px"]),
+    (["image.size=32", "schedule=pyramid"], ["schedule.sizes", "8 px", "relu5_1"]),
     (
         ["image.size=64", "schedule=octaves", "schedule.coarsest=8"],
         ["schedule.coarsest=8: ", "8 px"],
     ),
-    (["schedule.coarsest=64"], ["schedule.sizes=[1.0]: ", "null", "schedule=octaves"]),
+    (
+        ["schedule=single", "schedule.coarsest=64"],
+        ["schedule.sizes=[1.0]: ", "null", "schedule=octaves"],
+    ),
     (["schedule=octaves", "schedule.coarsest=0"], ["schedule.coarsest=0"]),
     (["schedule=octaves", "schedule.coarsest=null"], ["schedule.sizes=null: ", "null"]),
     (["schedule=octaves", "schedule.steps=[1]"], ["schedule.steps=[1.0]: "]),
-    (["style.size=4"], ["style.size=4", "conv5_1"]),
+    (["style.size=4"], ["style.size=4", "relu5_1"]),
     (["snapshot_every=0"], ["snapshot_every=0"]),
     (["seed=-1"], ["seed=-1"]),
     (["task=style"], ["task=style", "style_transfer", "texture_synthesis"]),
@@ -79,11 +82,14 @@ WRONG = [
     (["+experiments=none"], ["experiments=none", "texture_layers"]),
     (["init=file"], ["init.path=null"]),
     (["init=content", "task=texture_synthesis"], ["init=content", "noise, style, file"]),
-    (["schedule.sizes=[1,0.5]"], ["schedule.sizes=[1.0,0.5]"]),
-    (["schedule.steps=[1,1]"], ["schedule.steps=[1.0,1.0]"]),
-    (["schedule.style=[0.5,1]"], ["schedule.style=[0.5,1.0]", "needs 1 numbers"]),
-    (["schedule.style=[0.5]"], ["schedule.style=[0.5]", "the last one 1"]),
-    (["schedule.style=[]"], ["schedule.style=[]"]),
+    (["schedule=single", "schedule.sizes=[1,0.5]"], ["schedule.sizes=[1.0,0.5]"]),
+    (["schedule=single", "schedule.steps=[1,1]"], ["schedule.steps=[1.0,1.0]"]),
+    (
+        ["schedule=single", "schedule.style=[0.5,1]"],
+        ["schedule.style=[0.5,1.0]", "needs 1 numbers"],
+    ),
+    (["schedule=single", "schedule.style=[0.5]"], ["schedule.style=[0.5]", "the last one 1"]),
+    (["schedule=single", "schedule.style=[]"], ["schedule.style=[]"]),
     (["backbone=resnet"], ["backbone=resnet", "vgg19"]),
     (["backbone.source=hub"], ["backbone.source=hub", "embedded", "without a network"]),
     (["backbone.pooling=sum"], ["backbone.pooling=sum", "average"]),
@@ -133,7 +139,7 @@ def test_wrong_values_are_told_in_one_line(
 def test_a_picture_too_small_for_the_layers(tmp_path: Path) -> None:
     path = tmp_path / "tiny.png"
     Image.new("RGB", (9, 12)).save(path)
-    with pytest.raises(ConfigError, match="9x12 px, too small for conv5_1"):
+    with pytest.raises(ConfigError, match="9x12 px, too small for relu5_1"):
         prepared(f"style.path={path}")
     prepared(f"style.path={path}", "layers.style=[conv3_1]")
 
@@ -149,7 +155,7 @@ def test_signature_knows_what_determines_the_picture(tmp_path: Path) -> None:
         ["snapshot_every=7"],
         ["logger=none"],
         ["seed=5"],  # nothing is drawn at random from content
-        ["layers.style=[conv_1,conv_2,conv_5,conv_9,conv_13]"],  # other names of the same
+        ["layers.style=[relu_1,relu_3,relu_5,relu_9,relu_13]"],  # other names of the same
         ["optimizer.lr=1"],
         ["style.size=256"],
         ["divergence=5", "retry=failed", "checkpoint_seconds=0"],

@@ -64,7 +64,10 @@ def test_octaves_by_hand(size: int, expected: list[tuple[int, int, int]]) -> Non
     assert all(s.size == round(s.fraction * size) for s in result)
 
 
-HALF = ("image.size=32", "steps=4", "init=noise", "schedule.sizes=[0.5,1]", "schedule.steps=[1,1]")
+HALF = (
+    *("image.size=32", "steps=4", "init=noise"),
+    *("schedule=single", "schedule.sizes=[0.5,1]", "schedule.steps=[1,1]"),
+)
 
 
 def test_a_fraction_of_the_style_weight() -> None:

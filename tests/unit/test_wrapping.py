@@ -63,7 +63,7 @@ def test_with_other_padding_it_does() -> None:
 
 def test_a_run_from_shifted_noise_ends_shifted() -> None:
     """All of it: losses, the optimiser's filter, the steps, and the change of scale."""
-    halves = ("schedule.sizes=[0.5,1]", "schedule.steps=[1,1]", "weights.tv=1")
+    halves = ("schedule=single", "schedule.sizes=[0.5,1]", "schedule.steps=[1,1]", "weights.tv=1")
 
     def results(*overrides: str) -> tuple[Tensor, Tensor]:
         run = tiny_run(*TEXTURE, SHALLOW, *halves, *overrides)
