@@ -254,7 +254,8 @@ def _check_schedule(config: Config) -> None:
             remedy = "schedule.coarsest=null lifts that; schedule=octaves has both as they must be"
             raise ConfigError(f"schedule.{name}", value, f"{problem}; {remedy}")
         _numbers(f"schedule.{name}", value or [])
-    sizes, shares = schedule.fractions(config.image.size), schedule.shares(config.image.size)
+    run = config.image.size, config.steps
+    sizes, shares = schedule.fractions(*run), schedule.shares(*run)
     if not sizes or sizes[-1] != 1 or sizes != sorted(set(sizes)) or sizes[0] <= 0:
         problem = "must rise from above 0 to 1 (fractions of image.size, coarse to fine)"
         raise ConfigError("schedule.sizes", sizes, problem)

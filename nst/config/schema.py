@@ -128,7 +128,7 @@ def _plateau(config: Config) -> bool:
 
 
 def _grows_from_content(config: Config) -> bool:
-    scales = config.schedule.fractions(config.image.size)
+    scales = config.schedule.fractions(config.image.size, config.steps)
     return config.init.name == "content" and len(scales) > 1
 
 
@@ -313,22 +313,25 @@ class ScheduleConfig:
     coarsest: int | None = result(None, fact="scales", valid=whole(10_000))
     detail: bool = result(False, own=True, when=_grows_from_content, neutral=False)
 
-    def fractions(self, size: int) -> list[float]:
+    def fractions(self, size: int, steps: int) -> list[float]:
         """Size of each scale over the final one, rising to 1.
 
         From the coarsest scale on, each is about twice the size of the one before: as many scales
         as make the ratio nearest to 2. An image with less than 1.4 times its size has one scale.
+        Runs with fewer steps than scales have the last scales only.
 
         Args:
             size: the final shorter side, px.
+            steps: of the run.
         """
         if self.sizes is not None:
             return self.sizes
         ratio = size / (self.coarsest or size)
         doublings = max(0, round(math.log2(ratio)))
-        return [*(ratio ** (index / doublings - 1) for index in range(doublings)), 1.0]
+        found = [*(ratio ** (index / doublings - 1) for index in range(doublings)), 1.0]
+        return found[-max(1, steps) :]
 
-    def shares(self, size: int) -> list[float]:
+    def shares(self, size: int, steps: int) -> list[float]:
         """Share of each scale in all steps, in any unit.
 
         From the coarsest scale on, each has half the steps of the one before, since one of its
@@ -336,10 +339,11 @@ class ScheduleConfig:
 
         Args:
             size: the final shorter side, px.
+            steps: of the run.
         """
         if self.steps is not None:
             return self.steps
-        return [0.5**index for index in range(len(self.fractions(size)))]
+        return [0.5**index for index in range(len(self.fractions(size, steps)))]
 
 
 @dataclass

@@ -37,7 +37,8 @@ def scales(config: Config) -> list[Scale]:
     """
     unit = config.side_step
     schedule, final = config.schedule, config.image.size
-    sizes, shares = schedule.fractions(final), schedule.shares(final)
+    sizes = schedule.fractions(final, config.steps)
+    shares = schedule.shares(final, config.steps)
     style = schedule.style or [1.0] * len(sizes)
     result, start, done = [], 0, 0.0
     for index, (fraction, share) in enumerate(zip(sizes, shares, strict=True)):

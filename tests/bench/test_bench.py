@@ -183,8 +183,8 @@ def test_the_best_so_far_is_the_target() -> None:
 @pytest.mark.parametrize("task", first_of(["style_transfer", "content_reconstruction"]))
 def test_another_function_is_noticed(task: str, tmp_path: Path) -> None:
     """Both tasks are the same function to either side; with another weight it is another one."""
-    run = prepared(*TINY, f"task={task}", "init=noise")
-    other = prepared(*TINY, f"task={task}", "init=noise", "weights.content=1.01")
+    run = prepared("+preset=report", *TINY, f"task={task}", "init=noise")
+    other = prepared("+preset=report", *TINY, f"task={task}", "init=noise", "weights.content=1.01")
     problem = bench_loop.write_problem(run, tmp_path / "problem.pt")
     image = bench_loop.start(run)
     with _textbook_here() as ask:

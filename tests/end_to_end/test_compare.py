@@ -326,7 +326,7 @@ def test_a_link_restores_the_view(page: Path) -> None:
         browser.wait_for_function("document.querySelectorAll('#table tbody tr').length === 2")
         browser.locator("#pair .choice").get_by_text("difference").click()
         browser.locator("#gain").fill("7")
-        browser.locator("#metric").select_option("loss/style/conv3_1")
+        browser.locator("#metric").select_option("loss/style/relu3_1")
         browser.locator("#logx").check()
         browser.locator("#in").click()
         browser.get_by_role("button", name="time").click()
@@ -342,7 +342,7 @@ def test_a_link_restores_the_view(page: Path) -> None:
         assert browser.locator("#filter").input_value() == "1e6"
         assert browser.locator("#gain").input_value() == "7"
         assert browser.locator("#over .overlay").get_attribute("data-mode") == "difference"
-        assert browser.locator("#metric").input_value() == "loss/style/conv3_1"
+        assert browser.locator("#metric").input_value() == "loss/style/relu3_1"
         browser.evaluate("location.hash = '#at=nonsense&nobody=1&rows=no-such-key'")
         browser.wait_for_timeout(300)
         assert seen.problems == []
@@ -445,12 +445,12 @@ def test_every_curve_is_there(root: Path, view: tuple[Page, Seen]) -> None:
     browser, _ = view
     browser.wait_for_function("document.querySelectorAll('#plot .trace').length === 4")
     options = browser.locator("#metric option").evaluate_all("all => all.map(o => o.value)")
-    assert {"loss/total", "loss/style/conv1_1", "loss/style/conv5_1"} <= set(options)
-    browser.locator("#metric").select_option("loss/style/conv1_1")
+    assert {"loss/total", "loss/style/relu1_1", "loss/style/relu5_1"} <= set(options)
+    browser.locator("#metric").select_option("loss/style/relu1_1")
     drawn = browser.evaluate("document.querySelector('#plot').data.map(t => [t.x, t.y])")
     for (xs, ys), run in zip(drawn, browser.evaluate("nst.traces.map(r => r.name)"), strict=True):
         lines = (root / "outputs/runs" / run / "metrics.csv").read_text().splitlines()
-        column = lines[0].split(",").index("loss/style/conv1_1")
+        column = lines[0].split(",").index("loss/style/relu1_1")
         assert xs == list(range(7))
         assert ys == pytest.approx([float(line.split(",")[column]) for line in lines[1:]], 1e-3)
     browser.locator("#metric").select_option(label="style, every layer of A and B")
@@ -590,8 +590,8 @@ def test_which_runs(root: Path, tmp_path: Path) -> None:
         (["status=completed", "sweep=last"], 4),
         (["*-content-*"], 2),
         (["content.path=builtin:chel*"], 4),
-        (["layers.style=[conv1_1,conv1_2,conv3_1,conv4_1,conv5_1]"], 4),
-        (["layers.style=conv5_1"], 4),
+        (["layers.style=[relu1_1,relu2_1,relu3_1,relu4_1,relu5_1]"], 4),
+        (["layers.style=relu5_1"], 4),
         ([found[0].name[-10:]], 1),
     ):
         assert len(select(found, words)) == count, words

@@ -74,10 +74,10 @@ def test_run_folder(sweep: tuple[Path, Any]) -> None:
             "loss/content",
             "loss/style",
             "loss/tv",
-            "loss/style/conv1_1",
-            "loss/style/conv5_1",
+            "loss/style/relu1_1",
+            "loss/style/relu5_1",
         } <= set(rows[0])
-        total = float(rows[3]["loss/content"]) + 1e5 * float(rows[3]["loss/style"])
+        total = float(rows[3]["loss/content"]) + 3e5 * float(rows[3]["loss/style"])
         assert float(rows[3]["loss/total"]) == pytest.approx(total, rel=1e-4)
         assert float(rows[-1]["loss/total"]) < float(rows[0]["loss/total"])
 
@@ -122,8 +122,8 @@ def test_wandb_has_losses_and_images_at_their_steps(sweep: tuple[Path, Any]) -> 
         assert sorted(history) == list(range(7))
         for step, items in history.items():
             assert items["loss/total"] == pytest.approx(float(rows[step]["loss/total"]))
-            assert items["loss/style/conv3_1"] == pytest.approx(
-                float(rows[step]["loss/style/conv3_1"])
+            assert items["loss/style/relu3_1"] == pytest.approx(
+                float(rows[step]["loss/style/relu3_1"])
             )
             assert items["trainer/global_step"] == step
             assert items["lr"] == 1.0
@@ -199,7 +199,7 @@ def test_other_tasks_and_settings(overrides: list[str], tmp_path: Path) -> None:
     if "task=texture_synthesis" in overrides:
         with Image.open(folder / "final.png") as image:
             assert image.size == (64, 64)  # the style's aspect
-        assert "loss/content/conv4_2" not in rows[0]
+        assert "loss/content/relu4_2" not in rows[0]
         sizes = [Image.open(path).size for path in sorted((folder / "snapshots").iterdir())]
         assert sizes == [(16, 16), (64, 64), (64, 64)]
     if "logger=csv" in overrides:

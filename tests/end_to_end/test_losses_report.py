@@ -68,7 +68,7 @@ def test_unknown_reports_are_refused(tmp_path: Path) -> None:
     ended = nst_report("--run", "--report", "loses", cwd=tmp_path)
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == [
-        "nst-report: --report=loses: no such report; allowed: main, control, losses, all"
+        "nst-report: --report=loses: no such report; allowed: main, control, pictures, losses, all"
     ]
 
 

@@ -115,8 +115,8 @@ def test_runs_of_a_sweep_have_its_group_their_config_and_tags(
         values = {key: node["value"] for key, node in run.config.items()}
         assert values["task"] == "style_transfer"
         assert values["init"]["name"] == init
-        report = ["conv1_1", "conv1_2", "conv3_1", "conv4_1", "conv5_1"]
-        assert values["layers"] == {"content": ["conv4_2"], "style": report}
+        style = [f"relu{block}_1" for block in range(1, 6)]
+        assert values["layers"] == {"content": ["relu4_2"], "style": style}
         assert values["weights"] == {"content": 1.0, "style": 1e4, "tv": 0.0, "spectrum": 0.0}
         assert values["experiment"]["name"] == "sweep"
         assert {f"init={init}", "weights.style=1e4", "task=style_transfer"} <= set(run.tags)

@@ -304,9 +304,9 @@ def test_every_key_has_the_same_message(key: str, capfd: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("key", "width", "height", "layer"),
     [
-        ("content.path", 1, 1, "conv4_2"),
+        ("content.path", 1, 1, "relu4_2"),
         ("style.path", 3, 20_000, "relu5_1"),
-        ("content.path", 20_000, 7, "conv4_2"),
+        ("content.path", 20_000, 7, "relu4_2"),
     ],
 )
 def test_pictures_too_small_for_the_layers(

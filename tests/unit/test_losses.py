@@ -161,7 +161,7 @@ def test_gradient_of_the_whole_objective_matches_finite_differences() -> None:
 def test_total_is_the_weighted_sum_of_the_terms() -> None:
     run = tiny_run("image.size=32", "init=noise", "weights.content=2", "weights.tv=10")
     values = {name: float(v) for name, v in module([run]).evaluate().items()}
-    expected = 2 * values["content"] + 1e5 * values["style"] + 10 * values["tv"]
+    expected = 2 * values["content"] + 3e5 * values["style"] + 10 * values["tv"]
     torch.testing.assert_close(values["total"], expected, rtol=1e-5, atol=0)
     layers = [value for name, value in values.items() if name.startswith("style/")]
     assert len(layers) == 5
@@ -208,8 +208,8 @@ def test_layer_weights() -> None:
         return values["style"], {n[6:]: v for n, v in values.items() if n.startswith("style/")}
 
     total, layers = style("[0,0,0,0,5]")
-    torch.testing.assert_close(total, layers["conv5_1"], rtol=1e-5, atol=0)
+    torch.testing.assert_close(total, layers["relu5_1"], rtol=1e-5, atol=0)
     total, layers = style("gatys")
-    channels = {"conv1_1": 64, "conv1_2": 64, "conv3_1": 256, "conv4_1": 512, "conv5_1": 512}
+    channels = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}
     expected = sum(1e3 / channels[name] ** 2 * value for name, value in layers.items()) / 5
     torch.testing.assert_close(total, expected, rtol=1e-5, atol=0)

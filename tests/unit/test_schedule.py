@@ -64,6 +64,16 @@ def test_octaves_by_hand(size: int, expected: list[tuple[int, int, int]]) -> Non
     assert all(s.size == round(s.fraction * size) for s in result)
 
 
+@pytest.mark.parametrize(
+    ("steps", "sizes"), [(1, [512]), (2, [256, 512]), (9, [64, 128, 256, 512])]
+)
+def test_fewer_steps_than_octaves(steps: int, sizes: list[int]) -> None:
+    """The last scales, a step at each."""
+    config = Config(image=ImageConfig(512), steps=steps)
+    config.schedule = ScheduleConfig("octaves", None, None, coarsest=64)
+    assert [scale.size for scale in scales(config)] == sizes
+
+
 HALF = (
     *("image.size=32", "steps=4", "init=noise"),
     *("schedule=single", "schedule.sizes=[0.5,1]", "schedule.steps=[1,1]"),
