@@ -25,7 +25,7 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 demo: $(READY) ## Noise against content initialisation, tracked, and a page that compares them
-	$(BIN)/nst -m hydra/launcher=vectorized init=noise,content weights=mild image.size=160 \
+	$(BIN)/nst -m hydra/launcher=vectorized init=noise,content image.size=160 \
 		steps=100 snapshot_every=10
 	$(BIN)/nst-report compare sweep=last
 
