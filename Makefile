@@ -33,7 +33,7 @@ report: $(READY) ## Every table of the report; REPORT=losses: of another. Runs w
 	$(BIN)/nst-report report --run $(if $(REPORT),--report $(REPORT)) hydra/launcher=vectorized $(ARGS)
 
 smoke: $(READY) ## Every experiment, tiny, and the page of them in outputs/smoke/report
-	$(BIN)/nst-report report --run --report all --outputs outputs/smoke hydra/launcher=vectorized image.size=32 steps=2 snapshot_every=2 seed=0
+	$(BIN)/nst-report report --run --report all --outputs outputs/smoke hydra/launcher=vectorized image.size=32 steps=3 snapshot_every=3 seed=0
 
 test: $(READY) ## Run all tests but the slow ones
 	$(PYTEST) $(ARGS)
