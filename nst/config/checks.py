@@ -251,7 +251,7 @@ def _check_schedule(config: Config) -> None:
             problem = (
                 f"must be null, since scales follow from schedule.coarsest={schedule.coarsest}"
             )
-            remedy = "schedule.coarsest=null lifts that; schedule=octaves has both as they must be"
+            remedy = "to list them, add schedule.coarsest=null; else use schedule=octaves"
             raise ConfigError(f"schedule.{name}", value, f"{problem}; {remedy}")
         _numbers(f"schedule.{name}", value or [])
     run = config.image.size, config.steps
