@@ -3,7 +3,7 @@
 import os
 
 from nst.utils.allocator import keep_freed_memory
-from nst.utils.light_imports import defer_torchmetrics
+from nst.utils.light_imports import defer_imports
 
 __version__ = "0.1.0"
 
@@ -13,4 +13,4 @@ __version__ = "0.1.0"
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
 keep_freed_memory()
-defer_torchmetrics()
+defer_imports()

@@ -334,8 +334,8 @@ class ScheduleConfig:
     def shares(self, size: int, steps: int) -> list[float]:
         """Share of each scale in all steps, in any unit.
 
-        From the coarsest scale on, each has half the steps of the one before, since one of its
-        steps takes four times as long.
+        From the coarsest scale on, each has the same number, as in the code of Kolkin et al. 2019
+        (STROTSS).
 
         Args:
             size: the final shorter side, px.
@@ -343,7 +343,7 @@ class ScheduleConfig:
         """
         if self.steps is not None:
             return self.steps
-        return [0.5**index for index in range(len(self.fractions(size, steps)))]
+        return [1.0] * len(self.fractions(size, steps))
 
 
 @dataclass

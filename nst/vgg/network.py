@@ -259,11 +259,10 @@ def _convolution(
     if padding == CIRCULAR:
         return CircularConv(weight, bias, dtype)
     mode: Any = padding
-    # without nn.Conv2d's random initialisation
-    conv = nn.utils.skip_init(
-        nn.Conv2d, weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=mode
+    # without random values
+    conv = nn.Conv2d(
+        weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=mode, device="meta"
     )
-    assert isinstance(conv, nn.Conv2d)
     conv.weight = nn.Parameter(weight.to(dtype))
     conv.bias = nn.Parameter(bias.to(dtype))
     return conv

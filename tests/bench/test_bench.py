@@ -233,40 +233,56 @@ def test_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @slow
 def test_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Two runs in the place of the command's; broken off once, it goes on."""
+    """Two runs in the place of the command's; the loop is broken off once, and goes on."""
 
     def report(words: list[str], outputs: Path) -> float:
+        racing = [word for word in words if word.startswith("+trainer.callbacks=")]
+        steps = [word for word in words if word.startswith("steps=")]
         for init in ("noise", "content"):
-            common = [f"init={init}", "logger=none", f"outputs={outputs}", words[-1]]
-            execute([prepared(*TINY, *common)])
+            common = [f"init={init}", "logger=none", f"outputs={outputs}", *racing, *steps]
+            execute([prepared("+preset=report", *TINY, *common)])
         return 10.0
 
-    def broken(*given: object) -> dict[str, float]:
-        raise KeyboardInterrupt
+    asked: list[Path] = []
+
+    def breaking(problem: Path, *given: Any) -> dict[str, float]:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(problem)
+        return loop(problem, *given)
 
     monkeypatch.setattr(bench_report, "_report", report)
-    monkeypatch.setattr(bench_report, "PARTS", [(["weights"], [])])
+    monkeypatch.setattr(bench_report, "PARTS", [(["weights"], ["steps=6"])])
     monkeypatch.setattr(bench_report, "textbook", _textbook_here)
-    measure = partial(
-        bench_report.measure,
-        overrides=(),
-        kept=tmp_path / "kept.json",
-        outputs=tmp_path / "report",
-    )
+    file = tmp_path / "kept.json"
+    measure = partial(bench_report.measure, overrides=(), kept=file, outputs=tmp_path / "report")
     loop = bench_report._one
-    monkeypatch.setattr(bench_report, "_one", broken)
+    monkeypatch.setattr(bench_report, "_one", breaking)
     with pytest.raises(KeyboardInterrupt):
         measure()
+    (first,) = json.loads(file.read_text())["theirs"].values()
     monkeypatch.setattr(bench_report, "_one", loop)
-    monkeypatch.setattr(bench_report, "_report", broken)  # ours is there already
-    rows = measure(sample=1)
+    rows = measure()
     _check("report", rows, tmp_path)
-    assert "estimated from 1" in rows[0].figure
-    assert rows[1].theirs == 1
-    kept = json.loads((tmp_path / "kept.json").read_text())
-    assert kept["ours"] == {}
-    (theirs,) = kept["theirs"].values()
-    assert theirs["seconds"] > 0 and torch.isfinite(torch.tensor(theirs["loss"]))
+    assert rows[1].theirs == 2
+    found = json.loads(file.read_text())["theirs"].values()
+    assert first in found
+    assert all(each["seconds"] > 0 and math.isfinite(each["loss"]) for each in found)
+
+
+def test_a_run_of_the_report_ends_at_the_loss_of_the_loop(tmp_path: Path) -> None:
+    words = ["+preset=report", *TINY, "init=noise", "steps=8", f"outputs={tmp_path}"]
+    (whole,) = execute([prepared(*words)])
+    losses = [float(line.split(",")[2]) for line in (whole / "metrics.csv").read_text().split()[1:]]
+    run = prepared(*words)
+    file = tmp_path / "losses.json"
+    target = losses[4]
+    file.write_text(json.dumps({bench_report.request(run.config): target}))
+    racing = f"+trainer.callbacks=[{{_target_: tests.bench.report.Race, losses: '{file}'}}]"
+    (folder,) = execute([prepared(*words, racing)])
+    ended = len((folder / "metrics.csv").read_text().split()) - 2
+    assert 4 <= ended < 8
+    assert bench_report._loss(run, folder) <= target
 
 
 def test_rows_of_a_part_replace_its_older_ones(tmp_path: Path) -> None:

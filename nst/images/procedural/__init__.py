@@ -5,21 +5,17 @@ bytes in every process. They replace paintings as style pictures: texture at sev
 40 px), a marked direction of stroke, a limited palette, and no large flat area.
 """
 
-from collections.abc import Callable
+from importlib import import_module
 
 from PIL import Image
 
-from nst.images.procedural import brushstrokes, mosaic, stained_glass, waves
-
-_PAINTERS: dict[str, Callable[[], Image.Image]] = {
-    "brushstrokes": brushstrokes.draw,
-    "stained_glass": stained_glass.draw,
-    "waves": waves.draw,
-    "mosaic": mosaic.draw,
-}
-NAMES: tuple[str, ...] = tuple(_PAINTERS)
+NAMES = ("brushstrokes", "stained_glass", "waves", "mosaic")
+"""The pictures, each drawn by the module of its name, which imports SciPy: only when drawn."""
 
 
 def draw(name: str) -> Image.Image:
     """Draw the named style picture, RGB and SIZE x SIZE pixels; KeyError for an unknown name."""
-    return _PAINTERS[name]()
+    if name not in NAMES:
+        raise KeyError(name)
+    picture: Image.Image = import_module(f"nst.images.procedural.{name}").draw()
+    return picture
