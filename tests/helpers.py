@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from nst.config import schema
 from nst.config.compose import conf_dir, to_config
 from nst.config.schema import Config
-from nst.runs.execute import compute
-from nst.runs.identify import identify
-from nst.runs.inputs import prepare
-from nst.runs.networks import network
+from nst.runner.execute import compute
+from nst.runner.identify import identify
+from nst.runner.inputs import prepare
+from nst.runner.networks import network
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
 from nst.vgg import architecture

@@ -13,10 +13,10 @@ import torch._dynamo
 
 import nst.cli.main
 import nst.compare.comparison
-import nst.report.page
+import nst.reports.page
 import nst.sweeps.summary_table
 import nst.sweeps.vectorized.planner  # noqa: F401
-from nst.runs.networks import networks
+from nst.runner.networks import networks
 from tests.helpers import prepared
 
 

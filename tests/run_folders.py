@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from nst.runs import checkpoint_file
+from nst.runner import checkpoint_file
 from tests.commands import Process, wait_until
 
 

@@ -19,8 +19,8 @@ from nst.config import schema
 from nst.config.arguments import config_dirs, for_hydra
 from nst.config.compose import conf_dir
 from nst.config.messages import BAD_INPUT, exit_status, one_line
-from nst.runs.plan import Plan
-from nst.runs.signals import terminate, wait_for_slurm
+from nst.runner.plan import Plan
+from nst.runner.signals import terminate, wait_for_slurm
 from nst.sweeps.jobs import Jobs
 from nst.sweeps.sweep import Sweep
 from nst.utils import agent

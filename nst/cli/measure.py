@@ -67,7 +67,7 @@ def _measure(options: argparse.Namespace) -> int:
     typed = {"content": options.content, "style": options.style}
     paths = {name: path for name, path in typed.items() if path is not None}
     inputs = {name: images.load(path, f"--{name}") for name, path in paths.items()}
-    from nst.runs.measured import Measuring  # seconds to import: wrong paths are reported before
+    from nst.runner.measured import Measuring  # seconds to import: wrong paths are reported before
 
     measuring = Measuring(Path(options.outputs), escaped(program), paths, inputs)
     console = Console(stderr=True, highlight=False, soft_wrap=True)

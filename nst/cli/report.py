@@ -25,7 +25,7 @@ from nst.config.compose import conf_dir, to_config
 from nst.config.experiment import ALL, MAIN
 from nst.config.messages import exit_status, one_line
 from nst.config.overrides import quoted
-from nst.runs.plan import Plan
+from nst.runner.plan import Plan
 from nst.sweeps.job_list import expected_jobs
 from nst.utils.errors import ConfigError, NstError, listed
 from nst.utils.files import escaped
@@ -113,14 +113,14 @@ def _report(arguments: Sequence[str]) -> int:
         if overrides and not options.run:
             raise ConfigError("override", overrides[0], "overrides are for --run")
         if options.wandb:
-            from nst.report.wandb_report import save
+            from nst.reports.wandb_report import save
 
             save.check_login()  # before the runs are computed
         status = 0
         if options.run:
             fixed = [*overrides, f"outputs={quoted(options.outputs)}"]
             status = _run(names or available, fixed, options.config_dir)
-        from nst.report.page import build  # a second to import
+        from nst.reports.page import build  # a second to import
 
         page = build(Path(options.outputs), names, available, options.report)
         wanted = Path(options.outputs), names, options.report
@@ -188,7 +188,7 @@ def _save_study(outputs: Path, words: Sequence[str]) -> list[str]:
         NstError: if there is no login, or as of ``save_study``.
     """
     from nst.compare.studies import selected
-    from nst.report.wandb_report import save
+    from nst.reports.wandb_report import save
 
     save.check_login()
     study = selected(outputs, words)

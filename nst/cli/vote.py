@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nst.cli.options import add_outputs
 from nst.config.messages import exit_status, one_line
-from nst.runs import votes
+from nst.runner import votes
 from nst.utils.errors import ConfigError, NstError
 from nst.utils.files import escaped
 

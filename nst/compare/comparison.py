@@ -17,8 +17,8 @@ from nst.compare import studies
 from nst.compare.data import data
 from nst.compare.run_cache import RunCache
 from nst.compare.select import PAGE, NoRunsError, entries, select, sweep_named
-from nst.report.page import PLOTLY, environment
-from nst.runs import votes
+from nst.reports.page import PLOTLY, environment
+from nst.runner import votes
 from nst.sweeps.part_progress import Display
 from nst.sweeps.search.folder import FOLDER
 from nst.utils.errors import NstError

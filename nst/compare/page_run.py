@@ -16,7 +16,7 @@ from nst.config.differences import labels, text
 from nst.config.experiment import MEASURES, STYLE_INPUTS
 from nst.config.job_overrides import split
 from nst.config.keys import PROGRAM, declared, values
-from nst.runs.record import PRUNED, RunRecord
+from nst.runner.record import PRUNED, RunRecord
 
 POINTS = 150
 """Largest number of rows of ``metrics.csv`` per run, closer together at the beginning."""

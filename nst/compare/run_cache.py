@@ -23,7 +23,7 @@ from rich.progress import Progress
 import nst
 from nst.compare.filmstrips import FOLDER, outdated
 from nst.compare.page_run import PageRun, details, read
-from nst.runs.record import FACTS, RUNNING, RunRecord
+from nst.runner.record import FACTS, RUNNING, RunRecord
 from nst.utils.files import write_whole
 
 FILE = "runs.jsonl"

@@ -15,8 +15,8 @@ from nst.compare.page_run import PageRun, as_texts
 from nst.compare.run_cache import RunCache
 from nst.compare.studies import KEY, Studies, Trials
 from nst.config.experiment import MEASURES
-from nst.runs.record import FACTS
-from nst.runs.votes import preference_values
+from nst.runner.record import FACTS
+from nst.runner.votes import preference_values
 from nst.sweeps import sweep_folder
 from nst.utils.errors import ConfigError, NstError, listed
 from nst.utils.text import nearest
@@ -44,7 +44,7 @@ class Entry:
         run: what its folder tells.
         sweeps: names of the sweeps that it was a job of, and ``LAST`` if one of them began last.
         trials: those that it is.
-        preference: see ``nst.runs.votes.preference_values``; None: there is no vote on it.
+        preference: see ``nst.runner.votes.preference_values``; None: there is no vote on it.
     """
 
     folder: Path

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from nst.compare.comparison import VOTES, build, votes_script
 from nst.compare.select import entries, select
-from nst.runs import votes
-from nst.runs.votes import Vote
+from nst.runner import votes
+from nst.runner.votes import Vote
 from nst.utils.errors import ConfigError, NstError
 
 HOST = "127.0.0.1"

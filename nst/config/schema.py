@@ -48,7 +48,7 @@ class Key:
         own: whether the images of a batch may differ in it although it affects the result.
         when: whether the key has an effect under a config; None: always.
         fact: what the signature has in place of the value as typed, such as the pixels of the
-            picture that a path names; see ``nst.runs.signature.facts``.
+            picture that a path names; see ``nst.runner.signature.facts``.
         neutral: the value that is left out of the signature, and that runs from before the key
             existed have. A new key with this default changes no existing signature.
         parts: for a key that holds any mapping, those of its keys of which something else holds.

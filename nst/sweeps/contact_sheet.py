@@ -10,7 +10,7 @@ from typing import TypeVar
 from PIL import Image, ImageDraw, ImageFont
 
 from nst.config.differences import differing
-from nst.runs.record import RunRecord
+from nst.runner.record import RunRecord
 from nst.utils.errors import NstError
 
 CELL = 180  # height of a picture, px

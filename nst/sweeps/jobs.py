@@ -18,10 +18,10 @@ from omegaconf import DictConfig
 from nst.config.compose import to_config
 from nst.config.experiment import ExperimentJob
 from nst.config.messages import BAD_INPUT, exit_status, one_line
-from nst.runs.outcome import SKIPPED, Outcome
-from nst.runs.plan import Plan
-from nst.runs.record import RunRecord
-from nst.runs.signals import terminate, wait_for_slurm
+from nst.runner.outcome import SKIPPED, Outcome
+from nst.runner.plan import Plan
+from nst.runner.record import RunRecord
+from nst.runner.signals import terminate, wait_for_slurm
 from nst.sweeps import sweep, sweep_folder
 from nst.sweeps.job_list import overrides
 from nst.sweeps.sweep_folder import JobOutcome
@@ -71,7 +71,7 @@ class Jobs:
         job = self.prepare(cfg)
 
         def alone() -> Outcome:
-            from nst.runs.execute import compute
+            from nst.runner.execute import compute
 
             assert job.run is not None
             return compute([job.run], self.plan)[0]
@@ -92,8 +92,8 @@ class Jobs:
             if config.retry and sweep_folder.failed_before(Path(config.outputs), job.overrides):
                 config.retry = None  # it was refused before, so that it has no run folder
             # seconds to import: a wrong config is reported before
-            from nst.runs.identify import identify
-            from nst.runs.inputs import prepare
+            from nst.runner.identify import identify
+            from nst.runner.inputs import prepare
 
             group = Path(hydra_config.sweep.dir).name if multirun else None
             job.run = identify(prepare(config, job.experiment_job), group)

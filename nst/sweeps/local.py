@@ -25,7 +25,7 @@ from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from nst.runs.signals import terminate
+from nst.runner.signals import terminate
 from nst.utils.errors import ConfigError, Interrupted, NstError
 
 GPUS = "CUDA_VISIBLE_DEVICES"

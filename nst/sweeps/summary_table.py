@@ -16,8 +16,8 @@ from PIL import Image
 
 from nst.config.differences import differing
 from nst.config.experiment import NO_EXPERIMENT
-from nst.runs.record import COMPLETED, RunRecord
-from nst.runs.tags import tag
+from nst.runner.record import COMPLETED, RunRecord
+from nst.runner.tags import tag
 from nst.sweeps.contact_sheet import COMPARE, ROWS, filmstrip, first_of
 from nst.sweeps.sweep_folder import UNSUCCESSFUL, JobOutcome
 

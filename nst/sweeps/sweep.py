@@ -31,8 +31,8 @@ from nst.config.job_overrides import labels, values
 from nst.config.keys import affects_result
 from nst.config.keys import values as key_values
 from nst.config.overrides import literal, quoted
-from nst.runs.plan import Plan
-from nst.runs.record import FAILED, RunRecord
+from nst.runner.plan import Plan
+from nst.runner.record import FAILED, RunRecord
 from nst.sweeps import sweep_folder
 from nst.sweeps.job_list import overrides
 from nst.sweeps.sweep_folder import JOBS, SUCCEEDED, UNSUCCESSFUL, JobOutcome, outcomes

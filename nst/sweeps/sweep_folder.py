@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from nst.config.experiment import ExperimentJob
 from nst.config.job_overrides import meaning
-from nst.runs import experiment_jobs
-from nst.runs.folder import RunFolder
-from nst.runs.outcome import FINISHED_BEFORE
-from nst.runs.record import COMPLETED, DIVERGED, FACTS, FAILED, read_facts
+from nst.runner import experiment_jobs
+from nst.runner.folder import RunFolder
+from nst.runner.outcome import FINISHED_BEFORE
+from nst.runner.record import COMPLETED, DIVERGED, FACTS, FAILED, read_facts
 from nst.utils.files import read_json, write_whole
 
 SUCCEEDED = (COMPLETED, FINISHED_BEFORE)

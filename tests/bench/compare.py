@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from nst.compare.comparison import build
-from nst.runs.record import read_facts
+from nst.runner.record import read_facts
 from tests.bench.loop import quiet
 from tests.browser import opened
 from tests.helpers import execute, prepared

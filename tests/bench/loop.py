@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nst import images
-from nst.runs.resolve import resolve_precision
+from nst.runner.resolve import resolve_precision
 from nst.transfer.initial_image import initial_image
 from nst.transfer.run import Run
 from nst.vgg.architecture import conv_names

@@ -30,8 +30,8 @@ from omegaconf import OmegaConf
 
 from nst.config.compose import conf_dir
 from nst.config.schema import Config, UntilConfig
-from nst.runs.inputs import prepare
-from nst.runs.record import COMPLETED, read_status
+from nst.runner.inputs import prepare
+from nst.runner.record import COMPLETED, read_status
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
 from nst.transfer.until import Until

@@ -17,7 +17,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from nst.cli.main import invoke
-from nst.runs.record import RunRecord
+from nst.runner.record import RunRecord
 from nst.sweeps import sweep_folder
 from nst.sweeps.search import record
 from nst.sweeps.search.space import Space

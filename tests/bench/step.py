@@ -19,8 +19,8 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from nst.runs.record import read_facts
-from nst.runs.tracker import Tracker
+from nst.runner.record import read_facts
+from nst.runner.tracker import Tracker
 from nst.transfer.run import Run
 from nst.vgg import architecture
 from tests.bench.loop import (

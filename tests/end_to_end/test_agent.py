@@ -21,7 +21,7 @@ from nst.cli.wandb_sweeps import main, search_files, sweep_file, write
 from nst.config.compose import conf_dir
 from nst.config.job_overrides import values
 from nst.loggers import wandb_agent
-from nst.runs.record import read_facts
+from nst.runner.record import read_facts
 from tests import commands
 from tests.helpers import config, nst, slow
 from tests.wandb_server import SWEEP, WandbServer

@@ -24,7 +24,7 @@ from nst.cli import report
 from nst.compare.comparison import build
 from nst.compare.filmstrips import filmstrip, outdated
 from nst.compare.select import NoRunsError, entries, select
-from nst.runs.record import read_facts
+from nst.runner.record import read_facts
 from nst.utils.errors import ConfigError
 from tests.browser import LOOKS, Seen, one_browser, opened
 from tests.commands import LIMIT, wait_until

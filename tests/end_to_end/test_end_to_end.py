@@ -15,11 +15,11 @@ import yaml
 from PIL import Image
 
 from nst.cli.main import invoke
-from nst.runs.execute import compute
-from nst.runs.folder import RunFolder, place
-from nst.runs.identify import identify
-from nst.runs.outcome import FINISHED_BEFORE, Outcome
-from nst.runs.record import COMPLETED, read_status
+from nst.runner.execute import compute
+from nst.runner.folder import RunFolder, place
+from nst.runner.identify import identify
+from nst.runner.outcome import FINISHED_BEFORE, Outcome
+from nst.runner.record import COMPLETED, read_status
 from nst.sweeps import sweep_folder
 from nst.utils.errors import NstError
 from tests.helpers import execute, first_of, nst, prepared

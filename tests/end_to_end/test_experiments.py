@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from nst.config.compose import conf_dir
 from nst.config.experiment import MAIN
 from nst.config.schema import Config
-from nst.report.page import build
+from nst.reports.page import build
 from nst.sweeps.job_list import expected_jobs
 from tests import commands
 from tests.helpers import config, nst, nst_report, slow

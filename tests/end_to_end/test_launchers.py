@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from nst.runs.record import RunRecord, read_facts
+from nst.runner.record import RunRecord, read_facts
 from nst.sweeps import part_progress, sweep_folder
 from nst.sweeps.search.record import read
 from nst.sweeps.search.study import storage

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nst.runs.plan import Plan
+from nst.runner.plan import Plan
 from tests.commands import Process
 from tests.helpers import execute, first_of, prepared
 

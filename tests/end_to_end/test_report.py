@@ -21,9 +21,9 @@ from playwright.sync_api import Page
 
 from nst.cli.report import report
 from nst.config.compose import conf_dir
-from nst.report.page import build
-from nst.runs import experiment_jobs
-from nst.runs.record import read_facts
+from nst.reports.page import build
+from nst.runner import experiment_jobs
+from nst.runner.record import read_facts
 from tests.browser import LOOKS, one_browser, opened
 from tests.helpers import nst, nst_report, slow
 

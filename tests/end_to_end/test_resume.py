@@ -23,11 +23,11 @@ import torch
 from nst.cli.main import invoke
 from nst.optim import LBFGS
 from nst.optim.lbfgs import GROWTH
-from nst.runs import checkpoint_file, machine
-from nst.runs.folder import package_versions
-from nst.runs.record import read_facts
-from nst.runs.signals import SAME, Interrupts
-from nst.runs.tracker import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
+from nst.runner import checkpoint_file, machine
+from nst.runner.folder import package_versions
+from nst.runner.record import read_facts
+from nst.runner.signals import SAME, Interrupts
+from nst.runner.tracker import CHECKPOINT_SHARE, SECONDS_PER_BYTE, Tracker
 from nst.transfer.checkpoint import Checkpoint
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
@@ -382,7 +382,7 @@ def test_checkpoints_stay_within_their_share(checkpoints: float) -> None:
 
 SECOND = """
 import hashlib
-from nst.runs.signals import STOPPING, Interrupts
+from nst.runner.signals import STOPPING, Interrupts
 interrupts = Interrupts()
 interrupts.listen()
 print("listens", flush=True)

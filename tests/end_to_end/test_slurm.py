@@ -22,9 +22,9 @@ from lightning.pytorch.loggers import CSVLogger
 from nst.cli.main import invoke
 from nst.config.compose import conf_dir
 from nst.loggers.tensorboard import TensorBoardLogger
-from nst.runs import signals
-from nst.runs.record import INTERRUPTED, read_facts
-from nst.runs.signals import Interrupts
+from nst.runner import signals
+from nst.runner.record import INTERRUPTED, read_facts
+from nst.runner.signals import Interrupts
 from nst.sweeps import sweep_folder
 from nst.sweeps.jobs import Jobs
 from nst.transfer.module import StyleTransfer

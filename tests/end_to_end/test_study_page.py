@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from playwright.sync_api import Page
 
 from nst.compare.comparison import build
-from nst.runs.record import RunRecord
+from nst.runner.record import RunRecord
 from nst.sweeps.search import record
 from nst.sweeps.search.study import OBJECTIVE, RUN, storage
 from tests.browser import one_browser, opened

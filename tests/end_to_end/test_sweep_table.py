@@ -14,8 +14,8 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from nst.config.compose import conf_dir
-from nst.runs.record import RunRecord
-from nst.runs.tags import LONGEST, tags
+from nst.runner.record import RunRecord
+from nst.runner.tags import LONGEST, tags
 from nst.sweeps import summary_table
 from nst.sweeps.contact_sheet import CELL, FRAMES, GAP, filmstrip
 from nst.sweeps.summary_table import Summary, aligned

@@ -19,7 +19,7 @@ import pytest
 import wandb
 
 from nst.loggers.wandb import INIT_SECONDS, WandbLogger
-from nst.runs.record import COMPLETED, read_facts, read_status
+from nst.runner.record import COMPLETED, read_facts, read_status
 from nst.utils.errors import NstError
 from tests.commands import LIMIT, wait_until
 from tests.helpers import execute, first_of, nst, prepared, slow, started

@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Page
 
 from nst.compare.comparison import build
-from nst.report.page import build as build_report
-from nst.runs import votes
+from nst.reports.page import build as build_report
+from nst.runner import votes
 from tests.browser import LOOKS, one_browser, opened
 from tests.commands import Process
 from tests.helpers import nst_report

@@ -33,11 +33,11 @@ from nst.config.compose import conf_dir, to_config
 from nst.config.experiment import MEASURES
 from nst.config.job_overrides import values
 from nst.config.schema import Config
-from nst.report import claims
-from nst.report.collect import Experiment, collect
-from nst.report.wandb_report import models, panels, save
-from nst.report.wandb_report.runs import grouping_keys, logged_runs
-from nst.report.wandb_report.text import plain
+from nst.reports import claims
+from nst.reports.collect import Experiment, collect
+from nst.reports.wandb_report import models, panels, save
+from nst.reports.wandb_report.runs import grouping_keys, logged_runs
+from nst.reports.wandb_report.text import plain
 from nst.sweeps.composer import Composer
 from nst.sweeps.job_list import expected_jobs
 from nst.sweeps.search import record

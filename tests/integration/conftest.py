@@ -14,7 +14,7 @@ from torchmetrics.functional.image import dists
 from torchvision import models
 
 from nst.metrics import learned
-from nst.runs import resolve
+from nst.runner import resolve
 from tests.helpers import tiny
 
 

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from nst.cli.main import invoke
-from nst.runs import signals
-from nst.runs.record import RunRecord
+from nst.runner import signals
+from nst.runner.record import RunRecord
 from nst.transfer.module import StyleTransfer
 from nst.utils import agent
 from nst.utils.errors import Interrupted

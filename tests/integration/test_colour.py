@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nst.images import colour_transfer
 from nst.metrics.structure import colour_distance
-from nst.runs.record import read_facts
-from nst.runs.signature import signature
+from nst.runner.record import read_facts
+from nst.runner.signature import signature
 from nst.sweeps.vectorized.pictures import SharedPictures
 from nst.transfer.run import Run
 from nst.utils.errors import ConfigError, NstError

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nst import images
-from nst.runs.signature import signature
+from nst.runner.signature import signature
 from nst.transfer.resampling import resampled
 from nst.transfer.run import Run
 from tests.helpers import assert_each_as_alone, module, tiny_run

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from nst.runs import checkpoint_file
-from nst.runs.record import COMPLETED, read_status
+from nst.runner import checkpoint_file
+from nst.runner.record import COMPLETED, read_status
 from nst.utils.errors import reason
 from nst.utils.files import write_whole
 from tests.helpers import execute, first_of, nst, prepared

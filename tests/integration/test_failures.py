@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from nst.cli.main import invoke
-from nst.runs.record import COMPLETED, DIVERGED, FAILED, RunRecord, read_facts, read_status
-from nst.runs.writer import RunWriter
+from nst.runner.record import COMPLETED, DIVERGED, FAILED, RunRecord, read_facts, read_status
+from nst.runner.writer import RunWriter
 from nst.sweeps import summary_table, sweep_folder
 from nst.transfer.objective import Objective
 from nst.utils.errors import DivergedError, NstError
@@ -157,7 +157,7 @@ def test_others_of_the_batch_go_on_untouched(tmp_path: Path) -> None:
 LIMITED = """
 import resource, sys
 from nst.cli.main import main
-import nst.runs.execute
+import nst.runner.execute
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2_500_000_000,) * 2)
 main()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from nst.cli.main import invoke
-from nst.runs import experiment_jobs
+from nst.runner import experiment_jobs
 from nst.sweeps import sweep_folder
 from nst.sweeps.composer import Composer
 from nst.sweeps.vectorized.finished import FinishedJobs

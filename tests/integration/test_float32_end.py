@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageChops
 
 from nst.losses import Loss
-from nst.runs.record import read_facts
+from nst.runner.record import read_facts
 from nst.transfer import descriptions
 from nst.utils.errors import NstError
 from nst.vgg.network import VGG

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nst.cli import report
 from nst.cli.main import invoke
-from nst.runs.record import read_config
+from nst.runner.record import read_config
 from nst.sweeps import sweep_folder
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")

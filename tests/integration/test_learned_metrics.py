@@ -20,7 +20,7 @@ from nst.cli.main import invoke
 from nst.images import Picture
 from nst.metrics import learned
 from nst.metrics.quality import Metrics
-from nst.runs.record import read_facts
+from nst.runner.record import read_facts
 from nst.transfer.run import Style
 from tests.helpers import execute, prepared, tiny
 

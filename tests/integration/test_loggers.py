@@ -26,7 +26,7 @@ from nst.cli.main import invoke
 from nst.loggers.base import SafeLogger, guarded
 from nst.loggers.mlflow import IDENTITY, MLFlowLogger
 from nst.loggers.tensorboard import TensorBoardLogger
-from nst.runs.record import COMPLETED, FAILED, INTERRUPTED, read_facts, read_status
+from nst.runner.record import COMPLETED, FAILED, INTERRUPTED, read_facts, read_status
 from nst.utils.errors import ArgumentError, ConfigError, DivergedError, NstError
 from tests.helpers import WILD, execute, nst, prepared
 from tests.run_folders import wandb_history, wandb_records
@@ -225,7 +225,7 @@ def test_a_resumed_run_has_each_step_once(
             execute([prepared(*common, "+trainer.max_steps=4")])
     else:
         with monkeypatch.context() as broken, pytest.raises(OSError, match="no room"):
-            broken.setattr("nst.runs.writer.RunWriter.complete", _no_room)
+            broken.setattr("nst.runner.writer.RunWriter.complete", _no_room)
             execute([prepared(*common)])
     (folder,) = (tmp_path / "runs").iterdir()
     assert read_status(folder) == (INTERRUPTED if how == "stopped" else FAILED)

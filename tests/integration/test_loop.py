@@ -9,8 +9,8 @@ import torch
 from PIL import Image, ImageChops
 
 from nst import images
-from nst.runs.networks import network
-from nst.runs.trainer import build_trainer
+from nst.runner.networks import network
+from nst.runner.trainer import build_trainer
 from nst.transfer.divergence import LONGEST_RECOVERY, Divergence
 from nst.transfer.module import StyleTransfer
 from tests.helpers import execute, prepared

@@ -17,8 +17,8 @@ from torch import Tensor
 from nst.cli import main
 from nst.config.compose import conf_dir
 from nst.losses import Gram, StyleLoss
-from nst.runs.signature import signature
-from nst.runs.tags import tags
+from nst.runner.signature import signature
+from nst.runner.tags import tags
 from nst.sweeps.vectorized import batches
 from tests.helpers import (
     STYLE_LOSSES,

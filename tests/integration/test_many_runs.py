@@ -18,9 +18,9 @@ from hydra.core.utils import JobReturn
 from PIL import Image
 
 from nst.cli.main import invoke
-from nst.runs import networks as networks_module
-from nst.runs.networks import means, networks
-from nst.runs.record import COMPLETED, FAILED, RunRecord
+from nst.runner import networks as networks_module
+from nst.runner.networks import means, networks
+from nst.runner.record import COMPLETED, FAILED, RunRecord
 from nst.sweeps import contact_sheet, summary_table
 from nst.sweeps.jobs import Jobs
 from nst.sweeps.sweep_folder import JobOutcome

@@ -22,9 +22,9 @@ from nst.cli import report
 from nst.cli.main import invoke
 from nst.compare.select import entries, select
 from nst.metrics.quality import Metrics
-from nst.report import measured
-from nst.runs.folder import place
-from nst.runs.record import RunRecord, read_facts
+from nst.reports import measured
+from nst.runner.folder import place
+from nst.runner.record import RunRecord, read_facts
 from tests.helpers import tiny
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -207,7 +207,7 @@ def test_a_disk_error_ends_the_command(
         raise OSError(error, "So it is", "outputs/final.png")
 
     with monkeypatch.context() as patch:
-        patch.setattr("nst.runs.folder.save_png", full)
+        patch.setattr("nst.runner.folder.save_png", full)
         assert measure(*BOTH) == 1
     assert capsys.readouterr().err.startswith("nst-report: outputs/final.png: so it is; ")
     assert [record.status for record in records()] == ["running"]

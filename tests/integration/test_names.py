@@ -23,8 +23,8 @@ from nst.cli import main, report
 from nst.config.arguments import for_hydra
 from nst.config.keys import file_keys, picture_keys
 from nst.config.overrides import quoted
-from nst.runs.loggers import as_dictconfig, stored
-from nst.runs.record import read_config, read_facts
+from nst.runner.loggers import as_dictconfig, stored
+from nst.runner.record import read_config, read_facts
 from tests.helpers import config
 
 TINY = ("image.size=16", "steps=1", "logger=none")

@@ -25,8 +25,8 @@ from PIL import Image
 from nst.config.compose import conf_dir
 from nst.config.messages import exit_status, one_line
 from nst.config.schema import INITS, LAYER_RULES, PRECISIONS, TASKS, Config
-from nst.runs.record import COMPLETED, DIVERGED, read_facts
-from nst.runs.signature import signature
+from nst.runner.record import COMPLETED, DIVERGED, read_facts
+from nst.runner.signature import signature
 from nst.transfer.run import Run
 from nst.utils.errors import DivergedError, NstError
 from nst.vgg import architecture
@@ -320,8 +320,8 @@ import json, sys
 from hydra import compose, initialize_config_dir
 from nst.config import schema
 from nst.config.compose import conf_dir, to_config
-from nst.runs.inputs import prepare
-from nst.runs.signature import signature
+from nst.runner.inputs import prepare
+from nst.runner.signature import signature
 from nst.vgg import weights
 schema.register()
 loaded = weights.load("vgg19", "embedded", None, None, "rgb")

@@ -15,8 +15,8 @@ from PIL import Image
 
 from nst.compare import page_run, run_cache
 from nst.compare.comparison import build
-from nst.runs import record
-from nst.runs.record import RUNNING
+from nst.runner import record
+from nst.runner.record import RUNNING
 from tests.run_folders import made_up
 
 NAMES = ("one", "two", "three")

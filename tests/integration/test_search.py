@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from nst.cli.main import invoke
-from nst.runs import votes
-from nst.runs.record import RunRecord, read_facts
-from nst.runs.votes import Vote
+from nst.runner import votes
+from nst.runner.record import RunRecord, read_facts
+from nst.runner.votes import Vote
 from nst.sweeps.search import record
 from nst.sweeps.search.record import StudyRecord
 from nst.sweeps.search.sampling import Sampling

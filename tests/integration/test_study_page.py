@@ -15,7 +15,7 @@ from nst.cli.main import invoke
 from nst.compare import studies
 from nst.compare.comparison import build
 from nst.compare.select import entries, select
-from nst.runs.record import RunRecord
+from nst.runner.record import RunRecord
 from nst.sweeps.search import record
 from nst.sweeps.search.table import rows
 from nst.utils.errors import ConfigError, NstError

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from nst import images
 from nst.compare.comparison import build
 from nst.config.differences import labels
-from nst.runs.signature import signature
+from nst.runner.signature import signature
 from nst.transfer.module import StyleTransfer
 from nst.transfer.run import Run
 from nst.utils.errors import ConfigError, NstError

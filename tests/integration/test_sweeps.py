@@ -19,7 +19,7 @@ from PIL import Image
 
 from nst.cli.main import invoke
 from nst.compare.select import entries, select
-from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_config
+from nst.runner.record import COMPLETED, DIVERGED, FAILED, read_config
 from nst.sweeps import sweep_folder
 from nst.sweeps.sweep import Sweep
 from nst.sweeps.sweep_folder import JobOutcome

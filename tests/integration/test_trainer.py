@@ -17,10 +17,10 @@ from lightning.pytorch.loggers.logger import DummyLogger
 
 from nst.cli import main
 from nst.config.schema import Config
-from nst.runs.record import COMPLETED, read_facts
-from nst.runs.resolve import device
-from nst.runs.signature import signature
-from nst.runs.trainer import ARGUMENTS, NEED_LOGGER, REFUSED_CALLBACKS, build_trainer
+from nst.runner.record import COMPLETED, read_facts
+from nst.runner.resolve import device
+from nst.runner.signature import signature
+from nst.runner.trainer import ARGUMENTS, NEED_LOGGER, REFUSED_CALLBACKS, build_trainer
 from nst.utils.errors import ConfigError, NstError
 from tests.helpers import config, execute, nst, prepared
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from nst.config.schema import UntilConfig
-from nst.report import table
-from nst.runs.record import RunRecord
+from nst.reports import table
+from nst.runner.record import RunRecord
 from nst.transfer.until import Until
 from nst.utils.errors import DivergedError, NstError
 from tests.helpers import WILD, execute, tiny_run

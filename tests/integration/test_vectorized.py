@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 
 from nst.cli.main import invoke
-from nst.report.page import build
-from nst.runs import experiment_jobs
-from nst.runs.identify import folder_of, identify
-from nst.runs.outcome import FINISHED_BEFORE
-from nst.runs.plan import Plan
-from nst.runs.record import COMPLETED, DIVERGED, FAILED, read_facts, read_status
-from nst.runs.tracker import Tracker
-from nst.runs.writer import RunWriter
+from nst.reports.page import build
+from nst.runner import experiment_jobs
+from nst.runner.identify import folder_of, identify
+from nst.runner.outcome import FINISHED_BEFORE
+from nst.runner.plan import Plan
+from nst.runner.record import COMPLETED, DIVERGED, FAILED, read_facts, read_status
+from nst.runner.tracker import Tracker
+from nst.runner.writer import RunWriter
 from nst.sweeps import sweep_folder
 from nst.sweeps.sweep_folder import JobOutcome
 from nst.transfer.divergence import Divergence

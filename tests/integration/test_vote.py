@@ -16,9 +16,9 @@ import pytest
 from nst.cli import report
 from nst.compare.comparison import build
 from nst.compare.server import LONGEST, Handler, Server
-from nst.report import page
-from nst.runs import votes
-from nst.runs.votes import Vote
+from nst.reports import page
+from nst.runner import votes
+from nst.runner.votes import Vote
 from nst.utils.errors import NstError
 from tests.run_folders import made_up
 

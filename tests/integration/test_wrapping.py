@@ -10,10 +10,10 @@ import pytest
 from lightning.pytorch.loggers.logger import DummyLogger
 from PIL import Image
 
-from nst.runs.folder import RunFolder
-from nst.runs.record import RunRecord
-from nst.runs.replay import replay
-from nst.runs.writer import RunWriter
+from nst.runner.folder import RunFolder
+from nst.runner.record import RunRecord
+from nst.runner.replay import replay
+from nst.runner.writer import RunWriter
 from tests.helpers import execute, prepared
 
 CIRCULAR = (

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nst.runs.record import read_facts
+from nst.runner.record import read_facts
 from nst.sweeps import part_progress, sweep_folder
 from tests.callbacks import FOUND, KILLED, calling
 from tests.scale import ray, requeue, slurm

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nst.runs.record import INTERRUPTED, RunRecord, read_status
+from nst.runner.record import INTERRUPTED, RunRecord, read_status
 from nst.sweeps import sweep_folder
 from tests.callbacks import FOUND, calling
 from tests.commands import wait_until

@@ -25,7 +25,7 @@ from nst.images.poisson import (
     poisson,
     rectangle,
 )
-from nst.runs.signature import signature
+from nst.runner.signature import signature
 from tests.helpers import prepared
 
 

@@ -17,15 +17,15 @@ from PIL import Image
 from scipy import stats
 
 from nst.config.experiment import PlotConfig, QuestionConfig
-from nst.report import claims, plots
-from nst.report.blocks import compare, shared_level
-from nst.report.choices import choose
-from nst.report.claims import FAILS, HOLDS, UNKNOWN, Finding
-from nst.report.collect import Experiment, collect
-from nst.report.limits import limits
-from nst.report.plots import lines
-from nst.report.table import Gallery, lay_out
-from nst.runs.record import RunRecord
+from nst.reports import claims, plots
+from nst.reports.blocks import compare, shared_level
+from nst.reports.choices import choose
+from nst.reports.claims import FAILS, HOLDS, UNKNOWN, Finding
+from nst.reports.collect import Experiment, collect
+from nst.reports.limits import limits
+from nst.reports.plots import lines
+from nst.reports.table import Gallery, lay_out
+from nst.runner.record import RunRecord
 
 Make = Callable[..., Finding]
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from nst.config.compose import conf_dir
 from nst.config.messages import one_line
-from nst.runs.identify import identify
-from nst.runs.inputs import prepare
-from nst.runs.signature import signature
+from nst.runner.identify import identify
+from nst.runner.inputs import prepare
+from nst.runner.signature import signature
 from nst.transfer.run import Run
 from nst.utils.errors import ConfigError
 from tests.helpers import config, execute, prepared, resolved

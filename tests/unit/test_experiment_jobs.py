@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nst.config.experiment import ExperimentJob, ExperimentSweep
-from nst.runs.experiment_jobs import join, names, read
+from nst.runner.experiment_jobs import join, names, read
 
 JOBS = [["+experiments=e", f"seed={seed}"] for seed in range(500)]
 SWEEP = ExperimentSweep(JOBS, "base", "2026-01-01T00:00:00+00:00")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nst.losses import Gram
-from nst.runs.signature import signature
+from nst.runner.signature import signature
 from nst.transfer import descriptions
 from nst.transfer.module import StepOutput, StyleTransfer
 from nst.transfer.run import Run

@@ -11,7 +11,7 @@ import pytest
 from nst.config.differences import labels, settings
 from nst.config.keys import affects_result, batch_shares, declared, displayed_values, keys
 from nst.config.schema import Config
-from nst.runs.signature import facts, signature
+from nst.runner.signature import facts, signature
 from nst.sweeps.vectorized.batches import groups
 from nst.transfer.run import Run
 from tests.altered_keys import ALTERED, BLEND, SMALL, TINY

@@ -10,11 +10,11 @@ from typing import Any
 from nst.compare.page_run import subject
 from nst.compare.select import entries, select
 from nst.config.experiment import ExperimentConfig
-from nst.report import preferred
-from nst.report.collect import Experiment, JobRecord
-from nst.runs import votes
-from nst.runs.record import RunRecord
-from nst.runs.votes import Vote
+from nst.reports import preferred
+from nst.reports.collect import Experiment, JobRecord
+from nst.runner import votes
+from nst.runner.record import RunRecord
+from nst.runner.votes import Vote
 from tests.run_folders import made_up
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nst.config.schema import Config, ImageConfig, ScheduleConfig
-from nst.runs.signature import signature
+from nst.runner.signature import signature
 from nst.transfer.schedule import Steps, scales
 from tests.helpers import embedded, module, optimise, prepared, resolved, tiny_run
 

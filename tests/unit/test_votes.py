@@ -14,8 +14,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from nst.metrics.preference import fit, rankings
-from nst.runs import votes
-from nst.runs.votes import Vote, preference_values
+from nst.runner import votes
+from nst.runner.votes import Vote, preference_values
 from nst.utils.errors import ConfigError
 from tests.run_folders import made_up
 

@@ -13,7 +13,7 @@ import wandb
 from nst.config.schema import RunConfig
 from nst.loggers import wandb_agent
 from nst.loggers.wandb import WandbLogger
-from nst.runs.loggers import build_loggers
+from nst.runner.loggers import build_loggers
 from nst.utils.errors import ArgumentError, ConfigError
 from tests.helpers import config
 from tests.wandb_server import WandbServer

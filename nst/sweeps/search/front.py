@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nst.config.objective import higher_is_better
-from nst.runs.record import RunRecord
+from nst.runner.record import RunRecord
 from nst.sweeps.contact_sheet import CELL, GAP, cell
 from nst.sweeps.search.record import StudyRecord, TrialRecord
 

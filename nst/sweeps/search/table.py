@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from nst.runs.record import RunRecord
+from nst.runner.record import RunRecord
 from nst.sweeps.contact_sheet import ROWS
 from nst.sweeps.search.folder import FOLDER
 from nst.sweeps.search.record import StudyRecord, TrialRecord, read

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nst.config.objective import PREFERENCE
-from nst.runs.record import PRUNED, RunRecord
-from nst.runs.votes import preference_values
+from nst.runner.record import PRUNED, RunRecord
+from nst.runner.votes import preference_values
 from nst.sweeps.search import front
 from nst.sweeps.search.folder import FOLDER
 from nst.sweeps.search.record import StudyRecord, from_optuna, read

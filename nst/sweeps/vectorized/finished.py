@@ -21,13 +21,13 @@ from omegaconf.errors import OmegaConfBaseException
 from nst import __version__
 from nst.config.job_overrides import split as key_and_value
 from nst.config.keys import file_keys, value_of
-from nst.runs import experiment_jobs
-from nst.runs.identify import folder_of, is_finished
-from nst.runs.outcome import FINISHED_BEFORE
-from nst.runs.plan import Plan
-from nst.runs.record import finished
-from nst.runs.resolve import bfloat16_devices
-from nst.runs.signature import SIGNATURE_VERSION
+from nst.runner import experiment_jobs
+from nst.runner.identify import folder_of, is_finished
+from nst.runner.outcome import FINISHED_BEFORE
+from nst.runner.plan import Plan
+from nst.runner.record import finished
+from nst.runner.resolve import bfloat16_devices
+from nst.runner.signature import SIGNATURE_VERSION
 from nst.sweeps import sweep_folder
 from nst.sweeps.sweep import recorded
 from nst.sweeps.sweep_folder import JobOutcome

@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from nst.runs.plan import Plan
+from nst.runner.plan import Plan
 from nst.sweeps import part_progress, sweep_folder
 from nst.sweeps.jobs import Jobs, signals_handed_on
 from nst.sweeps.sweep_folder import Part

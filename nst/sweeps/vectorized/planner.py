@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from nst.runs.execute import compute
-from nst.runs.identify import folder_of, is_finished, is_skipped
-from nst.runs.outcome import Outcome
-from nst.runs.plan import Plan
+from nst.runner.execute import compute
+from nst.runner.identify import folder_of, is_finished, is_skipped
+from nst.runner.outcome import Outcome
+from nst.runner.plan import Plan
 from nst.sweeps.vectorized import batches, memory
 from nst.sweeps.vectorized.batches import Group, split
 from nst.transfer.run import Run
