@@ -5,23 +5,16 @@ from __future__ import annotations
 import io
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.config import schema
-from nst.config.arguments import config_dirs, for_hydra
-from nst.config.compose import conf_dir
 from nst.config.messages import BAD_INPUT, exit_status, one_line
 from nst.runner.plan import Plan
-from nst.runner.signals import terminate, wait_for_slurm
-from nst.sweeps.jobs import Jobs
+from nst.runner.signals import wait_for_slurm
+from nst.sweeps.launch import launch
 from nst.sweeps.sweep import Sweep
 from nst.utils import agent
 from nst.utils.errors import RESUME, Interrupted, NstError, printable
@@ -55,21 +48,11 @@ def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
     Returns:
         The exit status.
     """
-    schema.register()
     swept = Sweep(plan)
-    jobs = Jobs(swept.plan)
-    run = hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")(jobs)
     stopped: KeyboardInterrupt | None = None
     parent = os.getppid()
     try:
-        places = config_dirs(arguments)
-        # Hydra's parser takes no -m between overrides
-        sys.argv[1:] = sorted(
-            (for_hydra(each, places) for each in arguments),
-            key=lambda each: each not in ("-m", "--multirun"),
-        )
-        with _errors_raised(), swept.tracking_launchers():
-            run()
+        launch(arguments, swept)
     except KeyboardInterrupt as error:
         stopped = error.with_traceback(None)  # its frames hold the run's memory
         text = error if isinstance(error, Interrupted) else f"interrupted: {RESUME}"
@@ -107,24 +90,6 @@ def _report(error: Exception, arguments: Sequence[str], launched: bool) -> int:
     typed = "" if known else " ".join(["", "in", *arguments])
     print(f"nst: {one_line(error)}{printable(typed)[:200]}", file=sys.stderr)
     return exit_status(error) if known else BAD_INPUT
-
-
-@contextmanager
-def _errors_raised() -> Iterator[None]:
-    """Errors and SIGTERM raise, where Hydra would print several lines and exit with 1."""
-    environment = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    handler = None
-    if threading.current_thread() is threading.main_thread():
-        handler = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        os.environ.pop("HYDRA_FULL_ERROR")
-        if environment is not None:
-            os.environ["HYDRA_FULL_ERROR"] = environment
-        if handler is not None:
-            signal.signal(signal.SIGTERM, handler)
 
 
 if __name__ == "__main__":

@@ -102,35 +102,67 @@ def _command(arguments: Sequence[str]) -> tuple[str, list[str]]:
 
 def _report(arguments: Sequence[str]) -> int:
     options = _report_options(arguments)
-    overrides = [word for word in options.words if "=" in word]
-    names = [word for word in options.words if "=" not in word]
     try:
-        experiments = _experiments(options.config_dir)
-        for name in names:
-            if name not in experiments:
-                _check_name(name, list(experiments), options.run)
-        available = _of_report(options.report, experiments)
-        if overrides and not options.run:
-            raise ConfigError("override", overrides[0], "overrides are for --run")
-        if options.wandb:
-            from nst.reports.wandb_report import save
-
-            save.check_login()  # before the runs are computed
-        status = 0
-        if options.run:
-            fixed = [*overrides, f"outputs={quoted(options.outputs)}"]
-            status = _run(names or available, fixed, options.config_dir)
-        from nst.reports.page import build  # a second to import
-
-        page = build(Path(options.outputs), names, available, options.report)
-        wanted = Path(options.outputs), names, options.report
-        for address in save.save(*wanted) if options.wandb else []:
-            print(address)
+        page, status, addresses = make(
+            options.words,
+            options.outputs,
+            options.report,
+            options.run,
+            options.config_dir,
+            options.wandb,
+        )
     except (NstError, HydraException, OmegaConfBaseException) as error:
         print(f"nst-report: {one_line(error)}", file=sys.stderr)
         return exit_status(error)
-    print(page)
+    print(*addresses, page, sep="\n")
     return status
+
+
+def make(
+    words: Sequence[str],
+    outputs: str,
+    report: str = MAIN,
+    run: bool = False,
+    config_dir: str | None = None,
+    wandb: bool = False,
+) -> tuple[Path, int, list[str]]:
+    """Makes the page of a report.
+
+    Args:
+        words: names of experiments, and overrides with ``run``.
+        outputs: root folder.
+        report: which one.
+        run: run what is missing first.
+        config_dir: a folder with more experiments.
+        wandb: also save a report and workspaces in W&B.
+
+    Returns:
+        The page, the worst exit status of the sweeps, and the addresses in W&B.
+
+    Raises:
+        NstError, HydraException, OmegaConfBaseException: for wrong input, or if there is nothing
+            to show.
+    """
+    overrides = [word for word in words if "=" in word]
+    names = [word for word in words if "=" not in word]
+    experiments = _experiments(config_dir)
+    for name in names:
+        if name not in experiments:
+            _check_name(name, list(experiments), run)
+    available = _of_report(report, experiments)
+    if overrides and not run:
+        raise ConfigError("override", overrides[0], "overrides are for --run")
+    if wandb:
+        from nst.reports.wandb_report import save
+
+        save.check_login()  # before the runs are computed
+    status = 0
+    if run:
+        status = _run(names or available, [*overrides, f"outputs={quoted(outputs)}"], config_dir)
+    from nst.reports.page import build  # a second to import
+
+    page = build(Path(outputs), names, available, report)
+    return page, status, save.save(Path(outputs), names, report) if wandb else []
 
 
 def _check_name(name: str, available: Sequence[str], run: bool) -> None:

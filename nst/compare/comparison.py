@@ -59,10 +59,12 @@ def build(outputs: Path, words: Sequence[str] = (), live: bool = False) -> Path:
         shown = data(chosen, details, study, REFRESH if live else None)
         if not (folder / PLOTLY).exists():
             write_whole(folder / PLOTLY, get_plotlyjs().encode())
-        write_whole(folder / DATA, f"nstRuns({_script(shown)});\n".encode())
+        write_whole(folder / DATA, f"nstRuns({script(shown)});\n".encode())
         write_whole(folder / VOTES, votes_script(outputs).encode())
         template = environment("nst.compare").get_template("compare.html.jinja")
-        page = template.render(plotly=PLOTLY, scripts=[DATA, VOTES], imports=import_map())
+        page = template.render(
+            embedded=None, plotly=PLOTLY, scripts=[DATA, VOTES], imports=import_map()
+        )
         write_whole(folder / "index.html", page.encode())
         cache.save()
     except OSError as error:
@@ -78,7 +80,7 @@ def votes_script(outputs: Path, server: bool = False) -> str:
         server: whether the page comes from a server that saves votes (``nst.compare.server``).
     """
     found = {"votes": list(map(asdict, votes.read(outputs))), "server": server}
-    return f"nstVotes({_script(found)});\n"
+    return f"nstVotes({script(found)});\n"
 
 
 def import_map() -> dict[str, dict[str, str]]:
@@ -142,7 +144,7 @@ def _stamp(path: Path) -> int:
         return 0
 
 
-def _script(content: Any) -> str:
+def script(content: Any) -> str:
     """JSON for a script; no text in it can end the script."""
     text = json.dumps(content, separators=(",", ":"), default=str)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

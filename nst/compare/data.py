@@ -53,6 +53,7 @@ def data(
             | {"facts": {key: value for key, value in own.items() if key not in shared}}
             for entry, own, part in zip(chosen, facts, details, strict=True)
         ],
+        "view": None,
         "study": study and study_data(study, _keys_of_trials(chosen, study)),
     }
 

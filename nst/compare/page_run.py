@@ -64,7 +64,7 @@ def read(record: RunRecord) -> PageRun | None:
     found = {
         **values(config),
         **labels(config),
-        **_metrics(record),
+        **metrics(record),
         "name": record.folder.name,
         "status": record.status,
         PROGRAM: record.program,
@@ -92,7 +92,7 @@ def as_texts(found: Mapping[str, Any]) -> Facts:
     }
 
 
-def _metrics(record: RunRecord) -> dict[str, float]:
+def metrics(record: RunRecord) -> dict[str, float]:
     """Measures and last losses by name; of an unfinished run, those of its last row."""
     last = {} if record.completed else next(iter(record.rows[-1:]), {})
     losses = {key: value for key, value in last.items() if key.startswith("loss/")}

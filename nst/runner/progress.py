@@ -1,10 +1,11 @@
-"""Progress of a run: a bar in a terminal, plain lines in CI and in files."""
+"""Progress of a run: a bar in a terminal and in a notebook, plain lines in CI and in files."""
 
 from __future__ import annotations
 
 import os
 import time
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any
 
 import lightning as L
@@ -39,7 +40,8 @@ class ProgressBar(L.Callback):
             self.job = f"{ranges(numbers)}/{len(plan.costs)}"
         self.total = total
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
-        self.plain = not self.console.is_terminal or bool(os.environ.get("CI"))
+        shown = self.console.is_terminal or (self.console.is_jupyter and _has_widgets())
+        self.plain = not shown or bool(os.environ.get("CI"))
         self._began = self._shown = 0.0
         self._first = 0
         self._bar: Progress | None = None
@@ -127,6 +129,11 @@ class ProgressBar(L.Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _has_widgets() -> bool:
+    """Whether a notebook can show rich's bar; else it would warn at every update."""
+    return find_spec("ipywidgets") is not None
 
 
 def _text(outputs: Any) -> str:

@@ -25,8 +25,25 @@ STDERR = 2  # the file, where sys.stderr may be a progress bar's
 _SHOW_CURSOR = b"\x1b[?25h"  # a progress bar may have hidden it
 
 
+_second_exits = True
+
+
+@contextmanager
+def second_signal_raises() -> Iterator[None]:
+    """Inside, a second signal raises ``KeyboardInterrupt`` instead of ending the process.
+
+    For a process that is not ours, such as a notebook's: it has more to lose than one run.
+    """
+    global _second_exits
+    before, _second_exits = _second_exits, False
+    try:
+        yield
+    finally:
+        _second_exits = before
+
+
 class Interrupts:
-    """Records the first signal; the second ends the process at once.
+    """Records the first signal; the second ends the process at once, or raises.
 
     Attributes:
         received: the first signal; None: there was none yet.
@@ -54,19 +71,24 @@ class Interrupts:
         theirs.setblocking(False)
         for number in STOPPING:
             signal.signal(number, self._note)
-        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        self._wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         self._socket = theirs
+        if not _second_exits:
+            self._ours = ours  # nobody counts
+            return
         # the agent of a W&B sweep and W&B's client both stop a run by SIGTERM
         counted = STOPPING if agent.run_id() is None else (signal.SIGINT,)
         threading.Thread(target=_exit_at_second, args=(ours, counted), daemon=True).start()
 
     def _note(self, number: int, frame: object) -> None:
+        if self.received is not None and not _second_exits:
+            raise KeyboardInterrupt
         self.received = signal.Signals(number)
 
     def close(self) -> None:
         """Stops listening."""
         if hasattr(self, "_socket"):
-            signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(self._wakeup)  # an event loop has one too
             self._socket.close()
 
 

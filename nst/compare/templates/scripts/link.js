@@ -1,5 +1,5 @@
 /** The link that restores the view: the part of the address after #. Only what differs from the start is in it. */
-import { START, view } from "nst/state";
+import { START, state, view } from "nst/state";
 
 let known = ""; // that part, as last read or written here
 let timer = 0;
@@ -13,7 +13,7 @@ export function readLink() {
     const value = parsed(START[/** @type {keyof View} */ (name)], text);
     if (!Number.isNaN(value)) found[name] = value;
   }
-  Object.assign(view, START, found);
+  Object.assign(view, START, state.data.view, found);
   if (view.by !== "seconds") view.by = START.by;
 }
 
@@ -32,6 +32,7 @@ export function writeLink() {
 }
 
 export function putLink() {
+  if (state.data.view) return; // embedded in another page, which has the address
   history.replaceState(null, "", link());
   known = location.hash;
 }

@@ -40,6 +40,10 @@ export function setFrame(box, run, sharp) {
   frame.style.backgroundPosition =
     `${percent(index % columns, columns)}% ${percent(Math.floor(index / columns), rows)}%`;
   const source = encodeURI(files[index]);
+  if (!source) { // a page without files beside it
+    image.classList.remove("on");
+    return;
+  }
   if (image.getAttribute("src") !== source) {
     image.classList.remove("on");
     if (sharp || box.classList.contains("tiled")) image.src = source;

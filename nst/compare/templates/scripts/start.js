@@ -72,6 +72,7 @@ window.nstRuns = (data) => {
   if (first) {
     listen();
     start();
+    if (data.view) fitFrame();
   } else if (newer) {
     fillMetrics();
     emit("refresh");
@@ -83,6 +84,16 @@ window.nstVotes = (data) => {
   Object.assign(state, data);
   if (data.server) openVoting();
 };
+
+/** Embedded in another page: gives its frame the height of the grid, as far as the other page lets it. */
+function fitFrame() {
+  new ResizeObserver(() => {
+    try {
+      const height = Math.min(document.documentElement.scrollHeight, 1200);
+      if (window.frameElement instanceof HTMLElement) window.frameElement.style.height = `${height}px`;
+    } catch { /* then it scrolls */ }
+  }).observe(byId("grid"));
+}
 
 /** A page from disk may not fetch, but it may load a script. */
 function lookAgain() {

@@ -12,6 +12,6 @@ export const view = { ...START };
 
 /** @type {State} */
 export const state = {
-  data: { live: null, made: 0, keys: [], settings: [], shared: {}, measures: {}, runs: [], study: null },
+  data: { live: null, made: 0, keys: [], settings: [], shared: {}, measures: {}, runs: [], study: null, view: null },
   runs: [], shown: [], matching: 0, positions: [0], votes: [], server: false,
 };

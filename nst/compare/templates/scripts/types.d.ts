@@ -89,6 +89,8 @@ interface Data {
   runs: RunData[];
   /** The study that the page is about. */
   study: Study | null;
+  /** What is chosen at first, on a page that is embedded in another one; null: it is not. */
+  view: Partial<View> | null;
 }
 
 /** Which of two results a person prefers, by the names of their run folders: a line of `votes.jsonl`. */

@@ -1,0 +1,46 @@
+"""The notebooks, executed by a real kernel at a small size."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+
+SMALLER = {
+    r"else 96\b": "else 32",
+    r"else 40\b": "else 4",
+    r'"size": 64}, steps=20': '"size": 32}, steps=2',
+}
+"""What a notebook says of sizes, and what is enough to see that its cells work."""
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+def test_notebook(file: Path, tmp_path: Path) -> None:
+    book = nbformat.read(file, as_version=4)
+    nbformat.validate(book)
+    assert all(not cell.get("outputs") for cell in book.cells)  # outputs are not kept in the files
+    assert (ROOT / "docs" / "api.md").read_text().count(f"notebooks/{file.name}") == 1
+    for cell in book.cells:
+        for pattern, small in SMALLER.items():
+            cell.source = re.sub(pattern, small, cell.source)
+    client = NotebookClient(
+        book, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()  # raises at the first error
+    outputs = [each for cell in book.cells for each in cell.get("outputs", [])]
+    pages = [each.data.get("text/html", "") for each in outputs if "data" in each]
+    pictures = [each for each in outputs if "image/png" in each.get("data", {})]
+    assert pictures or any("<iframe" in page for page in pages)
+    assert len(list((tmp_path / "outputs" / "runs").iterdir())) >= 2
+    errors = [each.text for each in outputs if each.get("name") == "stderr"]
+    assert not re.search("Traceback|Warning", "".join(errors)), errors
+
+
+def test_there_are_notebooks() -> None:
+    assert len(NOTEBOOKS) == 4
