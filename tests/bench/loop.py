@@ -39,11 +39,6 @@ def precisions() -> list[str]:
     return list(dict.fromkeys([resolve_precision("auto", torch.device("cpu")), "32"]))
 
 
-def goal_of(precision: str, auto: float, full: float | None) -> float | None:
-    """The goal for bfloat16, or for float32; where there is no bfloat16, float32 has its own."""
-    return auto if precision == "bf16" else full
-
-
 def environment() -> dict[str, str]:
     """What this process was started with: importing nst sets variables that others do not have."""
     started = Path("/proc/self/environ")

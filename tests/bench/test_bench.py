@@ -74,6 +74,7 @@ def test_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _one_precision(monkeypatch, step)
     monkeypatch.setattr(step, "textbook", _textbook_here)
     monkeypatch.setattr(step, "GOALS_SIZE", 32)
+    monkeypatch.setattr(step, "GOALS", {(32, "32"): 1.1})
     monkeypatch.setattr(step, "SETTINGS", [*step.SETTINGS, "logger=none"])
     rows = step.measure({32: (2, 1)}, {32: 2}, (64,))
     _check("step", rows, tmp_path)

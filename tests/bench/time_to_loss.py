@@ -57,9 +57,9 @@ class Case:
 
 
 CASES = (
-    Case("style transfer from noise", ("init=noise", "schedule=quick"), 4.0),
-    Case("texture from noise", ("task=texture_synthesis", "init=noise", "schedule=quick"), 4.0),
-    Case("style transfer from the photo", ("init=content",), 3.5),
+    Case("style transfer from noise", ("init=noise", "schedule=quick"), 8.0),
+    Case("texture from noise", ("task=texture_synthesis", "init=noise", "schedule=quick"), 8.0),
+    Case("style transfer from the photo", ("init=content",), 8.0),
 )
 
 
