@@ -15,6 +15,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from nst.cli import hydra_flags
 from nst.config import schema
 from nst.config.arguments import config_dirs, for_hydra
 from nst.config.compose import conf_dir
@@ -68,7 +69,8 @@ def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
             (for_hydra(each, places) for each in arguments),
             key=lambda each: each not in ("-m", "--multirun"),
         )
-        with _errors_raised(), swept.tracking_launchers():
+        with hydra_flags.parsing(), _errors_raised(), swept.tracking_launchers():
+            hydra_flags.check(sys.argv[1:])
             run()
     except KeyboardInterrupt as error:
         stopped = error.with_traceback(None)  # its frames hold the run's memory
