@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import os
@@ -18,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nst.cli import hydra_flags
 from nst.config import schema
 from nst.config.arguments import config_dirs, for_hydra
-from nst.config.compose import conf_dir
+from nst.config.compose import check_links, conf_dir
 from nst.config.messages import BAD_INPUT, exit_status, one_line
 from nst.runs.plan import Plan
 from nst.runs.signals import terminate, wait_for_slurm
@@ -41,9 +42,21 @@ def main() -> None:
 
 
 def print_any_path() -> None:
-    """Makes standard output accept folder names that are not UTF-8."""
+    """Makes standard output accept any text.
+
+    Folder names that are not UTF-8 keep their bytes; characters that the output cannot encode, as
+    in the C locale or on Windows, are escaped.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+        codecs.register_error("nst", _encoded)
+        sys.stdout.reconfigure(errors="nst")
+
+
+def _encoded(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
@@ -63,6 +76,7 @@ def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
     stopped: KeyboardInterrupt | None = None
     parent = os.getppid()
     try:
+        check_links()
         places = config_dirs(arguments)
         # Hydra's parser takes no -m between overrides
         sys.argv[1:] = sorted(

@@ -21,7 +21,7 @@ from nst.cli import main as nst_main
 from nst.cli.options import VERSION, Parser, add_outputs
 from nst.config import schema
 from nst.config.arguments import for_hydra
-from nst.config.compose import conf_dir, to_config
+from nst.config.compose import check_links, conf_dir, to_config
 from nst.config.experiment import ALL, MAIN
 from nst.config.messages import exit_status, one_line
 from nst.config.overrides import quoted
@@ -108,6 +108,7 @@ def _report(arguments: Sequence[str]) -> int:
     overrides = [word for word in options.words if "=" in word]
     names = [word for word in options.words if "=" not in word]
     try:
+        check_links()
         experiments = _experiments(options.config_dir)
         for name in names:
             if name not in experiments:
