@@ -57,9 +57,12 @@ $(SCALE): $(READY)
 
 lint: $(TSC) ## Check style, types (of Python and JavaScript) and the layers of imports
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLW1514 nst hydra_plugins  # text files name their encoding
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 nst hydra_plugins  # what Windows lacks
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
 	$(WITH_NODE) $(BIN)/tsc --project nst/compare/templates/scripts
 
 $(TSC): $(READY)

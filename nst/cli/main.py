@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import os
@@ -11,10 +12,12 @@ from collections.abc import Sequence
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from nst.cli import hydra_flags
+from nst.config.compose import check_links
 from nst.config.messages import BAD_INPUT, exit_status, one_line
 from nst.runner.plan import Plan
 from nst.runner.signals import wait_for_slurm
-from nst.sweeps.launch import launch
+from nst.sweeps.launch import launch, ordered
 from nst.sweeps.sweep import Sweep
 from nst.utils import agent
 from nst.utils.errors import RESUME, Interrupted, NstError, printable
@@ -33,9 +36,21 @@ def main() -> None:
 
 
 def print_any_path() -> None:
-    """Makes standard output accept folder names that are not UTF-8."""
+    """Makes standard output accept any text.
+
+    Folder names that are not UTF-8 keep their bytes; characters that the output cannot encode, as
+    in the C locale or on Windows, are escaped.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+        codecs.register_error("nst", _encoded)
+        sys.stdout.reconfigure(errors="nst")
+
+
+def _encoded(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
@@ -52,6 +67,8 @@ def invoke(arguments: Sequence[str], plan: Plan | None = None) -> int:
     stopped: KeyboardInterrupt | None = None
     parent = os.getppid()
     try:
+        check_links()
+        hydra_flags.check(ordered(arguments))
         launch(arguments, swept)
     except KeyboardInterrupt as error:
         stopped = error.with_traceback(None)  # its frames hold the run's memory

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from nst import images
-from nst.cli.options import add_outputs
+from nst.cli.options import Parser, add_outputs
 from nst.config.messages import BAD_INPUT, exit_status, one_line
 from nst.images import Picture, colour
 from nst.images.decode import FORMATS, decode
@@ -38,7 +38,7 @@ def measure(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "nst-report measure",
         description="Measures the pictures of a folder, whatever program made them, with the "
         "metrics of every run, and records them beside the runs in OUTPUTS/runs.",

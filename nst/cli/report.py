@@ -18,10 +18,10 @@ from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from nst.cli import main as nst_main
-from nst.cli.options import add_outputs
+from nst.cli.options import VERSION, Parser, add_outputs
 from nst.config import schema
 from nst.config.arguments import for_hydra
-from nst.config.compose import conf_dir, to_config
+from nst.config.compose import check_links, conf_dir, to_config
 from nst.config.experiment import ALL, MAIN
 from nst.config.messages import exit_status, one_line
 from nst.config.overrides import quoted
@@ -57,7 +57,7 @@ examples:
   nst-report vote sweep=last
   nst-report measure results --content photo.jpg --style painting.jpg --name other_program
 
-nst-report COMMAND --help lists the options of a command.
+nst-report COMMAND --help lists the options of a command; nst-report --version prints the version.
 """
 
 COMMANDS = ("report", "compare", "watch", "vote", "measure")
@@ -73,6 +73,9 @@ def report(arguments: Sequence[str]) -> int:
     """Runs ``nst-report`` with these arguments. Returns the exit status."""
     if arguments[:1] in (["-h"], ["--help"]):
         print(HELP, end="")
+        return 0
+    if arguments[:1] == ["--version"]:
+        print(VERSION)
         return 0
     command, rest = _command(arguments)
     if command == "measure":
@@ -103,6 +106,7 @@ def _command(arguments: Sequence[str]) -> tuple[str, list[str]]:
 def _report(arguments: Sequence[str]) -> int:
     options = _report_options(arguments)
     try:
+        check_links()
         page, status, addresses = make(
             options.words,
             options.outputs,
@@ -181,7 +185,7 @@ def _check_name(name: str, available: Sequence[str], run: bool) -> None:
 def _compare(command: str, arguments: Sequence[str]) -> int:
     from nst.compare import comparison
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         f"nst-report {command}",
         description="Sets runs side by side on a page, OUTPUTS/compare/index.html"
         + (", and keeps it up to date until Ctrl-C." if command == "watch" else "."),
@@ -230,7 +234,7 @@ def _save_study(outputs: Path, words: Sequence[str]) -> list[str]:
 
 
 def _report_options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "nst-report report",
         description="Builds a page of tables of experiments, with their claims tested: "
         "OUTPUTS/report/index.html.",

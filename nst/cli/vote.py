@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nst.cli.options import add_outputs
+from nst.cli.options import Parser, add_outputs
 from nst.config.messages import exit_status, one_line
 from nst.runner import votes
 from nst.utils.errors import ConfigError, NstError
@@ -33,7 +33,7 @@ def vote(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "nst-report vote",
         description="Serves the comparison page on this machine, to choose the better of two "
         "results at a time, and saves each vote in OUTPUTS/votes.jsonl at once.",

@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from nst.config import schema
 from nst.config.compose import conf_dir
 from nst.config.messages import exit_status, one_line
-from nst.config.overrides import number
+from nst.config.overrides import number, quoted
 from nst.sweeps.search.setup import check, require_optuna
 from nst.utils.errors import NstError
 from nst.utils.files import write_whole
@@ -94,7 +94,10 @@ def search_files(path: Path) -> dict[str, str]:
 
     schema.register()
     folder = path.resolve().parent
-    overrides = [f"+{folder.name}={path.stem}", f"hydra.searchpath=[file://{folder.parent}]"]
+    overrides = [
+        f"+{folder.name}={path.stem}",
+        f"hydra.searchpath=[{quoted(f'file://{folder.parent}')}]",
+    ]
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         config = compose("config", overrides, return_hydra_config=True)
         space = check(config, GlobalHydra.instance().config_loader())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from rich.console import Console
 
@@ -68,6 +69,8 @@ def serve(outputs: Path, words: Sequence[str], port: int) -> Path:
 class Server(ThreadingHTTPServer):
     """A thread for each request: browsers hold connections open that they do not use yet."""
 
+    allow_reuse_address = os.name == "posix"  # on Windows, several servers could share the port
+
     def handle_error(self, *given: Any) -> None:
         """Reports the error of a request, unless the browser has called the request off."""
         if not isinstance(sys.exception(), ConnectionError):
@@ -83,6 +86,16 @@ class Handler(SimpleHTTPRequestHandler):
     Args:
         outputs: root folder.
     """
+
+    # the registry of Windows may have other types, with which no browser runs the scripts
+    extensions_map: ClassVar[dict[str, str]] = {  # type: ignore[misc]
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".css": "text/css",
+        ".html": "text/html",
+        ".js": "text/javascript",
+        ".png": "image/png",
+        ".webp": "image/webp",
+    }
 
     def __init__(self, *given: Any, outputs: Path) -> None:
         self.outputs = outputs

@@ -22,6 +22,19 @@ def conf_dir() -> str:
     return str(inside if inside.is_dir() else inside.parents[1] / "conf")
 
 
+def check_links() -> None:
+    """Checks that the folder ``conf/experiments``, a link in a checkout, is one.
+
+    Raises:
+        ConfigError: if it is a file, which git makes of a link where it may not make links.
+    """
+    link = Path(conf_dir(), "experiments")
+    if link.is_file():
+        problem = "a file in place of a link; allow git to make links (Windows: Developer Mode), "
+        problem += "then: git config core.symlinks true && git checkout -- conf/experiments"
+        raise ConfigError("conf/experiments", link.read_text(encoding="utf-8"), problem)
+
+
 def to_config(cfg: DictConfig) -> Config:
     """The checked config of one run, with canonical layer names.
 

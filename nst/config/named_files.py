@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -98,7 +98,8 @@ class NamedFiles:
 
     def _at(self, name: str) -> str:
         """The path that a name means, as typed where the command was started."""
-        return name if not self.base or name.startswith(("/", "~")) else f"{self.base}/{name}"
+        whole = not self.base or name.startswith(("/", "~")) or PurePath(name).is_absolute()
+        return name if whole else f"{self.base}/{name}"
 
     def _split(self, typed: str) -> list[Piece] | None:
         """The parts between commas, joined where that is the name of a file.

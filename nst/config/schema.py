@@ -39,6 +39,9 @@ class Affects(StrEnum):
     """Neither. Sweeps and tables ignore the key."""
 
 
+_DEVICE = r"(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$)"  # no file of Windows has such a name
+
+
 @dataclass(frozen=True)
 class Key:
     """What the schema declares of a key, in the metadata of its field.
@@ -436,8 +439,10 @@ class Config:
         None,
         rerun=True,
         valid=(
-            lambda value: re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", value) is not None,
-            "must be letters, digits, _, . and -: it names files",
+            lambda value: (
+                re.fullmatch(rf"(?!{_DEVICE})[A-Za-z0-9_][A-Za-z0-9_.-]*", value) is not None
+            ),
+            "must be letters, digits, _, . and -, and no device of Windows: it names files",
         ),
     )
     trial: int | None = key(Affects.NEITHER, None, rerun=True)

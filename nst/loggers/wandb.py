@@ -20,8 +20,9 @@ from wandb.sdk import wandb_setup
 
 from nst.loggers import wandb_agent, wandb_arguments
 from nst.loggers.base import SafeLogger, guarded
-from nst.utils import agent
+from nst.utils import agent, own_process
 from nst.utils.errors import ArgumentError
+from nst.utils.files import relative
 
 if TYPE_CHECKING:
     from nst.sweeps.summary_table import Summary
@@ -85,7 +86,7 @@ class WandbLogger(SafeLogger, LightningWandbLogger):
         if mode == "online":  # offline, only W&B's local process is waited for, which may be slow
             ours["init_timeout"] = INIT_SECONDS
         if agent.run_id():  # W&B's default is SIGINT, which would be Ctrl-C beside SIGTERM
-            ours["stop_fn"] = agent.stop
+            ours["stop_fn"] = own_process.terminate
         # absolute: WANDB_SERVICE may name another program's W&B process, in another folder
         folder = Path(save_dir or ".").resolve()
         # create_new: a second run of the process would otherwise continue the first
@@ -169,7 +170,7 @@ class WandbLogger(SafeLogger, LightningWandbLogger):
         self._wandb_init["notes"] = summary.note or None
         self._log_table(summary)
         self.finalize("success")
-        with suppress(OSError):  # a file system without links
+        with suppress(OSError):  # a file system without links; Windows may refuse them
             _link(Path(self._wandb_init["dir"]) / "wandb", summary.folders)
 
     @guarded
@@ -207,7 +208,7 @@ class WandbLogger(SafeLogger, LightningWandbLogger):
                 run.finish(exit_code=0 if status == "success" else 1)
             except TimeoutError:
                 late = True
-        folder = os.path.relpath(run.settings.sync_dir)
+        folder = relative(Path(run.settings.sync_dir), Path.cwd())
         if run.settings.mode == "offline":
             log.info("W&B: offline; to upload: wandb sync %s%s", self._sync, folder)
         elif run.settings.mode == "online" and (late or _refused(run)):
@@ -233,7 +234,8 @@ def _link(folder: Path, runs: Sequence[Path]) -> None:
         for kept in run.glob("wandb/*run-*-*"):
             link = folder / kept.name
             link.unlink(missing_ok=True)
-            link.symlink_to(os.path.relpath(kept.resolve(), folder.resolve()))
+            target = os.path.relpath(kept.resolve(), folder.resolve())
+            link.symlink_to(target, target_is_directory=True)
 
 
 def _refused(run: Any) -> bool:

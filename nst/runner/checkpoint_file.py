@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 import torch
 
 from nst.transfer.checkpoint import Checkpoint
-from nst.utils.files import shown, writing
+from nst.utils.files import replace, shown, writing
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def load(folder: Path, signature: str) -> Checkpoint | None:
                 return checkpoint
             problem = "it belongs to another run or version"
     aside = path.with_suffix(".refused")
-    path.replace(aside)
+    replace(path, aside)
     log.warning("%s: refused, %s; moved to %s", shown(path), problem, aside.name)
     return None
 

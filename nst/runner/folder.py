@@ -28,7 +28,7 @@ from nst.runner.record import (
     read_facts,
     seal,
 )
-from nst.utils.files import save_png, shown, write_whole
+from nst.utils.files import replace, save_png, shown, write_whole
 from nst.utils.lock import lock
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
         if (self.path / FACTS).exists() and not read_facts(self.path):
             aside = (self.path / FACTS).with_suffix(".refused")
-            (self.path / FACTS).replace(aside)
+            replace(self.path / FACTS, aside)
             text = "%s: refused, it was cut short or altered; moved to %s"
             log.warning(text, shown(self.path / FACTS), aside.name)
 
@@ -194,7 +194,7 @@ def git_commit() -> str | None:
 
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", os.fspath(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
 
 
 @cache

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import hydra
 
@@ -39,16 +41,35 @@ def launch(arguments: Sequence[str], sweep: Sweep) -> None:
     typed = sys.argv
     places = config_dirs(arguments)
     try:
-        # Hydra's parser takes no -m between overrides
-        words = sorted(
-            (for_hydra(each, places) for each in arguments),
-            key=lambda each: each not in ("-m", "--multirun"),
-        )
+        words = ordered(for_hydra(each, places) for each in arguments)
         sys.argv = [typed[0] if typed else "nst", *words]
-        with _errors_raised(), sweep.tracking_launchers():
+        with parsing(), _errors_raised(), sweep.tracking_launchers():
             run()
     finally:
         sys.argv = typed
+
+
+def ordered(arguments: Iterable[str]) -> list[str]:
+    """The arguments with ``-m`` first: Hydra's parser takes none between overrides."""
+    return sorted(arguments, key=lambda each: each not in ("-m", "--multirun"))
+
+
+@contextmanager
+def parsing() -> Iterator[None]:
+    """Lets Hydra make its parser on Python 3.14, which Hydra 1.3 cannot.
+
+    One of its flags has a help text that is made when it is printed. ``argparse`` of Python 3.14
+    checks each text before, and refuses what is no string.
+    """
+    parser: Any = argparse.ArgumentParser
+    checked = hasattr(parser, "_check_help")
+    if checked:
+        parser._check_help = lambda *_: None  # instead of the inherited one
+    try:
+        yield
+    finally:
+        if checked:
+            del parser._check_help
 
 
 @contextmanager

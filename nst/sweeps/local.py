@@ -26,6 +26,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from nst.runner.signals import terminate
+from nst.utils import own_process
 from nst.utils.errors import ConfigError, Interrupted, NstError
 
 GPUS = "CUDA_VISIBLE_DEVICES"
@@ -90,7 +91,7 @@ def _gpus() -> list[str]:
         return [each for each in chosen.split(",") if each.strip() not in ("", "-1")]
     try:
         listed = subprocess.run(
-            ["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=True
+            ["nvidia-smi", "--list-gpus"], capture_output=True, encoding="utf-8", check=True
         )
     except (OSError, subprocess.SubprocessError):
         return []
@@ -239,6 +240,6 @@ def _end_with_parent() -> None:
 
     def wait() -> None:
         parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+        own_process.terminate()
 
     threading.Thread(target=wait, daemon=True).start()

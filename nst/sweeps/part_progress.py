@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import psutil
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -98,8 +99,8 @@ def _progress(sweep_dir: Path, number: int, ended: dict[int, JobOutcome]) -> Par
 def _is_held(lease: Path, worker: dict[str, Any]) -> bool:
     """Whether a lock was renewed lately, and its process exists, if it is one of this machine."""
     try:
-        if worker["host"] == socket.gethostname():
-            os.kill(worker["process"], 0)
+        if worker["host"] == socket.gethostname() and not psutil.pid_exists(worker["process"]):
+            return False
         return time.time() - lease.stat().st_mtime < 2 * LEASE
     except OSError:
         return False

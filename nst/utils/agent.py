@@ -1,10 +1,9 @@
-"""The agent of a W&B sweep, if one started this process. It also stops it."""
+"""The agent of a W&B sweep, if one started this process."""
 
 from __future__ import annotations
 
 import os
 import signal
-import threading
 
 
 def run_id() -> str | None:
@@ -23,10 +22,3 @@ def sent(received: signal.Signals | None, parent: int) -> bool:
         parent: process id of the parent when the command or the run began.
     """
     return received == signal.SIGTERM and run_id() is not None and os.getppid() == parent
-
-
-def stop() -> None:
-    """Stops this process as the agent does, from another thread."""
-    main = threading.main_thread().ident
-    assert main is not None
-    signal.pthread_kill(main, signal.SIGTERM)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import suppress
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
@@ -16,18 +14,16 @@ def keep_freed_memory() -> None:
     Each step frees and allocates the same tensors. The system clears each page that it hands out:
     40,000 pages per step at 256 px, a tenth of the step's time.
     """
-    with _glibc() as glibc:
-        glibc.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # its largest value
-        glibc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+    _call("mallopt", M_MMAP_THRESHOLD, 32 << 20)  # its largest value
+    _call("mallopt", M_TRIM_THRESHOLD, 1 << 30)
 
 
 def give_back_freed_memory() -> None:
     """Returns freed memory to the system: the next run may need blocks of other sizes."""
-    with _glibc() as glibc:
-        glibc.malloc_trim(0)
+    _call("malloc_trim", 0)
 
 
-@contextmanager
-def _glibc() -> Iterator[Any]:
-    with suppress(AttributeError, OSError, TypeError):  # not glibc
-        yield ctypes.CDLL(None)
+def _call(function: str, *arguments: int) -> None:
+    """Calls a function of glibc; of another system, nothing."""
+    with suppress(AttributeError, OSError, TypeError):
+        getattr(ctypes.CDLL(None), function)(*arguments)

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import re
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,9 @@ from hydra.utils import get_original_cwd, to_absolute_path
 from PIL import Image
 
 from nst.utils.text import natural
+
+PATIENCE = 5.0
+"""Seconds that a file may be open in another program while it is to be replaced, on Windows."""
 
 BUILTIN = "builtin:"
 """Begins the name of a built-in picture where the name of a file could be."""
@@ -32,12 +37,32 @@ def writing(path: Path) -> Iterator[BinaryIO]:
     try:
         with temporary.open("wb") as file:
             yield file
-        temporary.replace(path)
+        replace(temporary, path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         with suppress(OSError):  # the file system may have become read-only
             temporary.unlink(missing_ok=True)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Moves a file to the place of another.
+
+    On Windows no file can be replaced while a program has it open, which for readers of ours is a
+    moment: it is tried again for ``PATIENCE`` seconds.
+
+    Raises:
+        OSError: then, or for another reason.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
@@ -119,6 +144,8 @@ def matching(pattern: str) -> list[Path]:
         return []
     with suppress(RuntimeError):  # no such user: the name begins with ~
         pattern = _from_home(pattern)
+    if os.sep == "\\":
+        pattern = pattern.replace(os.sep, "/")
     head, slash, tail = pattern.rpartition("/")
     while slash and not _exists(Path(head or slash).is_dir):
         head, slash, part = head.rpartition("/")
@@ -152,6 +179,14 @@ def absolute(path: str, base: str | os.PathLike[str]) -> Path:
         RuntimeError: if it begins with ``~`` and the name of a user who does not exist.
     """
     return Path(base) / Path(path).expanduser()
+
+
+def relative(path: Path, start: Path) -> str:
+    """The path from a folder; as it is if both are on different drives of Windows."""
+    try:
+        return os.path.relpath(path, start)
+    except ValueError:
+        return str(path)
 
 
 def shown(path: Path) -> Path:

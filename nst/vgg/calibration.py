@@ -24,7 +24,7 @@ _TABLE = "activation_means.json"
 
 def activation_means(weights: Weights, backbone: str, pooling: str) -> list[float]:
     """Mean ReLU output of every convolution, from the table, or measured in seconds."""
-    table = json.loads(resources.files("nst.vgg").joinpath(_TABLE).read_text())
+    table = json.loads(resources.files("nst.vgg").joinpath(_TABLE).read_text(encoding="utf-8"))
     shipped = table.get(weights.sha256, {}).get(pooling)
     return shipped if shipped is not None else measure(weights, backbone, pooling)
 
@@ -49,7 +49,7 @@ def main() -> None:
     weights = load("vgg19", "embedded", None, None, "rgb")
     means = {pooling: measure(weights, "vgg19", pooling) for pooling in POOLINGS}
     path = Path(__file__).with_name(_TABLE)
-    path.write_text(json.dumps({weights.sha256: means}, indent=1) + "\n")
+    path.write_text(json.dumps({weights.sha256: means}, indent=1) + "\n", encoding="utf-8")
     print(path)
 
 

@@ -17,7 +17,7 @@ from nst.cli.main import invoke
 from nst.runner import signals
 from nst.runner.record import RunRecord
 from nst.transfer.module import StyleTransfer
-from nst.utils import agent
+from nst.utils import own_process
 from nst.utils.errors import Interrupted
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -74,7 +74,7 @@ def test_the_agent_stops_a_run(
     """Both the agent and W&B's client may ask for it; the agent wants the exit status 0."""
 
     def stop() -> None:
-        agent.stop()
+        own_process.terminate()
         signal.raise_signal(signal.SIGTERM)
 
     _at_step(monkeypatch, 3, stop)
@@ -90,7 +90,7 @@ def test_the_agent_stops_a_run(
 
 def test_a_run_without_an_objective_can_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as a point of an experiment's grid, which Hyperband does not stop."""
-    _at_step(monkeypatch, 3, agent.stop)
+    _at_step(monkeypatch, 3, own_process.terminate)
     assert invoke([*TINY]) == 0
     assert _run().status == "interrupted"
     assert list(_run().folder.glob("*checkpoint*"))

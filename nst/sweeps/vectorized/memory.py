@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import torch
 
 from nst.transfer.run import Run
@@ -60,17 +60,7 @@ def available(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         # PyTorch reuses the memory that it has reserved
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return min([_system(), *_control_groups()])
-
-
-def _system() -> int:
-    """Free memory of the machine, or half of its memory where the system does not report it."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        fields = dict(line.split(":") for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, ValueError, KeyError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return min([psutil.virtual_memory().available, *_control_groups()])
 
 
 def _control_groups(
