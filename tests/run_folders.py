@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -101,4 +102,42 @@ def made_up(
         Image.new("RGB", (48, 32), colour).save(folder / f"{file}.png")
     for part in ("content", "style"):
         Image.linear_gradient("L").convert("RGB").save(folder / "inputs" / f"{part}.png")
+    return folder
+
+
+def write_run(
+    root: Path,
+    experiment: Mapping[str, Any],
+    overrides: list[str],
+    jobs: list[list[str]],
+    **facts: Any,
+) -> Path:
+    """The folder of an experiment's run as the tool leaves it, with these facts.
+
+    Args:
+        root: root folder.
+        experiment: the declaration.
+        overrides: of the job.
+        jobs: the overrides of all jobs of the sweep.
+        facts: of ``run.json``; and ``rows`` of ``metrics.csv``, the pixels ``image`` of the result,
+            those of the inputs by name, and the ``config``.
+    """
+    folder = root / "runs" / "-".join(text.replace("=", "_") for text in overrides)
+    (folder / "experiments").mkdir(parents=True)
+    record = {"experiment": experiment, "overrides": overrides, "jobs": jobs}
+    record |= {"base": "b", "asked": "2026"}
+    (folder / "experiments" / f"{experiment['name']}-0.json").write_text(json.dumps(record))
+    rows = facts.pop("rows", [])
+    image = facts.pop("image", None)
+    config = facts.pop("config", {})
+    inputs = facts.pop("inputs", {})
+    (folder / "run.json").write_text(json.dumps({"status": "completed", **facts}))
+    (folder / "config.yaml").write_text(json.dumps(config))
+    lines = ["step,seconds,loss/total", *(f"{a},{b},{c}" for a, b, c in rows)]
+    (folder / "metrics.csv").write_text("\n".join(lines))
+    if image is not None:
+        Image.fromarray(image).save(folder / "final.png")
+    for name, pixels in inputs.items():
+        (folder / "inputs").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(folder / "inputs" / f"{name}.png")
     return folder

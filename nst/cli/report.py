@@ -33,11 +33,12 @@ from nst.utils.text import nearest
 from nst.vgg import architecture
 
 HELP = """\
-usage: nst-report [report | compare | watch | vote | measure] ...
+usage: nst-report [report | figure | compare | watch | vote | measure] ...
 
-Builds pages from run folders.
+Builds pages and figures from run folders.
 
   report     tables and claims of experiments: OUTPUTS/report/index.html (the default)
+  figure     the table of an experiment for a paper, as PDF and LaTeX: OUTPUTS/figures
   compare    any runs side by side: OUTPUTS/compare/index.html
   watch      the same, kept up to date until Ctrl-C
   vote       the better of two results at a time, by eye: a ranking for the report
@@ -49,6 +50,7 @@ examples:
   nst-report report --run weights texture_layers    only these two
   nst-report report --run --report losses           the report on losses, in outputs/report/losses
   nst-report report --run image.size=64 seed=0      all of them smaller, with one seed
+  nst-report figure weights --format pdf,tex        for a paper, at column width
   nst-report compare                                all runs
   nst-report compare sweep=last                     those of the last sweep
   nst-report compare init=noise weights.style=1e5,1e6 status=completed
@@ -60,7 +62,7 @@ examples:
 nst-report COMMAND --help lists the options of a command; nst-report --version prints the version.
 """
 
-COMMANDS = ("report", "compare", "watch", "vote", "measure")
+COMMANDS = ("report", "figure", "compare", "watch", "vote", "measure")
 
 
 def main() -> None:
@@ -86,6 +88,10 @@ def report(arguments: Sequence[str]) -> int:
         from nst.cli.vote import vote
 
         return vote(rest)
+    if command == "figure":
+        from nst.cli.figure import figure
+
+        return figure(rest)
     return _report(rest) if command == "report" else _compare(command, rest)
 
 
@@ -149,7 +155,7 @@ def make(
     """
     overrides = [word for word in words if "=" in word]
     names = [word for word in words if "=" not in word]
-    experiments = _experiments(config_dir)
+    experiments = declarations(config_dir)
     for name in names:
         if name not in experiments:
             _check_name(name, list(experiments), run)
@@ -162,7 +168,8 @@ def make(
         save.check_login()  # before the runs are computed
     status = 0
     if run:
-        status = _run(names or available, [*overrides, f"outputs={quoted(outputs)}"], config_dir)
+        fixed = [*overrides, f"outputs={quoted(outputs)}"]
+        status = run_experiments(names or available, fixed, config_dir)
     from nst.reports.page import build  # a second to import
 
     page = build(Path(outputs), names, available, report)
@@ -265,8 +272,12 @@ def _report_options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(arguments)
 
 
-def _experiments(config_dir: str | None) -> dict[str, dict[str, Any]]:
-    """The declarations of all experiments by name, sorted by section; empty: not readable."""
+def declarations(config_dir: str | None) -> dict[str, dict[str, Any]]:
+    """The declarations of all experiments by name, sorted by section; empty: not readable.
+
+    Raises:
+        ConfigError: if ``config_dir`` is no folder.
+    """
     roots = [conf_dir(), *([config_dir] if config_dir else [])]
     if config_dir and not Path(config_dir).is_dir():
         raise ConfigError("--config-dir", config_dir, "no such folder")
@@ -296,8 +307,12 @@ def _of_report(report: str, experiments: Mapping[str, dict[str, Any]]) -> list[s
     return [name for name, own in by_name.items() if report in (own, ALL)]
 
 
-def _run(names: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> int:
-    """Sweeps over the experiments. Returns the worst exit status."""
+def run_experiments(names: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> int:
+    """Sweeps over the experiments. Returns the worst exit status.
+
+    Raises:
+        HydraException, ConfigError: if an experiment cannot run with these overrides.
+    """
     extra = ["--config-dir", config_dir] if config_dir else []
     plan = Plan(_costs(names, overrides, config_dir))
     print(f"nst-report: {len(plan.costs)} runs of {len(names)} experiments", file=sys.stderr)

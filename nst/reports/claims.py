@@ -109,11 +109,22 @@ def verdict(numbers: Sequence[float] | Values) -> str:
     return FAILS if mean + half < 0 else UNKNOWN
 
 
-def _spread(numbers: Sequence[float] | Values, unit: str = "block") -> str:
+def spread(numbers: Sequence[float] | Values) -> str:
+    """Mean and half width of its confidence interval: ``12.3 ± 0.4``; one number: itself."""
     mean, half = interval(numbers)
-    if half == float("inf"):
-        return f"{mean:.3g} in a single {unit} (no confidence interval)"
-    return f"{mean:.3g} ± {half:.2g} over {len(numbers)} {unit}s"
+    return rounded(mean, 3) if half == float("inf") else f"{rounded(mean, 3)} ± {rounded(half, 2)}"
+
+
+def rounded(value: float, digits: int) -> str:
+    """A number with so many digits, without an exponent if it has at most five before the point."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if "e+0" in text and abs(float(text)) < 1e5 else text
+
+
+def _spread(numbers: Sequence[float] | Values, unit: str = "block") -> str:
+    if len(numbers) < 2:
+        return f"{spread(numbers)} in a single {unit} (no confidence interval)"
+    return f"{spread(numbers)} over {len(numbers)} {unit}s"
 
 
 def _best(
@@ -136,8 +147,8 @@ def _monotone(sign: int, labels: Sequence[str], values: Values) -> tuple[str, st
     for found in (FAILS, UNKNOWN):
         if found in verdicts:
             at = verdicts.index(found)
-            spread = _spread(changes[at])
-            return found, f"from {labels[at]} to {labels[at + 1]} it {way} by {spread}"
+            change = _spread(changes[at])
+            return found, f"from {labels[at]} to {labels[at + 1]} it {way} by {change}"
     least = _spread(min(changes, key=np.mean))
     return HOLDS, f"it {way} with every value, by at least {least}"
 

@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 REPLICATES = ("seed",)
 """Keys that repeat a cell, unless the experiment's file names them as rows or columns."""
 
+SEPARATOR = " · "
+"""Between the captions of several keys."""
+
 
 @dataclass(frozen=True)
 class JobRecord:
@@ -136,7 +139,7 @@ class Experiment:
     def caption(self, job: JobRecord, keys: Sequence[str]) -> str:
         """The captions of a job's values: ``style 1e4, content 1 · seed 0``."""
         pairs = [(key, self.label(key, job.values[key])) for key in keys if key in job.values]
-        return " · ".join(f"{key} {text}" if text.isdigit() else text for key, text in pairs)
+        return SEPARATOR.join(f"{key} {text}" if text.isdigit() else text for key, text in pairs)
 
     @property
     def command(self) -> str:

@@ -23,7 +23,10 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture on the page: its file, relative to the page, its size in px, and its caption."""
+    """A picture on the page: its file, relative to the page, its size in px, and its caption.
+
+    Of a gallery without a folder, the file is that of the run folder.
+    """
 
     href: str
     width: int
@@ -36,24 +39,33 @@ class Gallery:
     """Copies pictures into the page's folder, equal files once.
 
     Args:
-        folder: of the page.
+        folder: of the page; None: pictures are not copied, and equal files are the first of them.
     """
 
-    folder: Path
+    folder: Path | None
     _known: dict[Path, Shot] = field(default_factory=dict)
+    _by_digest: dict[str, Shot] = field(default_factory=dict)
 
     def shot(self, path: Path, caption: str = "") -> Shot:
         """Returns the copy of a picture."""
         if path not in self._known:
             content = path.read_bytes()
             digest = hashlib.sha256(content).hexdigest()[:16]
-            copy = self.folder / "pictures" / f"{digest}.png"
-            if not copy.exists():
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(copy, content)
-            with Image.open(copy) as image:
-                self._known[path] = Shot(f"pictures/{copy.name}", *image.size)
+            if digest not in self._by_digest:
+                with Image.open(path) as image:
+                    size = image.size
+                self._by_digest[digest] = Shot(self._href(path, content, digest), *size)
+            self._known[path] = self._by_digest[digest]
         return replace(self._known[path], caption=caption)
+
+    def _href(self, path: Path, content: bytes, digest: str) -> str:
+        if self.folder is None:
+            return str(path)
+        copy = self.folder / "pictures" / f"{digest}.png"
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(copy, content)
+        return f"pictures/{copy.name}"
 
 
 @dataclass(frozen=True)
@@ -73,12 +85,22 @@ class Cell:
         shots: their pictures; None for a job without.
         caption: of the first of them.
         tiles: whether copies of the first picture are meant to fit side by side.
+        show: the kind of picture: ``final`` or ``start``.
     """
 
     jobs: list[JobRecord]
     shots: list[Shot | None]
     caption: str
     tiles: bool = False
+    show: str = "final"
+
+    def values(self, metric: str) -> list[float]:
+        """The metric of the cell's finished runs, each once; none for pictures of the start."""
+        if self.show == "start":
+            return []
+        runs = {job.completed.folder: job.completed for job in self.jobs if job.completed}
+        found = (run.measure(metric) for run in runs.values())
+        return [value for value in found if value is not None]
 
 
 @dataclass(frozen=True)
@@ -189,7 +211,7 @@ def _cell(jobs: Sequence[JobRecord], show: str, gallery: Gallery) -> Cell:
     shots = [gallery.shot(path) if path else None for path in paths]
     first = jobs[0].completed if jobs else None
     tiles = first is not None and first.wraps and show == "final"
-    return Cell(jobs, shots, _outcome(jobs[:1], show), tiles)
+    return Cell(jobs, shots, _outcome(jobs[:1], show), tiles, show)
 
 
 def _outcome(jobs: Sequence[JobRecord], show: str) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import stats
 
 from nst.config.experiment import PlotConfig, QuestionConfig
@@ -26,33 +25,9 @@ from nst.reports.limits import limits
 from nst.reports.plots import lines
 from nst.reports.table import Gallery, lay_out
 from nst.runner.record import RunRecord
+from tests.run_folders import write_run
 
 Make = Callable[..., Finding]
-
-
-def write_run(
-    root: Path,
-    experiment: Mapping[str, Any],
-    overrides: list[str],
-    jobs: list[list[str]],
-    **facts: Any,
-) -> Path:
-    """A run folder as the tool leaves it, with these facts."""
-    folder = root / "runs" / "-".join(text.replace("=", "_") for text in overrides)
-    (folder / "experiments").mkdir(parents=True)
-    record = {"experiment": experiment, "overrides": overrides, "jobs": jobs}
-    record |= {"base": "b", "asked": "2026"}
-    (folder / "experiments" / f"{experiment['name']}-0.json").write_text(json.dumps(record))
-    rows = facts.pop("rows", [])
-    image = facts.pop("image", None)
-    config = facts.pop("config", {})
-    (folder / "run.json").write_text(json.dumps({"status": "completed", **facts}))
-    (folder / "config.yaml").write_text(json.dumps(config))
-    lines = ["step,seconds,loss/total", *(f"{a},{b},{c}" for a, b, c in rows)]
-    (folder / "metrics.csv").write_text("\n".join(lines))
-    if image is not None:
-        Image.fromarray(image).save(folder / "final.png")
-    return folder
 
 
 @pytest.fixture
