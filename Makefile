@@ -10,10 +10,10 @@ WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report smoke test test-unit coverage torture scale lint format bench bench-gpu clean
+.PHONY: help setup demo report smoke test test-unit coverage torture scale lint format docs docs-serve bench bench-gpu clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the virtual environment (torch: some minutes, some GB)
 
@@ -73,6 +73,12 @@ $(TSC): $(READY)
 format: $(READY) ## Put the code into its style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY) ## Build the site of the documentation: build/site; a warning fails
+	$(BIN)/python -m docs.site
+
+docs-serve: docs ## Build it and show it at http://localhost:8000
+	$(BIN)/python -m http.server --bind localhost --directory build/site
 
 bench: $(READY) ## Speed and memory against the textbook loop; REPORT=1: the whole report, hours
 	$(BIN)/python -m tests.bench

@@ -1,7 +1,7 @@
 """Neural style transfer as tracked, sweepable experiments.
 
 ``nst.run``, ``nst.sweep``, ``nst.runs``, ``nst.compose`` and ``nst.report`` do in Python what the
-commands do (``docs/api.md``). They are imported when they are used: ``import nst`` is fast.
+commands do (``docs/python.md``). They are imported when they are used: ``import nst`` is fast.
 """
 
 from __future__ import annotations

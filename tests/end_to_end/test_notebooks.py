@@ -25,7 +25,7 @@ def test_notebook(file: Path, tmp_path: Path) -> None:
     book = nbformat.read(file, as_version=4)
     nbformat.validate(book)
     assert all(not cell.get("outputs") for cell in book.cells)  # outputs are not kept in the files
-    assert (ROOT / "docs" / "api.md").read_text().count(f"notebooks/{file.name}") == 1
+    assert (ROOT / "docs" / "python.md").read_text().count(f"notebooks/{file.name}") == 1
     for cell in book.cells:
         for pattern, small in SMALLER.items():
             cell.source = re.sub(pattern, small, cell.source)

@@ -1,0 +1,1 @@
+"""The documentation, and ``docs.site``, which builds its site."""
