@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -114,7 +115,7 @@ def test_whether_a_worker_lives_is_found_without_a_signal(
     """Signal 0 is Ctrl-C on Windows, where psutil asks for the process in another way."""
     lease = tmp_path / "0.lease"
     lease.touch()
-    monkeypatch.setattr(part_progress.psutil, "pid_exists", lambda process: process == 7)
+    monkeypatch.setattr(psutil, "pid_exists", lambda process: process == 7)
     monkeypatch.delattr(os, "kill")
     for process, held in ((7, True), (8, False)):
         worker = {"host": socket.gethostname(), "process": process}
@@ -125,7 +126,7 @@ def test_whether_a_worker_lives_is_found_without_a_signal(
 def test_free_memory_without_files_of_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sysconf")
     monkeypatch.setattr(memory, "_control_groups", lambda: [])
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: Memory)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory)
     assert memory.available(torch.device("cpu")) == 123
 
 
@@ -156,7 +157,7 @@ def test_patterns_with_backslashes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Path("photos").mkdir()
     Path("photos/a.jpg").touch()
     assert files.matching(r"photos\*.jpg") == []
-    monkeypatch.setattr(files.os, "sep", "\\")
+    monkeypatch.setattr(os, "sep", "\\")
     assert files.matching(r"photos\*.jpg") == [Path("photos/a.jpg")]
 
 
