@@ -1,13 +1,20 @@
-"""The notebooks, executed by a real kernel at a small size."""
+"""The notebooks, executed by a real kernel at a small size, and the code of docs/python.md."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 from nbclient import NotebookClient
+from PIL import Image
+
+from nst.api import arguments, execution
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
@@ -44,3 +51,28 @@ def test_notebook(file: Path, tmp_path: Path) -> None:
 
 def test_there_are_notebooks() -> None:
     assert len(NOTEBOOKS) == 4
+
+
+def test_the_code_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every block in order, as one session, with smaller pictures and fewer steps."""
+    monkeypatch.chdir(tmp_path)
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
+    for name in ("photo.jpg", "painting.jpg"):
+        photo.save(name)
+
+    def words(overrides: Sequence[str], keys: Mapping[str, Any], swept: bool = False) -> list[str]:
+        smaller = ["image.size=32", "steps=2", "snapshot_every=1", "logger=none"]
+        if "+experiments=weights" in overrides:
+            smaller += ["weights.style=1e3,1e5", "content=coffee"]
+        return [*arguments.words(overrides, keys, swept), *smaller]
+
+    monkeypatch.setattr(execution, "words", words)
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) >= 4
+    names: dict[str, Any] = {"photo": photo, "torch": torch}
+    for block in blocks:
+        code = block.replace("/data/outputs", "outputs").replace("loss<20", "loss>0")
+        exec(compile(code, "docs/python.md", "exec"), names)
+    assert len(names["runs"]) > 3
+    assert len(list(Path("outputs/runs").iterdir())) > 8
