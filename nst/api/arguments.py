@@ -63,7 +63,11 @@ def _words(key: str, value: Any, swept: bool, outputs: Path) -> Iterator[str]:
     values = list(value) if several else [value]
     if not values:
         raise ConfigError(key, [], "no values to sweep over")
-    if key in _optional_groups():
+    groups, usual = _groups()
+    if key in groups - set(PICTURE_GROUPS) and isinstance(values[0], list | tuple):
+        problem = f"{len(values[0])} options make a sweep: use nst.sweep"
+        raise ConfigError(key, values[0], problem)
+    if key in groups - usual:
         key = f"+{key}"
     if key in PICTURE_GROUPS and all(isinstance(each, str) for each in values):
         yield for_hydra(f"{key}={','.join(map(_text, values))}")  # an option, or a file
@@ -74,12 +78,12 @@ def _words(key: str, value: Any, swept: bool, outputs: Path) -> Iterator[str]:
 
 
 @cache
-def _optional_groups() -> set[str]:
-    """Groups of which the config has no option by default, such as ``preset``."""
+def _groups() -> tuple[set[str], set[str]]:
+    """All config groups, and those of which the config has an option by default."""
     conf = Path(conf_dir())
     defaults = yaml.safe_load((conf / "config.yaml").read_text(encoding="utf-8"))["defaults"]
     usual = {key for each in defaults if isinstance(each, dict) for key in each}
-    return {path.name for path in conf.iterdir() if path.is_dir()} - usual - {"hydra"}
+    return {path.name for path in conf.iterdir() if path.is_dir()} - {"hydra"}, usual
 
 
 def _value(key: str, value: Any, outputs: Path) -> str:

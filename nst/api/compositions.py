@@ -9,19 +9,17 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
-from omegaconf.errors import OmegaConfBaseException
 
 from nst.api.arguments import words
+from nst.api.errors import errors_in_one_line
 from nst.config import schema
 from nst.config.compose import conf_dir, to_config
-from nst.config.messages import one_line
 from nst.runner.loggers import stored
-from nst.utils.errors import NstError
 
 
+@errors_in_one_line
 def compose(*overrides: str, **keys: Any) -> DictConfig:
     """The checked config of a run, without computing it.
 
@@ -48,40 +46,18 @@ def composed(overrides: Sequence[str]) -> Iterator[DictConfig]:
     """The config of a single run; inside, ``HydraConfig`` is that of a job.
 
     Raises:
-        NstError: for wrong input.
+        HydraException, OmegaConfBaseException: if it cannot be composed.
     """
     schema.register()
     before = HydraConfig.instance().cfg
     try:
-        with errors_in_one_line():
-            with initialize_config_dir(conf_dir(), version_base="1.3"):
-                hydra = GlobalHydra.instance().hydra
-                assert hydra is not None
-                config = hydra.compose_config("config", [*overrides], run_mode=RunMode.RUN)
-            HydraConfig.instance().set_config(config)
-            with read_write(config), open_dict(config):
-                del config["hydra"]
-            yield config
+        with initialize_config_dir(conf_dir(), version_base="1.3"):
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            config = hydra.compose_config("config", [*overrides], run_mode=RunMode.RUN)
+        HydraConfig.instance().set_config(config)
+        with read_write(config), open_dict(config):
+            del config["hydra"]
+        yield config
     finally:
         HydraConfig.instance().cfg = before
-
-
-@contextmanager
-def errors_in_one_line() -> Iterator[None]:
-    """Errors of the libraries below become an ``NstError`` with the line that the command prints.
-
-    Raises:
-        NstError: whatever the error was, unless it is one already.
-    """
-    try:
-        yield
-    except NstError:
-        raise
-    except (HydraException, OmegaConfBaseException) as error:
-        raise BadInputError(one_line(error)) from error
-
-
-class BadInputError(NstError):
-    """The config cannot be composed. The command's exit status would be 2."""
-
-    exit_status = 2

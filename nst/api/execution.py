@@ -9,7 +9,8 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from nst.api.arguments import words
-from nst.api.compositions import composed, errors_in_one_line
+from nst.api.compositions import composed
+from nst.api.errors import errors_in_one_line
 from nst.api.result import Run
 from nst.api.selection import Runs
 from nst.config.messages import one_line
@@ -24,6 +25,7 @@ QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none")
 """Hydra would configure the logging of the whole process."""
 
 
+@errors_in_one_line
 def run(*overrides: str, **keys: Any) -> Run:
     """Computes a run, or finds it finished: the same folder as the command makes.
 
@@ -58,6 +60,7 @@ def run(*overrides: str, **keys: Any) -> Run:
     return Run(outcome.folder)
 
 
+@errors_in_one_line
 def sweep(*overrides: str, **keys: Any) -> Runs:
     """Computes every combination of values, as ``nst -m`` does.
 
@@ -79,7 +82,7 @@ def sweep(*overrides: str, **keys: Any) -> Runs:
     """
     swept = Sweep()
     typed = words(overrides, keys, swept=True)
-    with errors_in_one_line(), second_signal_raises(), _without_folders():
+    with second_signal_raises(), _without_folders():
         try:
             launch(["-m", *typed, *QUIET], swept)
         finally:
@@ -91,7 +94,7 @@ def sweep(*overrides: str, **keys: Any) -> Runs:
     if len(lost) == len(ended):
         raise NstError(ended[0].why if ended else "no job was launched")
     for each in lost:
-        warnings.warn(each, stacklevel=2)
+        warnings.warn(each, stacklevel=3)
     return Runs(Run(folder) for folder in folders)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.api.arguments import words
-from nst.api.compositions import errors_in_one_line
+from nst.api.errors import errors_in_one_line
 from nst.cli.report import make
 from nst.config.experiment import MAIN
 from nst.runner.signals import second_signal_raises
@@ -35,6 +35,7 @@ class Page:
         return f'<a href="{address}">{html.escape(str(self.path))}</a>'
 
 
+@errors_in_one_line
 def report(
     *names: str,
     run: bool = False,
@@ -60,7 +61,7 @@ def report(
     """
     typed = words([each for each in names if "=" in each], keys)
     experiments = [each for each in names if "=" not in each]
-    with errors_in_one_line(), second_signal_raises():
+    with second_signal_raises():
         try:
             page, _, _ = make([*experiments, *typed], str(outputs), report, run)
         except SystemExit as error:  # a signal ended the sweeps

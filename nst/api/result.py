@@ -16,7 +16,7 @@ from PIL import Image
 from nst.compare.page_run import metrics
 from nst.config.overrides import literal
 from nst.runner.record import RunRecord
-from nst.utils.errors import NstError
+from nst.utils.errors import NstError, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,9 @@ class Snapshots(Mapping[int, Image.Image]):
         self.paths = dict(paths)
 
     def __getitem__(self, step: int) -> Image.Image:
+        if step not in self.paths:
+            problem = f"no snapshot at step {step}; snapshot_every decides which there are"
+            raise KeyError(f"{problem}: {listed(self.paths)}")
         return _opened(self.paths[step])
 
     def __iter__(self) -> Iterator[int]:
@@ -41,7 +44,7 @@ class Snapshots(Mapping[int, Image.Image]):
         return len(self.paths)
 
     def __repr__(self) -> str:
-        return f"Snapshots at steps {', '.join(map(str, self.paths))}"
+        return f"Snapshots at steps {listed(self.paths)}"
 
 
 class Run:

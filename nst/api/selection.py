@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
+from nst.api.errors import errors_in_one_line
 from nst.api.result import Run
 from nst.compare import comparison
 from nst.compare.embedded import embedded
@@ -33,6 +34,20 @@ class Runs(list[Run]):
             for run, own in zip(self, found, strict=True)
         ]
         return pd.DataFrame(rows).set_index("name") if rows else pd.DataFrame()
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """A row per run and step: the settings in which the runs differ, seconds and losses."""
+        import pandas as pd
+
+        found = differing([run.record.settings for run in self]) if self else []
+        parts = []
+        for run, own in zip(self, found, strict=True):
+            rows = run.metrics
+            for key, value in {"name": run.name, **own}.items():
+                rows[key] = [value] * len(rows)  # a value may be a list
+            parts.append(rows)
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def grid(self, rows: str | None = None, columns: str | None = None) -> Grid:
         """The pictures under one slider, by a setting down and one across.
@@ -92,6 +107,7 @@ class Grid:
         return f"Grid of {len(self.runs)} runs"
 
 
+@errors_in_one_line
 def runs(
     *words: str | os.PathLike[str], outputs: str | os.PathLike[str] = "outputs", **keys: Any
 ) -> Runs:

@@ -13,8 +13,12 @@ import pytest
 import torch
 from nbclient import NotebookClient
 from PIL import Image
+from playwright.sync_api import expect
 
+import nst
 from nst.api import arguments, execution
+from nst.images.picture import builtin_names
+from tests.browser import opened
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
@@ -76,3 +80,45 @@ def test_the_code_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         exec(compile(code, "docs/python.md", "exec"), names)
     assert len(names["runs"]) > 3
     assert len(list(Path("outputs/runs").iterdir())) > 8
+
+
+@pytest.mark.parametrize("width", [500, 1000])
+def test_the_grid_in_a_cell(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a real browser: the frame has the height of its pictures, and one slider moves all."""
+    monkeypatch.chdir(tmp_path)
+    runs = nst.sweep(
+        *("schedule=single", "image.size=32", "steps=4", "snapshot_every=1", "logger=none"),
+        init=["noise", "content"],
+        seed=[0, 1],
+    )
+    cell = Path("cell.html")
+    grid = runs.grid(rows="seed", columns="init")._repr_html_()
+    cell.write_text(f"<!doctype html><p>a cell</p>{grid}", encoding="utf-8")
+    with opened(cell, width=width) as (page, seen):
+        frame = page.frame_locator("iframe")
+        figures = frame.locator("figure[data-run]")
+        expect(figures).to_have_count(3)
+        expect(frame.locator("figure .state").first).to_contain_text("step 4")
+        frame.locator("#slider").focus()
+        page.keyboard.press("Home")
+        for index in range(3):
+            expect(figures.nth(index)).to_have_attribute("data-step", "0")
+        expect(frame.locator("thead th").first).to_contain_text("noise")
+        assert not frame.locator("#curves").is_visible()
+        inside = page.frames[1]
+        page.wait_for_timeout(300)
+        scroll, shown = inside.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        assert scroll <= shown
+        box = page.locator("iframe").bounding_box()
+        height = inside.evaluate("document.documentElement.scrollHeight")
+        assert box is not None and min(height, 1200) <= box["height"] + 1 <= height + 40
+        assert not seen.problems and all(
+            url.startswith(("data:", "file:", "about:")) for url in seen.requests
+        )
+
+
+def test_the_page_names_the_pictures() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert [name for name in builtin_names() if f"`{name}`" not in page] == []

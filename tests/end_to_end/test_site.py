@@ -229,9 +229,8 @@ def test_search_finds_a_key_and_nothing_is_asked_of_other_servers(
             assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.keyboard.press("/")
         page.keyboard.type("checkpoint_seconds")
-        page.get_by_text("Config keys").last.wait_for()
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/*checkpoint_seconds*")
+        page.get_by_text("Config keys").last.click()  # in the list of what was found
+        page.wait_for_url("**/keys/*checkpoint_seconds*")
     assert seen.problems == []
     assert {urlsplit(each).netloc for each in seen.requests} == {urlsplit(address).netloc}
 

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -56,6 +58,8 @@ def test_a_run() -> None:
     assert list(run.metrics["step"]) == [0, 1, 2, 3]
     assert run.metrics["loss/total"].iloc[-1] == run.measures["loss"] < run.metrics["loss/total"][0]
     assert run.config.init.name == "noise" and run.config.image.size == 32
+    with pytest.raises(KeyError, match=r"no snapshot at step 7; .*: 0, 1, 2, 3"):
+        _ = run.snapshots[7]
     assert run.name in run._repr_html_() and "data:image/png;base64" in run._repr_html_()
     again = nst.run("schedule=single", init="noise", **TINY)  # found, not computed
     assert again.folder == run.folder and again.record.facts == run.record.facts
@@ -166,6 +170,24 @@ def test_errors_have_the_line_of_the_command(wrong: str) -> None:
     assert ended.returncode == raised.value.exit_status
 
 
+def test_several_options_are_a_sweep() -> None:
+    with pytest.raises(ConfigError, match=r"init=\[noise,content\]: 2 options make a sweep"):
+        nst.run(init=["noise", "content"], **TINY)
+    assert not Path("outputs").exists()
+
+
+def test_tracebacks_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in ({"init": "nois"}, {"image": {"size": -3}}):
+        with pytest.raises(NstError) as raised:
+            nst.run(**wrong)
+        error = raised.value
+        assert len(traceback.format_exception(error)) <= 4, traceback.format_exception(error)
+    monkeypatch.setenv("NST_FULL_ERROR", "1")
+    with pytest.raises(HydraException) as whole:
+        nst.run(init="nois")
+    assert len(traceback.format_exception(whole.value)) > 4
+
+
 def test_a_sweep(recwarn: pytest.WarningsRecorder, capsys: pytest.CaptureFixture[str]) -> None:
     found = nst.sweep("seed=0,1", init=["noise", "content"], **TINY)
     assert capsys.readouterr().out == ""  # the folders, for shells
@@ -173,6 +195,9 @@ def test_a_sweep(recwarn: pytest.WarningsRecorder, capsys: pytest.CaptureFixture
     frame = found.frame()
     assert list(frame["init"]) == ["noise", "content", "noise"]
     assert frame["loss"].notna().all() and list(frame.index) == [run.name for run in found]
+    rows = found.metrics
+    assert len(rows) == 12 and set(rows["init"]) == {"noise", "content"}
+    assert list(rows[rows["name"] == found[1].name]["step"]) == [0, 1, 2, 3]
     assert isinstance(found[:2], nst.Runs) and isinstance(found[0], nst.Run)
     assert found.compare().is_file()
     assert [run.name for run in nst.runs("sweep=last", init="noise")] == [

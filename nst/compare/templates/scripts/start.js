@@ -90,7 +90,8 @@ function fitFrame() {
   new ResizeObserver(() => {
     try {
       const height = Math.min(document.documentElement.scrollHeight, 1200);
-      if (window.frameElement instanceof HTMLElement) window.frameElement.style.height = `${height}px`;
+      const frame = /** @type {HTMLElement | null} */ (window.frameElement); // of another window's class
+      if (frame) frame.style.height = `${height}px`;
     } catch { /* then it scrolls */ }
   }).observe(byId("grid"));
 }
