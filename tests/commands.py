@@ -19,6 +19,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+COMMAND = """
+def command(*words):
+    sys.argv = [*words]
+    try:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        assert not ended.code, words
+"""
+"""Runs a command, in a script of several: the imports of each would take ten seconds."""
+
 LIMIT = 300
 """Seconds after which what a test waits for counts as hung: none takes a tenth of it on its own."""
 

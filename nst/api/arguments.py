@@ -24,8 +24,8 @@ from nst.utils.files import save_png
 PICTURES = "pictures"
 """Folder among the outputs with the pictures that had no file, by their hash."""
 
-LONGEST = 16
-"""Characters of the hash in the name of a picture: enough to be unique among the outputs."""
+DIGITS = 16
+"""Digits of the hash in the name of a picture: enough to be unique among the outputs."""
 
 
 def words(overrides: Sequence[str], keys: Mapping[str, Any], swept: bool = False) -> list[str]:
@@ -119,7 +119,7 @@ def _kept(key: str, value: Any, outputs: Path) -> Path:
     image = value if isinstance(value, Image.Image) else _image(key, value)
     image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     shape = json.dumps([image.mode, image.size])
-    digest = hashlib.sha256(shape.encode() + image.tobytes()).hexdigest()[:LONGEST]
+    digest = hashlib.sha256(shape.encode() + image.tobytes()).hexdigest()[:DIGITS]
     file = outputs / PICTURES / f"picture_{digest}.png"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)

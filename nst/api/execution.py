@@ -44,12 +44,11 @@ def run(*overrides: str, **keys: Any) -> Run:
     Example:
         >>> nst.run(content="photo.jpg", style="painting.jpg", init="noise").image
     """
-    # seconds to import: a wrong config is reported before
     with composed(words(overrides, keys)) as config:
         job = Jobs().prepare(config)
     if job.refusal is not None:
         raise _raised(job.refusal.error)
-    from nst.runner.execute import compute
+    from nst.runner.execute import compute  # seconds to import: a wrong config is reported before
 
     assert job.run is not None
     with second_signal_raises():

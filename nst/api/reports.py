@@ -59,7 +59,8 @@ def report(
     Example:
         >>> nst.report("weights", run=True, image={"size": 64}, steps=50)
     """
-    typed = words([each for each in names if "=" in each], keys)
+    typed = words([each for each in names if "=" in each], {"outputs": outputs, **keys})
+    typed = [each for each in typed if not each.startswith("outputs=")]  # make() has it
     experiments = [each for each in names if "=" not in each]
     with second_signal_raises():
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from nst.cli.options import add_outputs
+from nst.cli.options import add_config_dir, add_outputs
 from nst.cli.report import declarations, run_experiments
 from nst.config.messages import exit_status, one_line
 from nst.config.overrides import quoted
@@ -98,11 +98,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--output", metavar="FOLDER", help="of the files (OUTPUTS/figures)")
     parser.add_argument("--run", action="store_true", help="run what is missing first")
-    parser.add_argument(
-        "--config-dir",
-        metavar="DIR",
-        help="a folder with more experiments, in its subfolder experiments/",
-    )
+    add_config_dir(parser)
     add_outputs(parser)
     return parser.parse_intermixed_args(arguments)
 

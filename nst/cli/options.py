@@ -27,6 +27,15 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{printable(text)}\n")
 
 
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--config-dir``."""
+    parser.add_argument(
+        "--config-dir",
+        metavar="DIR",
+        help="a folder with more experiments, in its subfolder experiments/",
+    )
+
+
 def add_outputs(parser: argparse.ArgumentParser) -> None:
     """Adds ``--outputs``."""
     parser.add_argument("--outputs", default="outputs", help="root folder of the runs (outputs)")

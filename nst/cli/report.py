@@ -18,7 +18,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from nst.cli import main as nst_main
-from nst.cli.options import VERSION, Parser, add_outputs
+from nst.cli.options import VERSION, Parser, add_config_dir, add_outputs
 from nst.config import schema
 from nst.config.arguments import for_hydra
 from nst.config.compose import check_links, conf_dir, to_config
@@ -263,11 +263,7 @@ def _report_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--wandb", action="store_true", help="also save a report and workspaces in W&B"
     )
-    parser.add_argument(
-        "--config-dir",
-        metavar="DIR",
-        help="a folder with more experiments, in its subfolder experiments/",
-    )
+    add_config_dir(parser)
     add_outputs(parser)
     return parser.parse_intermixed_args(arguments)
 

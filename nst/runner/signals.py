@@ -67,15 +67,14 @@ class Interrupts:
         """
         if threading.current_thread() is not threading.main_thread():
             return
-        ours, theirs = socket.socketpair()
-        theirs.setblocking(False)
         for number in STOPPING:
             signal.signal(number, self._note)
+        if not _second_exits:
+            return
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         self._socket = theirs
-        if not _second_exits:
-            self._ours = ours  # nobody counts
-            return
         # the agent of a W&B sweep and W&B's client both stop a run by SIGTERM
         counted = STOPPING if agent.run_id() is None else (signal.SIGINT,)
         threading.Thread(target=_exit_at_second, args=(ours, counted), daemon=True).start()

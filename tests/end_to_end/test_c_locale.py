@@ -9,19 +9,16 @@ from pathlib import Path
 
 from PIL import Image
 
+from tests.commands import COMMAND
+
 COMMANDS = """
 import os, runpy, sys, warnings
 
 ours = r"(nst|hydra_plugins)\\b"
 warnings.filterwarnings("error", category=EncodingWarning, module=ours)
-
-def command(*words):
-    sys.argv = [*words]
-    try:
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
-    except SystemExit as ended:
-        assert not ended.code, words
-
+"""
+COMMANDS += COMMAND
+COMMANDS += """
 tiny = ["image.size=32", "steps=2", "snapshot_every=2", "init=noise"]
 command("nst", *tiny, "content.path=" + os.fsdecode(b"caf\\xc3\\xa9.png"))
 command("nst", "+experiments=two_noises", *tiny[:3], "logger=none", "hydra/launcher=vectorized")

@@ -9,24 +9,21 @@ import venv
 import zipfile
 from pathlib import Path
 
+from tests.commands import COMMAND
+
 ROOT = Path(__file__).parents[2]
 COMMANDS = """
 import runpy, sys
 import nst
-
-def command(*words):
-    sys.argv = [*words]
-    try:
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
-    except SystemExit as ended:
-        assert not ended.code, words
-
+"""
+COMMANDS += COMMAND
+COMMANDS += """
 print(nst.__file__, flush=True)
 tiny = ["image.size=32", "steps=2", "logger=none"]
 command("nst", *tiny, "init=noise", "layers.style=[conv2_1]")
 command("nst", *tiny, "+experiments=two_noises", "seed=0", "hydra/launcher=vectorized")
 command("nst.cli.report")
-"""  # in one process: the imports of each would take ten seconds
+"""
 
 
 def test_wheel(tmp_path: Path) -> None:
