@@ -30,6 +30,7 @@ class Bash:
 
     def __init__(self, cwd: Path) -> None:
         self._terminal, theirs = pty.openpty()
+        self._unread = ""
         search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         settings = cwd / ".inputrc"
         settings.write_text("set enable-bracketed-paste off\nset show-all-if-ambiguous on\n")
@@ -57,14 +58,15 @@ class Bash:
         os.write(self._terminal, keys.encode())
 
     def read_until(self, text: str) -> str:
-        """All that the terminal shows up to the text."""
-        shown, deadline = "", time.monotonic() + LIMIT
-        while text not in shown:
+        """What the terminal shows, up to the text. What comes after it waits for the next call."""
+        deadline = time.monotonic() + LIMIT
+        while text not in self._unread:
+            assert time.monotonic() < deadline, self._unread
             ready, _, _ = select.select([self._terminal], [], [], 1)
             if ready:
-                shown += os.read(self._terminal, 65536).decode()
-            assert time.monotonic() < deadline, shown
-        return shown
+                self._unread += os.read(self._terminal, 65536).decode()
+        before, found, self._unread = self._unread.partition(text)
+        return before + found
 
     def close(self) -> None:
         """Ends the shell."""
@@ -104,6 +106,7 @@ def test_completion(bash: Bash) -> None:
     bash.type("nst sch\t")
     bash.read_until("schedule")
     bash.type("=\t")
-    shown = bash.read_until("single")
+    shown = bash.read_until("schedule=single")
     options = ("octaves", "pyramid", "quick", "single")
-    assert shown.split()[-4:] == [f"schedule={name}" for name in options]
+    listed = [word for word in shown.split() if word.startswith("schedule=") and word[-1] != "="]
+    assert listed == [f"schedule={name}" for name in options]
