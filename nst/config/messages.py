@@ -6,10 +6,11 @@ import re
 from dataclasses import fields
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from nst.config import overrides
-from nst.config.keys import PICTURE_GROUPS
+from nst.config.keys import PICTURE_GROUPS, values
 from nst.config.named_files import no_option
 from nst.utils.errors import ConfigError, NstError, listed, printable, reason
 from nst.utils.text import nearest
@@ -90,6 +91,20 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     else:
         allowed = [str(key) for key in error.parent_node or ()]
     near = nearest(error.key, allowed)
-    hint = f" (did you mean {near}?)" if near else ""
+    meant = [near] if near else _elsewhere(error)
+    hint = f" (did you mean {' or '.join(meant)}?)" if meant else ""
     others = f"allowed: {listed(allowed)}" if allowed else f"to add it: +{error.full_key}=…"
     return f"{error.full_key}: no such key{hint}; {others}"
+
+
+def _elsewhere(error: OmegaConfBaseException) -> list[str]:
+    """The keys of that name in other groups of the config: ``size`` is ``image.size``."""
+    root = error.parent_node and error.parent_node._get_root()
+    if not isinstance(root, DictConfig):
+        return []
+    config = OmegaConf.to_container(root, resolve=False)
+    return [
+        name
+        for name in values(config)
+        if name.endswith(f".{error.key}") and not name.startswith("hydra.")
+    ]

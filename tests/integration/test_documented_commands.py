@@ -1,4 +1,4 @@
-"""Every command of README and docs: ``nst`` composes it, or the parser of its program takes it."""
+"""Every command of README and docs: ``nst`` runs it, tiny, or its program's parser takes it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ from nst.config.arguments import config_dirs, for_hydra
 from nst.config.compose import conf_dir, to_config
 from nst.config.overrides import quoted
 from nst.config.schema import Config
+from nst.runner.inputs import prepare
 from nst.sweeps.job_list import expected_jobs
 from tests.documented import PAGES, ROOT, Command, all_commands, fences
+from tests.helpers import execute, resolved, tiny
 
 OTHERS = frozenset(
     [
@@ -49,8 +52,12 @@ OTHERS = frozenset(
 )
 """Programs of others, whose commands no test looks at."""
 
-FILES = ("photos/cat.jpg", "photos/dog.jpg", "paintings/sea.jpg", "my painting.jpg", "PHOTO")
-"""Pictures in the folder where commands are composed; a pattern has to match some."""
+FILES = ("photos/cat.jpg", "photos/dog.jpg", "paintings/sea.jpg", "PHOTO", "PAINTING")
+"""Pictures in the folder where commands run, besides those that the commands name."""
+
+_PICTURE = re.compile(r"[\w ./]+\.(?:jpg|png)")
+
+SIZE, STEPS = 64, 4
 
 TABLE = "content,style\nphotos/cat.jpg,paintings/sea.jpg\n"
 
@@ -69,29 +76,65 @@ def test_every_program_is_known() -> None:
     assert [str(each) for each in all_commands() if each.program not in known] == []
 
 
-@pytest.mark.parametrize("command", all_commands("nst"), ids=str)
-def test_nst_composes(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in FILES:
-        path = tmp_path / name
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all files that the commands name, each half white and half black."""
+    folder = tmp_path_factory.mktemp("pictures")
+    words = [word for command in all_commands("nst") for word in command.arguments]
+    named = [name for word in words for name in _PICTURE.findall(word)]
+    assert {"photo.jpg", "a.jpg", "b.jpg", "sky.png", "my painting.jpg"} <= {*named}
+    for name in {*FILES, *named}:
+        levels = np.zeros((40, 40, 3), np.uint8)
+        levels[:, :20] = 255
+        picture = Image.fromarray(levels)
+        if name == "regions.png":
+            levels[:10] = 128
+            picture = Image.fromarray(levels).quantize(3)
+        path = folder / name
         path.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path, "png")
-    (tmp_path / "table.csv").write_text(TABLE)
-    option = tmp_path / "my_conf/style_loss/histograms.yaml"
+        picture.save(path, "png")
+    (folder / "table.csv").write_text(TABLE)
+    option = folder / "my_conf/style_loss/histograms.yaml"
     option.parent.mkdir(parents=True)
-    option.write_text(own_loss())
-    monkeypatch.chdir(tmp_path)
+    option.write_text(in_docs("losses.md", "my_losses.Histograms"))
+    (folder / "my_losses.py").write_text(in_docs("losses.md", "class Histograms"))
+    return folder
+
+
+@pytest.mark.parametrize("command", all_commands("nst"), ids=str)
+def test_nst_runs(
+    command: Command, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run of a command, or its first and its last job: few steps, few pixels."""
+    monkeypatch.chdir(pictures)
+    monkeypatch.syspath_prepend(pictures)
     if command.arguments == ["--version"]:
         with pytest.raises(SystemExit, match=r"^0$"):
             hydra_flags.check(command.arguments)
         return
-    assert composed(command.arguments)
+    configs = composed(command.arguments)
+    assert configs
+    for config in configs:
+        tiny_config = shrunk(config, tmp_path)
+        (folder,) = execute([resolved(prepare(tiny_config), weights=tiny())])
+        assert (folder / "final.png").is_file()
 
 
-def own_loss() -> str:
-    """The option file of the loss that ``docs/losses.md`` adds."""
-    (text,) = [
-        text for _, text, _ in fences(ROOT / "docs/losses.md") if "my_losses.Histograms" in text
-    ]
+def shrunk(config: Config, outputs: Path) -> Config:
+    """The config with few pixels and steps. W&B, and what a profiler prints, are left to others."""
+    loggers = {name: logger for name, logger in config.logger.items() if name == "csv"}
+    return replace(
+        config,
+        image=replace(config.image, size=SIZE),
+        steps=STEPS,
+        logger=loggers,
+        outputs=str(outputs),
+    )
+
+
+def in_docs(page: str, part: str) -> str:
+    """The one block of a page that has this part."""
+    (text,) = [text for _, text, _ in fences(ROOT / "docs" / page) if part in text]
     return text
 
 
