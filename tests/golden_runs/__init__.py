@@ -1,7 +1,7 @@
 """Run folders that the commands in ``COMMANDS`` must go on making, bit for bit.
 
-``python -m tests.golden_runs`` makes them anew, in ``folders/``. A commit that changes them says
-so.
+``python -m tests.golden_runs [CASE]...`` makes them anew, in ``folders/``. A commit that changes
+them says so.
 What is kept of a run: ``config.yaml``, ``metrics.csv`` without its seconds, the pictures, and of
 ``run.json`` what does not differ between two runs of the same command.
 """
@@ -13,7 +13,7 @@ import csv
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -38,7 +38,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "texture_synthesis": [
         ["task=texture_synthesis", "init=noise", "init.kind=gaussian", "backbone.pooling=average"]
     ],
-    "bfloat16": [["init=noise", "precision=bf16", "schedule.precise=0.4"]],
+    "bfloat16": [["init=content", "precision=bf16", "schedule.precise=0.4"]],
     "sweep": [
         [
             *_SWEEP,
@@ -118,10 +118,12 @@ def _metrics(folder: Path) -> Iterator[list[str]]:
             yield [row[0], *row[2:]]  # the second is seconds
 
 
-def main() -> None:
-    """Makes the folders of all cases anew."""
-    shutil.rmtree(FOLDERS, ignore_errors=True)
-    for case in COMMANDS:
+def main(cases: Sequence[str] = ()) -> None:
+    """Makes the folders of these cases anew; of none: of all."""
+    if not cases:
+        shutil.rmtree(FOLDERS, ignore_errors=True)
+    for case in cases or COMMANDS:
+        shutil.rmtree(FOLDERS / case, ignore_errors=True)
         with tempfile.TemporaryDirectory() as place:
             for folder in make(case, Path(place, "outputs")):
                 keep(folder, FOLDERS / case / folder.name)

@@ -34,7 +34,9 @@ def test_run_folders_stay_what_they_were(case: str, tmp_path: Path) -> None:
 def _agree(found: Path, expected: Path) -> None:
     """Another processor rounds otherwise, and an optimisation amplifies that.
 
-    Most of all in bfloat16: 8 % of the loss and 6.4 of 255, with ATEN_CPU_CAPABILITY=default.
+    A step of L-BFGS that is too long on one processor need not be on another (in bfloat16 a loss of
+    2649 and of 328), so the lowest loss so far is compared. In bfloat16 it differs by up to 13 %
+    between AMX, AVX-512 and AVX2 (ONEDNN_MAX_CPU_ISA).
     """
     here, there = (json.loads((each / "run.json").read_text()) for each in (found, expected))
     for name in ("signature", "status", "steps"):
@@ -43,7 +45,8 @@ def _agree(found: Path, expected: Path) -> None:
         np.genfromtxt(each / "metrics.csv", delimiter=",", names=True) for each in (found, expected)
     )
     assert ours.dtype.names == theirs.dtype.names
-    np.testing.assert_allclose(ours["losstotal"], theirs["losstotal"], rtol=0.25)
+    lowest = [np.minimum.accumulate(each["losstotal"]) for each in (ours, theirs)]
+    np.testing.assert_allclose(*lowest, rtol=0.25)
     for picture in pictures(expected):
         mine, other = (np.asarray(Image.open(each / picture), float) for each in (found, expected))
         assert abs(mine - other).mean() < 15, picture  # of 255
