@@ -15,7 +15,7 @@ import pytest
 from nst.sweeps.search import record
 from nst.sweeps.search.record import TrialRecord
 from tests.commands import Process, wait_until
-from tests.helpers import first_of, slow, started
+from tests.helpers import slow, started
 
 TRIALS = 9
 SEARCH = (
@@ -53,7 +53,8 @@ def _end(process: Process) -> None:
     assert process.returncode == 0, err
 
 
-@pytest.mark.parametrize("sampler", first_of(["tpe", "nsga2", "gp"]))
+@slow  # within a batch, in the process of the tests: tests/integration/test_search.py
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp"])
 def test_killed_studies_end_as_uninterrupted_ones(sampler: str, tmp_path: Path) -> None:
     """kill -9, twice; then the same trials with the same values, and no other."""
     arguments = [*SEARCH, f"hydra/sweeper/sampler={sampler}"]

@@ -22,7 +22,7 @@ from nst.sweeps.search.record import StudyRecord
 from nst.sweeps.search.sampling import Sampling
 from nst.sweeps.search.study import Study, storage
 from nst.transfer.departure import Why
-from tests.helpers import first_of, module, tiny_run
+from tests.helpers import first_of, module, slow, tiny_run
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
@@ -55,8 +55,17 @@ def _run(name: str | None) -> RunRecord:
     return RunRecord(Path("outputs/runs") / name)
 
 
-@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+@pytest.mark.parametrize(
+    ("launcher", "sampler"),
+    [
+        ("vectorized", "tpe"),
+        ("basic", "random"),
+        pytest.param("basic", "tpe", marks=slow),
+        pytest.param("vectorized", "random", marks=slow),
+        pytest.param("vectorized", "nsga2", marks=slow),
+        pytest.param("basic", "nsga2", marks=slow),
+    ],
+)
 def test_a_study_and_its_continuation(
     launcher: str, sampler: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

