@@ -77,7 +77,7 @@ def test_run_folder(sweep: tuple[Path, Any]) -> None:
             "loss/style/relu1_1",
             "loss/style/relu5_1",
         } <= set(rows[0])
-        total = float(rows[3]["loss/content"]) + 3e5 * float(rows[3]["loss/style"])
+        total = float(rows[3]["loss/content"]) + 1.5e5 * float(rows[3]["loss/style"])
         assert float(rows[3]["loss/total"]) == pytest.approx(total, rel=1e-4)
         assert float(rows[-1]["loss/total"]) < float(rows[0]["loss/total"])
 

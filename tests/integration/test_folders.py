@@ -103,7 +103,7 @@ def test_pairs(launcher: str) -> None:
     second = (None, f"photos [1]/../a, b/{PAINTINGS[1]}")
     assert [_pair(folder) for folder, _ in ended] == [first, first, second, second]
     found = [read_config(folder) for folder, _ in ended]
-    assert [each["weights"]["style"] for each in found] == [1e4, 1e4, 3e5, 3e5]
+    assert [each["weights"]["style"] for each in found] == [1e4, 1e4, 1.5e5, 1.5e5]
     assert [each["seed"] for each in found] == [0, 1, 0, 1]
     for folder, job in ended:
         assert read_config(folder)["run"]["overrides"] == job
