@@ -45,8 +45,8 @@ def _agree(found: Path, expected: Path) -> None:
         np.genfromtxt(each / "metrics.csv", delimiter=",", names=True) for each in (found, expected)
     )
     assert ours.dtype.names == theirs.dtype.names
-    lowest = [np.minimum.accumulate(each["losstotal"]) for each in (ours, theirs)]
-    np.testing.assert_allclose(*lowest, rtol=0.25)
+    lowest, wanted = (np.minimum.accumulate(each["losstotal"]) for each in (ours, theirs))
+    np.testing.assert_allclose(lowest, wanted, rtol=0.25)
     for picture in pictures(expected):
         mine, other = (np.asarray(Image.open(each / picture), float) for each in (found, expected))
         assert abs(mine - other).mean() < 15, picture  # of 255
