@@ -30,6 +30,7 @@ from nst.config.compose import conf_dir, to_config
 from nst.config.overrides import quoted
 from nst.config.schema import Config
 from nst.runner.inputs import prepare
+from nst.runner.signature import signature
 from nst.sweeps.job_list import expected_jobs
 from tests.documented import PAGES, ROOT, Command, all_commands, fences
 from tests.helpers import execute, resolved, tiny
@@ -118,6 +119,14 @@ def test_nst_runs(
         tiny_config = shrunk(config, tmp_path)
         (folder,) = execute([resolved(prepare(tiny_config), weights=tiny())])
         assert (folder / "final.png").is_file()
+
+
+def test_the_tutorial_shows_the_folder_of_its_run() -> None:
+    """A default that changes, changes its signature; shown is the one in float32."""
+    first = next(each for each in all_commands("nst") if each.page.endswith("tutorial.md"))
+    (config,) = composed(first.arguments)
+    run = resolved(prepare(config), precision="32")
+    assert f"-{signature(run)}\n" in (ROOT / "docs/tutorial.md").read_text("utf-8")
 
 
 def shrunk(config: Config, outputs: Path) -> Config:

@@ -59,11 +59,8 @@ def _run(name: str | None) -> RunRecord:
     ("launcher", "sampler"),
     [
         ("vectorized", "tpe"),
-        ("basic", "random"),
-        pytest.param("basic", "tpe", marks=slow),
-        pytest.param("vectorized", "random", marks=slow),
-        pytest.param("vectorized", "nsga2", marks=slow),
-        pytest.param("basic", "nsga2", marks=slow),
+        *first_of([("basic", "random"), ("basic", "tpe"), ("vectorized", "random")]),
+        *(pytest.param(launcher, "nsga2", marks=slow) for launcher in ("basic", "vectorized")),
     ],
 )
 def test_a_study_and_its_continuation(
