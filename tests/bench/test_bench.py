@@ -320,12 +320,10 @@ def test_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     def run(folder: Path, *arguments: str) -> many.Used:
         taken.append(arguments)
-        snapshot = folder / "outputs/runs/r/snapshots/00001.png"
-        snapshot.parent.mkdir(parents=True, exist_ok=True)
-        snapshot.touch()
         return many.Used(next(sizes), 100.0)
 
     monkeypatch.setattr(many, "run", run)
+    monkeypatch.setattr(many, "first_snapshot", lambda folder, *arguments: 1.0)
     _check("many", many.measure(1, 3, 2, 1), tmp_path)
     seeds = [each for own in taken for each in own if each.startswith("seed=range")]
     assert seeds == [f"seed=range({each})" for each in ("0,1", "1,4", "1,4", "0,1", "4,5", "5,7")]
@@ -337,3 +335,13 @@ def test_a_command_of_many_runs_is_measured(tmp_path: Path) -> None:
     assert 20 < used.memory < 5000
     with pytest.raises(RuntimeError, match="no such key"):
         many.run(tmp_path, "sead=1")
+
+
+def test_the_first_snapshot_of_a_command_is_timed(tmp_path: Path) -> None:
+    seconds = many.first_snapshot(tmp_path, *many.TINY, "steps=1000")
+    assert 0.1 < seconds < 300
+    record = json.loads(next(tmp_path.glob("outputs/runs/*/run.json")).read_text())
+    assert record["status"] == "running"  # killed: 1,000 steps take longer
+    (tmp_path / "other").mkdir()
+    with pytest.raises(RuntimeError, match="no such key"):
+        many.first_snapshot(tmp_path / "other", "sead=1")
