@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 320
-"""Largest side of a picture in a notebook, px."""
+"""Largest side of a result in a notebook, px."""
+
+SHOWN_INPUT = 120
+"""Largest side of a picture that the result was made from, px."""
 
 
 class Snapshots(Mapping[int, Image.Image]):
@@ -106,12 +109,17 @@ class Run:
         return f"Run({str(self.folder)!r}): {self.status}"
 
     def _repr_html_(self) -> str:
-        """The picture, the loss over the steps, and the numbers."""
+        """The picture and what it was made from, the loss over the steps, and the numbers."""
         path = self.record.picture("final") or self.record.picture("best")
         snapshots = self.record.snapshots
         shown = path or (snapshots[max(snapshots)] if snapshots else None)
         style = "display:block;min-width:12rem"  # a tiny one is enlarged
         picture = f'<img src="{_data(shown)}" alt="result" style="{style}">' if shown else ""
+        inputs = "".join(
+            f'<figure style="margin:0"><img src="{_data(file, SHOWN_INPUT)}" alt="{name}">'
+            f"<figcaption>{name.replace('_', ' ')}</figcaption></figure>"
+            for name, file in self.record.inputs.items()
+        )
         rows = "".join(
             f'<tr><th style="text-align:left">{html.escape(name)}</th><td>{value:.4g}</td></tr>'
             for name, value in self.measures.items()
@@ -119,7 +127,9 @@ class Run:
         )
         return (
             '<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start">'
-            f"<div>{picture}{self._curve()}<div><code>{html.escape(self.name)}</code>: "
+            f"<div>{picture}{self._curve()}"
+            f'<div style="display:flex;gap:.5em">{inputs}</div>'
+            f"<div><code>{html.escape(self.name)}</code>: "
             f"{html.escape(self.status)}</div></div><table>{rows}</table></div>"
         )
 
@@ -146,10 +156,10 @@ def _opened(path: Path) -> Image.Image:
         return file.convert("RGB")
 
 
-def _data(path: Path) -> str:
-    """A picture as a data URL, at most ``SHOWN`` px."""
+def _data(path: Path, side: int = SHOWN) -> str:
+    """A picture as a data URL, at most ``side`` px."""
     image = _opened(path)
-    image.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     data = io.BytesIO()
     image.save(data, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"

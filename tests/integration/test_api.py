@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,7 +61,9 @@ def test_a_run() -> None:
     assert run.config.init.name == "noise" and run.config.image.size == 32
     with pytest.raises(KeyError, match=r"no snapshot at step 7; .*: 0, 1, 2, 3"):
         _ = run.snapshots[7]
-    assert run.name in run._repr_html_() and "data:image/png;base64" in run._repr_html_()
+    shown = run._repr_html_()
+    assert run.name in shown and "data:image/png;base64" in shown
+    assert re.findall('alt="(.*?)"', shown) == ["result", "content", "style"]
     again = nst.run("schedule=single", init="noise", **TINY)  # found, not computed
     assert again.folder == run.folder and again.record.facts == run.record.facts
 
