@@ -45,9 +45,9 @@ GOAL = 3.0
 KEPT = Path("outputs/bench_report.json")
 OUTPUTS = Path("outputs/bench_report")
 FINAL = "final.pt"
-MARGIN = 0.99
+MARGIN = 0.985
 """Of the loop's loss ours ends at. The loss that counts is evaluated again in float32, where it was
-up to 0.4 % higher than in bfloat16."""
+up to 1.1 % higher than in bfloat16."""
 
 ASKED = ("task", "content", "style", "init", "seed", "layers", "weights")
 """What a run of the report is asked for; the rest is how it is computed."""
