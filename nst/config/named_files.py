@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 from nst.config.keys import PICTURE_GROUPS, picture_keys
 from nst.config.overrides import parse, quoted
 from nst.utils.errors import ConfigError, listed
-from nst.utils.files import BUILTIN, escaped, existing, files_in, folder, matching
+from nst.utils.files import BUILTIN, escaped, existing, files_in, folder, in_a_home, matching
 from nst.utils.text import nearest
 
 Piece = tuple[str, list[str] | None]
@@ -98,8 +98,8 @@ class NamedFiles:
 
     def _at(self, name: str) -> str:
         """The path that a name means, as typed where the command was started."""
-        whole = not self.base or name.startswith(("/", "~")) or PurePath(name).is_absolute()
-        return name if whole else f"{self.base}/{name}"
+        whole = name.startswith("/") or PurePath(name).is_absolute() or in_a_home(name)
+        return name if whole or not self.base else f"{self.base}/{name}"
 
     def _split(self, typed: str) -> list[Piece] | None:
         """The parts between commas, joined where that is the name of a file.

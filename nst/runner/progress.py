@@ -15,6 +15,7 @@ from rich.table import Column
 
 from nst.runner.plan import Plan
 from nst.transfer.module import StyleTransfer
+from nst.transfer.schedule import Scale, work
 from nst.utils.text import ranges
 
 REFRESH_SECONDS = 0.25
@@ -44,6 +45,7 @@ class ProgressBar(L.Callback):
         self.plain = not shown or bool(os.environ.get("CI"))
         self._began = self._shown = 0.0
         self._first = 0
+        self._scales: list[Scale] = []
         self._bar: Progress | None = None
         self._task: Any = None
 
@@ -84,7 +86,7 @@ class ProgressBar(L.Callback):
         """Reads the losses only to show them: reading stalls a GPU."""
         done, now = step + 1, time.perf_counter()
         assert isinstance(pl_module, StyleTransfer)
-        self._first = pl_module.first
+        self._first, self._scales = pl_module.first, pl_module.scales
         if self.plain:
             if done * LINES // self.total > step * LINES // self.total:
                 size = outputs["scale"].size
@@ -108,12 +110,17 @@ class ProgressBar(L.Callback):
     def _left(self, done: int, now: float) -> str:
         """Time left, of the whole sweep if there is one."""
         seconds = now - self._began
-        pace = seconds / (done - self._first)
+        ended, all_work = self._work(done), self._work(self.total)
+        pace = seconds / (ended - self._work(self._first))
         if self.job:
             # a resumed run counts as if all its steps had taken this pace
-            left = self.plan.left(done / self.total, pace * done)
+            left = self.plan.left(ended / all_work, pace * ended)
             return f"all {timedelta(seconds=round(left))}"
-        return str(timedelta(seconds=round(pace * (self.total - done))))
+        return str(timedelta(seconds=round(pace * (all_work - ended))))
+
+    def _work(self, steps: int) -> float:
+        """What the first steps take, in any unit."""
+        return work(self._scales, steps)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Closes the bar."""

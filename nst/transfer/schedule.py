@@ -7,6 +7,10 @@ from dataclasses import dataclass, replace
 
 from nst.config.schema import Config
 
+FIXED_PIXELS = 6500
+"""What a step takes besides its pixels, as a number of pixels: the steps of 64, 128 and 256 px in
+bfloat16 in docs/bench.md give 6850 on one CPU and 5900 on another."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -51,6 +55,21 @@ def scales(config: Config) -> list[Scale]:
         result.append(Scale(exact, size, start, stop, style[index]))
         start = stop
     return result
+
+
+def work(found: Sequence[Scale], steps: int) -> float:
+    """What the first steps take, in any unit: a step takes longer the more pixels it has.
+
+    Args:
+        found: the scales of a run.
+        steps: how many steps.
+    """
+    return float(
+        sum(
+            max(0, min(steps, scale.stop) - scale.start) * (scale.size**2 + FIXED_PIXELS)
+            for scale in found
+        )
+    )
 
 
 def nearest_multiple(side: float, unit: int) -> int:

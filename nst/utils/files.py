@@ -172,6 +172,14 @@ def _from_home(name: str) -> str:
     return str(Path(name).expanduser()) if name.startswith("~") else name
 
 
+def in_a_home(name: str) -> bool:
+    """Whether ``~`` at the beginning of a name means the home folder of a user who exists."""
+    try:
+        return _from_home(name) != name
+    except RuntimeError:  # no such user: the file's own name begins with ~
+        return False
+
+
 def absolute(path: str, base: str | os.PathLike[str]) -> Path:
     """The absolute path of a ``path`` typed in the absolute folder ``base``.
 

@@ -9,13 +9,19 @@ import re
 import select
 import struct
 import termios
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import torch
 
 from nst.runner.plan import Plan
+from nst.runner.progress import ProgressBar
+from nst.transfer.schedule import FIXED_PIXELS
 from tests.commands import Process
 from tests.helpers import execute, first_of, prepared
+from tests.helpers import module as make_module
 
 
 def in_a_terminal(arguments: list[str], cwd: Path, columns: int) -> str:
@@ -77,3 +83,28 @@ def test_time_left_follows_work_not_count() -> None:
 def test_time_left_of_one_job() -> None:
     assert Plan([3.0]).left(0.25, 10.0) == pytest.approx(30)
     assert Plan([3.0]).left(1.0, 10.0) == 0
+
+
+def test_time_left_of_a_run_follows_its_pixels(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """After half of the steps, at the smaller of two sizes, most of the time is left."""
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    run = prepared(
+        *("image.size=64", "schedule.coarsest=32", "steps=4", "logger=none", "optimizer=adam"),
+        *("layers.style=[conv1_1]", "layers.content=[conv1_1]", f"outputs={tmp_path}"),
+    )
+    small, large = run.scales
+    assert (small.size, small.stop, large.size, large.stop) == (32, 2, 64, 4)
+    module = make_module([run])
+    bar = ProgressBar("a run", 4, Plan())
+    bar.on_train_start(None, module)  # type: ignore[arg-type]
+    losses = dict.fromkeys(("total", "content", "style"), torch.ones(1))
+    outputs = {"scale": small, "losses": losses}
+    now[0] = 1000.0
+    bar.on_train_batch_end(None, module, outputs, 1, 1)  # type: ignore[arg-type]
+    left = timedelta(seconds=round(1000 * (64**2 + FIXED_PIXELS) / (32**2 + FIXED_PIXELS)))
+    assert f"32 px, step 2/4, total 1 content 1 style 1, {left}\n" in capsys.readouterr().err
+    bar.on_train_batch_end(None, module, outputs, 3, 3)  # type: ignore[arg-type]
+    assert capsys.readouterr().err.endswith(", 0:00:00\n")

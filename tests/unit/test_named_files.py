@@ -212,6 +212,7 @@ NAMES = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size
 @given(NAMES)
 @example("???")
 @example("${")
+@example("~")
 def test_any_name_survives(name: str) -> None:
     """As typed, beside another, in a list, by a pattern, by a folder and in a table."""
     assume(not name.startswith(".") and not name.strip().startswith("builtin:"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nst.config.schema import Config, ImageConfig, ScheduleConfig
 from nst.runner.signature import signature
-from nst.transfer.schedule import Steps, scales
+from nst.transfer.schedule import FIXED_PIXELS, Steps, scales, work
 from tests.helpers import embedded, module, optimise, prepared, resolved, tiny_run
 
 _weights = cache(embedded)
@@ -43,6 +43,16 @@ def test_pyramid_by_hand() -> None:
         (128, 60, 100),
         (256, 100, 200),
     ]
+
+
+def test_work_by_hand() -> None:
+    schedule = ScheduleConfig("pyramid", [0.25, 0.5, 1.0], [0.3, 0.2, 0.5])
+    found = scales(Config(image=ImageConfig(256), steps=200, schedule=schedule))
+    small, middle, large = (size**2 + FIXED_PIXELS for size in (64, 128, 256))
+    assert work(found, 0) == 0
+    assert work(found, 60) == 60 * small
+    assert work(found, 70) == 60 * small + 10 * middle
+    assert work(found, 200) == 60 * small + 40 * middle + 100 * large
 
 
 @pytest.mark.parametrize(
