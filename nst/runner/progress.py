@@ -110,17 +110,15 @@ class ProgressBar(L.Callback):
     def _left(self, done: int, now: float) -> str:
         """Time left, of the whole sweep if there is one."""
         seconds = now - self._began
-        ended, all_work = self._work(done), self._work(self.total)
-        pace = seconds / (ended - self._work(self._first))
+        skipped, ended, all_work = (
+            work(self._scales, steps) for steps in (self._first, done, self.total)
+        )
+        pace = seconds / (ended - skipped)
         if self.job:
             # a resumed run counts as if all its steps had taken this pace
             left = self.plan.left(ended / all_work, pace * ended)
             return f"all {timedelta(seconds=round(left))}"
         return str(timedelta(seconds=round(pace * (all_work - ended))))
-
-    def _work(self, steps: int) -> float:
-        """What the first steps take, in any unit."""
-        return work(self._scales, steps)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Closes the bar."""

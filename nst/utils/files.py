@@ -116,8 +116,7 @@ def _candidates(path: str) -> Iterator[Path]:
     """
     bytewise = re.sub(r"\\x([89a-f][0-9a-f])", lambda byte: chr(0xDC00 + int(byte[1], 16)), path)
     for name in dict.fromkeys((path, bytewise)):
-        with suppress(RuntimeError):  # no such user: the file's own name begins with ~
-            yield Path(to_absolute_path(_from_home(name)))
+        yield Path(to_absolute_path(_from_home(name)))
         yield Path(to_absolute_path(name))
 
 
@@ -142,8 +141,7 @@ def matching(pattern: str) -> list[Path]:
     """
     if "\0" in pattern:
         return []
-    with suppress(RuntimeError):  # no such user: the name begins with ~
-        pattern = _from_home(pattern)
+    pattern = _from_home(pattern)
     if os.sep == "\\":
         pattern = pattern.replace(os.sep, "/")
     head, slash, tail = pattern.rpartition("/")
@@ -168,16 +166,19 @@ def _exists(test: Callable[[], bool]) -> bool:
 
 
 def _from_home(name: str) -> str:
-    """A name with ``~`` at its beginning replaced; in ``./~`` it is the name of a file."""
-    return str(Path(name).expanduser()) if name.startswith("~") else name
+    """A name with ``~`` at its beginning replaced, unless no user has the name after it.
+
+    In ``./~`` it is the name of a file.
+    """
+    if name.startswith("~"):
+        with suppress(RuntimeError):  # no such user: the file's own name begins with ~
+            return str(Path(name).expanduser())
+    return name
 
 
 def in_a_home(name: str) -> bool:
     """Whether ``~`` at the beginning of a name means the home folder of a user who exists."""
-    try:
-        return _from_home(name) != name
-    except RuntimeError:  # no such user: the file's own name begins with ~
-        return False
+    return _from_home(name) != name
 
 
 def absolute(path: str, base: str | os.PathLike[str]) -> Path:
